@@ -1,0 +1,104 @@
+//! The command line.
+//!
+//! In: arguments. Out: one parsed [`Cli`]. Holds words and types only: what a command does stands in `commands/`.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+use jiff::{SignedDuration, Timestamp};
+
+use crate::domain::period::Period;
+
+/// Closes usage-billing periods, proves them, and says whether overage pricing is ready.
+#[derive(Debug, Parser)]
+#[command(version, max_term_width = 100, arg_required_else_help = true)]
+pub struct Cli {
+    #[command(flatten)]
+    pub global: GlobalFlags,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Args, Clone, Debug, Default)]
+pub struct GlobalFlags {
+    /// Configuration file [default: billrecon.toml, where there is one]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// sqlite://PATH or postgres://USER@HOST/NAME
+    #[arg(long, global = true, value_name = "URL")]
+    pub database: Option<String>,
+    /// Folder that takes the reports
+    #[arg(long, global = true, value_name = "DIR")]
+    pub reports: Option<String>,
+    /// What to log on stderr: error, warn, info, debug, trace, or a filter
+    #[arg(long, global = true, value_name = "LEVEL")]
+    pub log: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Play a made-up company's months in ./billrecon-demo: no set-up, no key, nothing leaves the machine
+    Demo,
+    /// Bring a catalog, tenants or usage into the database
+    #[command(subcommand)]
+    Import(Import),
+    /// Close every billing period that is due, oldest first, and write its reports
+    Run(RunFlags),
+    /// Show where the periods, the lease and the last runs stand
+    Status(StatusFlags),
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Import {
+    /// Meters, plans and prices (TOML)
+    Catalog(ImportFlags),
+    /// Tenants and their subscriptions (CSV)
+    Tenants(ImportFlags),
+    /// Usage records (CSV or NDJSON)
+    Usage(ImportFlags),
+}
+
+#[derive(Args, Debug)]
+pub struct ImportFlags {
+    /// The file, or - for standard input
+    pub file: String,
+    /// How long to wait for another run that holds the lease
+    #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = duration)]
+    pub lock_wait: Duration,
+    /// Print the receipt as one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Args, Debug)]
+pub struct RunFlags {
+    /// Only this billing period, such as 2026-10; an open one is looked at and never closed
+    #[arg(long, value_name = "YYYY-MM", value_parser = Period::parse)]
+    pub period: Option<Period>,
+    /// Look at the ledger as at this instant; read-only
+    #[arg(long, value_name = "INSTANT")]
+    pub as_of: Option<Timestamp>,
+    /// Say what a run would do, and do nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// How long to wait for another run that holds the lease
+    #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = duration)]
+    pub lock_wait: Duration,
+    /// Print one JSON object per period
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Args, Debug)]
+pub struct StatusFlags {
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    let parsed: SignedDuration =
+        text.parse().map_err(|_| "write a duration such as 90s, 5m or 2h".to_owned())?;
+    Duration::try_from(parsed).map_err(|_| "must not be negative".to_owned())
+}

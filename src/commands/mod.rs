@@ -1,0 +1,68 @@
+//! Commands: one thin file each. They turn flags into settings, call the job, and print.
+//!
+//! In: the parsed command line, `now`. Out: an exit code; data on stdout, words on stderr. Never holds a rule.
+
+mod demo;
+mod import;
+mod print;
+mod progress;
+mod run;
+mod status;
+
+use std::io::IsTerminal;
+
+use jiff::Timestamp;
+use tracing_subscriber::EnvFilter;
+
+use crate::cli::{Cli, Command};
+use crate::config::{Config, ConfigError, no_color};
+use crate::exit_code::ExitCode;
+use crate::job::Settings;
+use crate::store::Database;
+
+pub async fn execute(cli: &Cli, now: Timestamp) -> ExitCode {
+    let code = match &cli.command {
+        Command::Demo => demo::execute(&cli.global).await,
+        Command::Import(import) => import::execute(&cli.global, import, now).await,
+        Command::Run(flags) => run::execute(&cli.global, flags, now).await,
+        Command::Status(flags) => status::execute(&cli.global, flags, now).await,
+    };
+    code.unwrap_or_else(|error| failed(&error))
+}
+
+/// Says what went wrong and finds its exit code.
+pub fn failed(error: &anyhow::Error) -> ExitCode {
+    print::words(&format!("billrecon: {error:#}"));
+    ExitCode::of(error)
+}
+
+/// Settings for a command that works on the configured database.
+fn configured(config: &Config) -> anyhow::Result<Settings> {
+    Ok(Settings {
+        database: Database::parse(&config.database_url, &config.base)?,
+        reports: config.reports.clone(),
+        time_zone: config.time_zone.clone(),
+        time_zone_name: config.time_zone_name.clone(),
+        first_period: config.first_period,
+        settle_delay: config.settle_delay,
+        lease_ttl: config.lease_ttl,
+        rules_hash: config.rules_hash(),
+    })
+}
+
+/// Logs go to stderr, in colour only on a terminal.
+fn start_logging(filter: &str) -> Result<(), ConfigError> {
+    let problem = |error| ConfigError::Key {
+        key: "log",
+        problem: format!("`{filter}` is no level or filter: {error}"),
+    };
+    let filter = EnvFilter::try_new(filter).map_err(problem)?;
+    let colour = std::io::stderr().is_terminal() && !no_color();
+    tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_env_filter(filter)
+        .with_ansi(colour)
+        .with_target(false)
+        .init();
+    Ok(())
+}

@@ -1,0 +1,369 @@
+//! The figures of one tenant window: its usage by segment and meter, and the lines that follow from it; and the control
+//! totals over all windows of a period.
+//!
+//! In: a window with its segments and gaps, the catalog, the ledger totals. Out: [`WindowFigures`] and
+//! [`ControlTotals`]. Never lets one tenant's state stop another: what cannot be rated is parked.
+
+use std::collections::BTreeMap;
+
+use crate::domain::catalog::{Catalog, Plan, PlanId, UsagePrice};
+use crate::domain::money::MinorAmount;
+use crate::domain::number::{NumberError, Quantity, QuantitySum};
+use crate::domain::period::Window;
+use crate::domain::rating::{LineKind, RatedLine, RatingError, Split};
+use crate::domain::tenant::{ParkReason, Segment, TenantWindow};
+use crate::domain::usage::{TotalsByMeter, UsageTotal};
+
+/// Where a window stands in `open → ended → finalized → closed`; ended and finalized ones are still open to us.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum WindowStatus {
+    Open,
+    Closed,
+    Parked,
+}
+
+impl WindowStatus {
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Open, Self::Closed, Self::Parked].into_iter().find(|status| status.as_str() == text)
+    }
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Closed => "closed",
+            Self::Parked => "parked",
+        }
+    }
+}
+
+/// What happens to the usage of one segment and meter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Disposition {
+    Billable,
+    /// The plan has no usage price for the meter.
+    NoAccess,
+    /// The tenant had no plan at that time.
+    OutsideSubscription,
+}
+
+impl Disposition {
+    const ALL: [Self; 3] = [Self::Billable, Self::NoAccess, Self::OutsideSubscription];
+
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|disposition| disposition.as_str() == text)
+    }
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Billable => "billable",
+            Self::NoAccess => "no_access",
+            Self::OutsideSubscription => "outside_subscription",
+        }
+    }
+}
+
+/// The usage of one meter in one segment or gap.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SegmentUsage {
+    pub range: Window,
+    /// `None` in a gap.
+    pub plan: Option<PlanId>,
+    pub meter: String,
+    pub disposition: Disposition,
+    pub total: UsageTotal,
+    /// Only where it was rated.
+    pub split: Option<Split>,
+}
+
+/// One line with the segment and plan that it bills.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WindowLine {
+    pub range: Window,
+    pub plan: PlanId,
+    /// Empty for the base fee.
+    pub meter: String,
+    pub line: RatedLine,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WindowFigures {
+    pub tenant_id: String,
+    pub tenant_name: String,
+    pub window: Window,
+    pub status: WindowStatus,
+    pub park: Option<ParkReason>,
+    pub usage: Vec<SegmentUsage>,
+    pub lines: Vec<WindowLine>,
+}
+
+/// Ledger totals by range of time.
+pub type LedgerTotals = BTreeMap<Window, TotalsByMeter>;
+
+impl WindowFigures {
+    /// Rates a window that has at least one segment, or parks it. `status` is what it becomes if nothing is wrong.
+    pub fn new(
+        window: &TenantWindow<'_>,
+        catalog: &Catalog,
+        totals: &LedgerTotals,
+        status: WindowStatus,
+    ) -> Self {
+        let mut figures = Self {
+            tenant_id: window.tenant.id().to_owned(),
+            tenant_name: window.tenant.name().to_owned(),
+            window: window.window,
+            status,
+            park: None,
+            usage: usage_of(window, catalog, totals),
+            lines: Vec::new(),
+        };
+        match window.park.map_or_else(|| figures.rate(window, catalog), Err) {
+            Ok(lines) => figures.lines = lines,
+            Err(reason) => {
+                figures.status = WindowStatus::Parked;
+                figures.park = Some(reason);
+            }
+        }
+        figures
+    }
+
+    /// The plan at the end of the window, for a person who looks for it.
+    pub fn last_plan(&self) -> Option<&PlanId> {
+        self.usage.iter().rev().find_map(|usage| usage.plan.as_ref())
+    }
+
+    fn rate(&mut self, window: &TenantWindow<'_>, catalog: &Catalog) -> Result<Vec<WindowLine>, ParkReason> {
+        if self.usage.iter().any(|usage| usage.total.quantity.to_quantity().is_err()) {
+            return Err(ParkReason::Overflow);
+        }
+        let mut lines = Vec::new();
+        for segment in &window.segments {
+            let plan = catalog.plans.get(&segment.subscription.plan).ok_or(ParkReason::UnknownPlan)?;
+            for usage in self.usage.iter_mut().filter(|usage| usage.range == segment.range) {
+                if let Some(price) = plan.usage.get(&usage.meter) {
+                    lines.extend(rate_usage(usage, price, plan).map_err(|_| ParkReason::Overflow)?);
+                }
+            }
+        }
+        lines.extend(base_line(window, catalog).map_err(|_| ParkReason::Overflow)?);
+        Ok(lines)
+    }
+}
+
+fn usage_of(window: &TenantWindow<'_>, catalog: &Catalog, totals: &LedgerTotals) -> Vec<SegmentUsage> {
+    let in_segments = window.segments.iter().map(|segment| (segment.range, Some(segment)));
+    let in_gaps = window.gaps.iter().map(|gap| (*gap, None));
+    let mut usage = Vec::new();
+    for (range, segment) in in_segments.chain(in_gaps) {
+        let by_meter = totals.get(&range).and_then(|tenants| tenants.get(window.tenant.id()));
+        for (meter, total) in by_meter.into_iter().flatten() {
+            usage.push(SegmentUsage {
+                range,
+                plan: segment.map(|segment| segment.subscription.plan.clone()),
+                meter: meter.clone(),
+                disposition: disposition(segment, meter, catalog),
+                total: *total,
+                split: None,
+            });
+        }
+    }
+    usage
+}
+
+fn disposition(segment: Option<&Segment<'_>>, meter: &str, catalog: &Catalog) -> Disposition {
+    let Some(segment) = segment else {
+        return Disposition::OutsideSubscription;
+    };
+    match catalog.plans.get(&segment.subscription.plan) {
+        Some(plan) if !plan.usage.contains_key(meter) => Disposition::NoAccess,
+        // Without its plan the window is parked, and nothing is known about access.
+        Some(_) | None => Disposition::Billable,
+    }
+}
+
+fn rate_usage(
+    usage: &mut SegmentUsage,
+    price: &UsagePrice,
+    plan: &Plan,
+) -> Result<Vec<WindowLine>, RatingError> {
+    let used = usage.total.quantity.to_quantity()?;
+    usage.split = Some(price.split(used)?);
+    let lines = price.rate(used, plan.id.currency)?;
+    let line =
+        |line| WindowLine { range: usage.range, plan: plan.id.clone(), meter: usage.meter.clone(), line };
+    Ok(lines.into_iter().map(line).collect())
+}
+
+/// One base fee a window, from the plan at its end: a plan change is pro-rated by Stripe in its own lines, which are
+/// out of scope here.
+fn base_line(window: &TenantWindow<'_>, catalog: &Catalog) -> Result<Option<WindowLine>, RatingError> {
+    let Some(segment) = window.segments.last() else { return Ok(None) };
+    let Some(plan) = catalog.plans.get(&segment.subscription.plan) else { return Ok(None) };
+    if plan.amount_minor == 0 {
+        return Ok(None);
+    }
+    let line = RatedLine::base(MinorAmount::new(plan.amount_minor, plan.id.currency))?;
+    Ok(Some(WindowLine { range: segment.range, plan: plan.id.clone(), meter: String::new(), line }))
+}
+
+/// One control measure. In records: `accepted = in_window + late + excluded + parked`; in units:
+/// `used = free + billed + capped + parked`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Measure {
+    Accepted,
+    InWindow,
+    Late,
+    Excluded,
+    Parked,
+    Used,
+    Free,
+    Billed,
+    Capped,
+}
+
+impl Measure {
+    pub const ALL: [Self; 9] = [
+        Self::Accepted,
+        Self::InWindow,
+        Self::Late,
+        Self::Excluded,
+        Self::Parked,
+        Self::Used,
+        Self::Free,
+        Self::Billed,
+        Self::Capped,
+    ];
+
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|measure| measure.as_str() == text)
+    }
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Accepted => "accepted",
+            Self::InWindow => "in_window",
+            Self::Late => "late",
+            Self::Excluded => "excluded",
+            Self::Parked => "parked",
+            Self::Used => "used",
+            Self::Free => "free",
+            Self::Billed => "billed",
+            Self::Capped => "capped",
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ControlFault {
+    #[error(
+        "control totals of meter `{0}` do not tie in records: accepted is not in_window + late + excluded + parked"
+    )]
+    Records(String),
+    #[error("control totals of meter `{0}` do not tie in units: used is not free + billed + capped + parked")]
+    Units(String),
+    #[error("lines of tenant `{0}` on meter `{1}` do not add up to the units used")]
+    Lines(String, String),
+    #[error("a control total {0}")]
+    Number(#[from] NumberError),
+}
+
+/// Totals by meter and measure. `Used`, `Free`, `Billed` and `Capped` count units only, so their records are 0.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ControlTotals(pub BTreeMap<String, BTreeMap<Measure, UsageTotal>>);
+
+impl ControlTotals {
+    /// Adds up the windows of a period and proves both identities. `totals` is the ledger as it is now: what it holds
+    /// beyond a closed window's own figures came late.
+    pub fn prove(windows: &[&WindowFigures], totals: &LedgerTotals) -> Result<Self, ControlFault> {
+        let mut control = Self::default();
+        for window in windows {
+            let now = totals.get(&window.window).and_then(|tenants| tenants.get(&window.tenant_id));
+            for (meter, total) in now.into_iter().flatten() {
+                control.add(meter, Measure::Accepted, *total)?;
+                if window.status == WindowStatus::Closed {
+                    control.add(meter, Measure::Late, late(window, meter, *total)?)?;
+                }
+            }
+            for usage in &window.usage {
+                control.add_usage(window, usage)?;
+            }
+        }
+        control.check()?;
+        Ok(control)
+    }
+
+    fn add_usage(&mut self, window: &WindowFigures, usage: &SegmentUsage) -> Result<(), ControlFault> {
+        let measure = match (usage.disposition, window.status) {
+            (Disposition::NoAccess | Disposition::OutsideSubscription, _) => Measure::Excluded,
+            (Disposition::Billable, WindowStatus::Parked) => Measure::Parked,
+            (Disposition::Billable, _) => Measure::InWindow,
+        };
+        self.add(&usage.meter, measure, usage.total)?;
+        if measure == Measure::Excluded {
+            return Ok(());
+        }
+        let units = |quantity| UsageTotal { records: 0, quantity };
+        self.add(&usage.meter, Measure::Used, units(usage.total.quantity))?;
+        if let (Measure::InWindow, Some(split)) = (measure, usage.split) {
+            check_lines(window, usage)?;
+            self.add(&usage.meter, Measure::Free, units(split.free.into()))?;
+            self.add(&usage.meter, Measure::Billed, units(split.billed.into()))?;
+        }
+        Ok(())
+    }
+
+    fn add(&mut self, meter: &str, measure: Measure, more: UsageTotal) -> Result<(), NumberError> {
+        let by_measure = self.0.entry(meter.to_owned()).or_insert_with(|| {
+            Measure::ALL.into_iter().map(|measure| (measure, UsageTotal::default())).collect()
+        });
+        let total = by_measure.entry(measure).or_default();
+        total.records = total.records.checked_add(more.records).ok_or(NumberError::Overflow)?;
+        total.quantity = total.quantity.checked_add(more.quantity)?;
+        Ok(())
+    }
+
+    fn check(&self) -> Result<(), ControlFault> {
+        for (meter, by_measure) in &self.0 {
+            let total = |measure| by_measure.get(&measure).copied().unwrap_or_default();
+            let mut parts = UsageTotal::default();
+            for measure in [Measure::InWindow, Measure::Late, Measure::Excluded, Measure::Parked] {
+                parts.records += total(measure).records;
+                parts.quantity = parts.quantity.checked_add(total(measure).quantity)?;
+            }
+            if parts != total(Measure::Accepted) {
+                return Err(ControlFault::Records(meter.clone()));
+            }
+            let mut units = QuantitySum::ZERO;
+            for measure in [Measure::Free, Measure::Billed, Measure::Capped, Measure::Parked] {
+                units = units.checked_add(total(measure).quantity)?;
+            }
+            if units != total(Measure::Used).quantity {
+                return Err(ControlFault::Units(meter.clone()));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What the ledger holds of a closed window now, beyond what was closed.
+fn late(window: &WindowFigures, meter: &str, now: UsageTotal) -> Result<UsageTotal, NumberError> {
+    let mut late = now;
+    for closed in window.usage.iter().filter(|usage| usage.meter == meter) {
+        late.records = late.records.checked_sub(closed.total.records).ok_or(NumberError::Overflow)?;
+        late.quantity = late.quantity.checked_sub(closed.total.quantity)?;
+    }
+    Ok(late)
+}
+
+/// The lines of a segment and meter must hold exactly the units that were used.
+fn check_lines(window: &WindowFigures, usage: &SegmentUsage) -> Result<(), ControlFault> {
+    let belongs = |line: &&WindowLine| {
+        line.line.kind == LineKind::Usage && line.range == usage.range && line.meter == usage.meter
+    };
+    let quantities = window.lines.iter().filter(belongs).map(|line| line.line.quantity);
+    let billed = quantities.into_iter().try_fold(Quantity::ZERO, Quantity::checked_add)?;
+    if QuantitySum::from(billed) == usage.total.quantity {
+        Ok(())
+    } else {
+        Err(ControlFault::Lines(window.tenant_id.clone(), usage.meter.clone()))
+    }
+}

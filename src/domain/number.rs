@@ -1,0 +1,365 @@
+//! Exact numbers: quantities and unit amounts with 12 decimal places, and their product with 24.
+//!
+//! In: decimal text, or stored integers. Out: checked values and canonical decimal text (no exponent, no trailing
+//! zero). Never a binary float, never a silent rounding: a digit that does not fit is an error.
+
+use std::fmt;
+
+use ethnum::I256;
+
+/// Decimal places of [`Quantity`] and [`UnitAmount`]; Stripe's `unit_amount_decimal` has at most as many.
+pub const PLACES: u32 = 12;
+/// `10^PLACES`: one whole unit in stored fractions.
+pub const ONE: i128 = 1_000_000_000_000;
+/// A parsed number is below this many whole units, so that a product of two always fits in 256 bits.
+const PARSED_WHOLE_LIMIT: i128 = 1_000_000_000_000_000;
+/// A sum is below this many whole units, so that its whole part always fits an SQL `BIGINT`.
+const SUM_WHOLE_LIMIT: i128 = 1_000_000_000_000_000_000;
+/// More digits than any number in range can need; it bounds the work on hostile text.
+const TEXT_LIMIT: usize = 64;
+
+/// Why a text or a result is not a number that the ledger can hold.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NumberError {
+    #[error("is empty")]
+    Empty,
+    #[error("is not a decimal number")]
+    NotDecimal,
+    #[error("has more than 12 decimal places")]
+    TooManyPlaces,
+    #[error("is too large: the limit is below 10^15")]
+    TooLarge,
+    #[error("overflows: a total must stay below 10^18")]
+    Overflow,
+}
+
+/// An amount of usage in units, exact to 12 places. Parsed values lie within ±10¹⁵, sums within ±10¹⁸.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Quantity(i128);
+
+impl Quantity {
+    pub const ZERO: Self = Self(0);
+
+    pub fn parse(text: &str) -> Result<Self, NumberError> {
+        parse_scaled(text).map(Self)
+    }
+
+    /// Whole units, for counts and quotas.
+    pub fn whole(units: u64) -> Result<Self, NumberError> {
+        Self::in_range(i128::from(units) * ONE)
+    }
+
+    /// From the whole part (rounded down) and the rest in 10⁻¹² units, as SQLite stores them.
+    pub fn from_floor_and_fraction(whole: i64, fraction: i64) -> Result<Self, NumberError> {
+        Self::in_range(i128::from(whole) * ONE + i128::from(fraction))
+    }
+
+    /// The whole part rounded down, and the non-negative rest in 10⁻¹² units.
+    pub fn floor_and_fraction(self) -> (i64, i64) {
+        floor_and_fraction(self.0)
+    }
+
+    pub fn checked_add(self, other: Self) -> Result<Self, NumberError> {
+        Self::in_range(self.0.checked_add(other.0).ok_or(NumberError::Overflow)?)
+    }
+
+    pub fn checked_sub(self, other: Self) -> Result<Self, NumberError> {
+        Self::in_range(self.0.checked_sub(other.0).ok_or(NumberError::Overflow)?)
+    }
+
+    pub fn is_negative(self) -> bool {
+        self.0 < 0
+    }
+
+    pub fn is_zero(self) -> bool {
+        self.0 == 0
+    }
+
+    /// Exact product; it cannot overflow: 10³⁰ × 10²⁷ is far below 2²⁵⁵.
+    pub fn times(self, unit_amount: UnitAmount) -> ExactAmount {
+        ExactAmount(I256::new(self.0) * I256::new(unit_amount.0))
+    }
+
+    fn in_range(scaled: i128) -> Result<Self, NumberError> {
+        if scaled.abs() < SUM_WHOLE_LIMIT * ONE { Ok(Self(scaled)) } else { Err(NumberError::Overflow) }
+    }
+}
+
+/// A sum over many quantities. It is wider than [`Quantity`], so that one absurd tenant cannot spoil the totals of
+/// all others: 10²⁶ units fit, which no ledger reaches.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct QuantitySum(i128);
+
+impl QuantitySum {
+    pub const ZERO: Self = Self(0);
+
+    /// Reads a sum that a database has printed.
+    pub fn parse(text: &str) -> Result<Self, NumberError> {
+        parse_below(text, i128::MAX).map(Self)
+    }
+
+    /// From whole units and 10⁻¹² units that were summed apart, so the second may exceed one unit.
+    pub fn from_parts(whole: i128, fraction: i128) -> Result<Self, NumberError> {
+        let scaled = whole.checked_mul(ONE).and_then(|units| units.checked_add(fraction));
+        scaled.map(Self).ok_or(NumberError::Overflow)
+    }
+
+    pub fn checked_add(self, other: impl Into<Self>) -> Result<Self, NumberError> {
+        self.0.checked_add(other.into().0).map(Self).ok_or(NumberError::Overflow)
+    }
+
+    pub fn checked_sub(self, other: impl Into<Self>) -> Result<Self, NumberError> {
+        self.0.checked_sub(other.into().0).map(Self).ok_or(NumberError::Overflow)
+    }
+
+    /// The sum as a quantity that can be rated; beyond 10¹⁸ units it cannot.
+    pub fn to_quantity(self) -> Result<Quantity, NumberError> {
+        Quantity::in_range(self.0)
+    }
+
+    pub fn is_zero(self) -> bool {
+        self.0 == 0
+    }
+}
+
+impl From<Quantity> for QuantitySum {
+    fn from(quantity: Quantity) -> Self {
+        Self(quantity.0)
+    }
+}
+
+/// A price per unit in minor currency units, exact to 12 places, within ±10¹⁵ (Stripe's `unit_amount_decimal`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct UnitAmount(i128);
+
+impl UnitAmount {
+    pub const ZERO: Self = Self(0);
+
+    pub fn parse(text: &str) -> Result<Self, NumberError> {
+        parse_scaled(text).map(Self)
+    }
+
+    /// Reads a unit amount that a database has printed; a base fee may exceed what a catalog price may be.
+    pub fn parse_stored(text: &str) -> Result<Self, NumberError> {
+        parse_below(text, i128::MAX).map(Self)
+    }
+
+    /// Whole minor units, for a base fee.
+    pub fn whole(minor: i64) -> Self {
+        Self(i128::from(minor) * ONE)
+    }
+
+    pub fn is_negative(self) -> bool {
+        self.0 < 0
+    }
+
+    pub fn is_zero(self) -> bool {
+        self.0 == 0
+    }
+
+    pub fn from_floor_and_fraction(whole: i64, fraction: i64) -> Self {
+        Self(i128::from(whole) * ONE + i128::from(fraction))
+    }
+
+    /// The whole part rounded down, and the non-negative rest in 10⁻¹² minor units.
+    pub fn floor_and_fraction(self) -> (i64, i64) {
+        floor_and_fraction(self.0)
+    }
+}
+
+/// A product of quantity and unit amount, or a sum of such, in minor units × 10⁻²⁴.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ExactAmount(I256);
+
+impl ExactAmount {
+    pub const ZERO: Self = Self(I256::ZERO);
+
+    pub fn checked_add(self, other: Self) -> Result<Self, NumberError> {
+        self.0.checked_add(other.0).map(Self).ok_or(NumberError::Overflow)
+    }
+
+    /// The nearest whole number of minor units, a half going away from zero; `None` beyond 64 bits.
+    /// Only `MinorAmount::round` may call this, so that there is one place that rounds.
+    pub(in crate::domain) fn nearest_whole(self) -> Option<i64> {
+        let half = Self::one() / I256::new(2);
+        let away = if self.0.is_negative() { self.0.checked_sub(half) } else { self.0.checked_add(half) };
+        i64::try_from(away? / Self::one()).ok()
+    }
+
+    fn one() -> I256 {
+        I256::new(ONE) * I256::new(ONE)
+    }
+}
+
+impl fmt::Display for Quantity {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_decimal(out, self.0 < 0, &self.0.unsigned_abs().to_string(), PLACES as usize)
+    }
+}
+
+impl fmt::Display for QuantitySum {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_decimal(out, self.0 < 0, &self.0.unsigned_abs().to_string(), PLACES as usize)
+    }
+}
+
+impl fmt::Display for UnitAmount {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_decimal(out, self.0 < 0, &self.0.unsigned_abs().to_string(), PLACES as usize)
+    }
+}
+
+impl fmt::Display for ExactAmount {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let digits = self.0.unsigned_abs().to_string();
+        write_decimal(out, self.0.is_negative(), &digits, 2 * PLACES as usize)
+    }
+}
+
+/// Reads `[+-]digits[.digits][e[+-]digits]` into 10⁻¹² units. The exponent is there because JSON writers use it for
+/// small numbers (`1e-7`); it counts as places, so `1e-13` is refused like thirteen written digits.
+fn parse_scaled(text: &str) -> Result<i128, NumberError> {
+    parse_below(text, PARSED_WHOLE_LIMIT * ONE)
+}
+
+fn parse_below(text: &str, limit: i128) -> Result<i128, NumberError> {
+    if text.is_empty() {
+        return Err(NumberError::Empty);
+    }
+    let (negative, unsigned) = match text.as_bytes()[0] {
+        b'-' => (true, &text[1..]),
+        b'+' => (false, &text[1..]),
+        _ => (false, text),
+    };
+    let (mantissa, exponent) = split_exponent(unsigned)?;
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let has_digits = !(whole.is_empty() && fraction.is_empty());
+    let only_digits = whole.bytes().chain(fraction.bytes()).all(|byte| byte.is_ascii_digit());
+    if !has_digits || !only_digits || mantissa.ends_with('.') || whole.is_empty() {
+        return Err(NumberError::NotDecimal);
+    }
+    let places = fraction.len() as i64 - exponent;
+    let digits = [whole, fraction].concat();
+    let digits = digits.trim_start_matches('0');
+    if places > i64::from(PLACES) {
+        return Err(NumberError::TooManyPlaces);
+    }
+    if digits.is_empty() {
+        return Ok(0);
+    }
+    let zeros = i64::from(PLACES) - places;
+    if digits.len() as i64 + zeros > TEXT_LIMIT as i64 {
+        return Err(NumberError::TooLarge);
+    }
+    let padded = format!("{digits}{}", "0".repeat(usize::try_from(zeros).unwrap_or(0)));
+    let magnitude: i128 = padded.parse().map_err(|_| NumberError::TooLarge)?;
+    if magnitude >= limit {
+        return Err(NumberError::TooLarge);
+    }
+    Ok(if negative { -magnitude } else { magnitude })
+}
+
+/// Both fit 64 bits: every value in range is below 10¹⁸ whole units.
+fn floor_and_fraction(scaled: i128) -> (i64, i64) {
+    let whole = i64::try_from(scaled.div_euclid(ONE)).unwrap_or(i64::MAX);
+    (whole, i64::try_from(scaled.rem_euclid(ONE)).unwrap_or(i64::MAX))
+}
+
+fn split_exponent(text: &str) -> Result<(&str, i64), NumberError> {
+    let Some((mantissa, exponent)) = text.split_once(['e', 'E']) else {
+        return Ok((text, 0));
+    };
+    let digits = exponent.strip_prefix(['+', '-']).unwrap_or(exponent);
+    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(NumberError::NotDecimal);
+    }
+    // Longer exponents are out of range whatever the mantissa; the cap keeps the arithmetic below in 64 bits.
+    let size =
+        if digits.len() > 6 { 1_000_000 } else { digits.parse().map_err(|_| NumberError::NotDecimal)? };
+    Ok((mantissa, if exponent.starts_with('-') { -size } else { size }))
+}
+
+fn write_decimal(out: &mut fmt::Formatter<'_>, negative: bool, digits: &str, places: usize) -> fmt::Result {
+    let padded = format!("{digits:0>width$}", width = places + 1);
+    let (whole, fraction) = padded.split_at(padded.len() - places);
+    let fraction = fraction.trim_end_matches('0');
+    let sign = if negative { "-" } else { "" };
+    if fraction.is_empty() { write!(out, "{sign}{whole}") } else { write!(out, "{sign}{whole}.{fraction}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn decimal_text_is_read_to_the_last_digit() {
+        for (text, canonical) in [
+            ("0", "0"),
+            ("-0.0", "0"),
+            ("007.50", "7.5"),
+            ("0.000000000001", "0.000000000001"),
+            ("999999999999999.999999999999", "999999999999999.999999999999"),
+            ("1e-7", "0.0000001"),
+            ("1.5E3", "1500"),
+            ("-12.25", "-12.25"),
+        ] {
+            assert_eq!(Quantity::parse(text).unwrap().to_string(), canonical, "{text}");
+        }
+    }
+
+    #[test]
+    fn text_that_is_no_number_of_the_ledger_is_refused_with_its_reason() {
+        use NumberError::{Empty, NotDecimal, TooLarge, TooManyPlaces};
+        for (text, reason) in [
+            ("", Empty),
+            ("NaN", NotDecimal),
+            ("Infinity", NotDecimal),
+            ("1,5", NotDecimal),
+            (" 1", NotDecimal),
+            (".5", NotDecimal),
+            ("5.", NotDecimal),
+            ("-", NotDecimal),
+            ("1e", NotDecimal),
+            ("0x10", NotDecimal),
+            ("١", NotDecimal),
+            ("1e400", TooLarge),
+            ("1e999999999999999999999", TooLarge),
+            ("1000000000000000", TooLarge),
+            ("0.1234567890123", TooManyPlaces),
+            ("1e-13", TooManyPlaces),
+        ] {
+            assert_eq!(Quantity::parse(text), Err(reason), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_total_beyond_ten_to_the_eighteenth_is_an_error_and_not_a_wrap() {
+        let large = Quantity::from_floor_and_fraction(999_999_999_999_999_999, 0).unwrap();
+        let one = Quantity::whole(1).unwrap();
+        assert_eq!(large.checked_add(one), Err(NumberError::Overflow));
+        let sum = QuantitySum::from(large).checked_add(one).unwrap();
+        assert_eq!(
+            (sum.to_string(), sum.to_quantity()),
+            ("1000000000000000000".into(), Err(NumberError::Overflow))
+        );
+        assert_eq!(QuantitySum::from_parts(i128::MAX, 0), Err(NumberError::Overflow));
+    }
+
+    proptest! {
+        #[test]
+        fn printing_and_reading_lose_nothing(scaled in -(PARSED_WHOLE_LIMIT * ONE - 1)..PARSED_WHOLE_LIMIT * ONE) {
+            let quantity = Quantity(scaled);
+            prop_assert_eq!(Quantity::parse(&quantity.to_string()).unwrap(), quantity);
+            let (whole, fraction) = quantity.floor_and_fraction();
+            prop_assert!((0..1_000_000_000_000).contains(&fraction));
+            prop_assert_eq!(Quantity::from_floor_and_fraction(whole, fraction).unwrap(), quantity);
+        }
+
+        #[test]
+        fn any_text_is_read_or_refused_without_a_panic(text in "\\PC{0,40}") {
+            let _ = Quantity::parse(&text);
+        }
+    }
+}

@@ -1,0 +1,257 @@
+//! Usage records: what a line of a file must be to become a row of the ledger, and totals over such rows.
+//!
+//! In: the texts of one line, the known meters and tenants, `now`. Out: a [`UsageRecord`], or a [`Rejection`] with the
+//! reason under which the line is quarantined. Never drops a line, never mends one.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::domain::number::{Quantity, QuantitySum};
+
+/// Clocks of producers run ahead of ours; Stripe accepts events five minutes ahead, so we do too.
+const FUTURE_TOLERANCE: SignedDuration = SignedDuration::from_mins(5);
+/// A record dated before 2000 comes from a zeroed or broken clock, not from a customer.
+const EARLIEST_SECOND: i64 = 946_684_800;
+/// Longer texts are not ids; the limit also keeps index rows of both databases in bounds.
+const ID_BYTES: usize = 255;
+
+/// One line as it was read. Absent fields are empty.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct RawRecord<'a> {
+    pub tenant_id: &'a str,
+    pub source_event_id: &'a str,
+    pub meter: &'a str,
+    pub quantity: &'a str,
+    pub occurred_at: &'a str,
+    pub outcome: &'a str,
+    pub source: &'a str,
+    /// All other columns as a JSON object of strings with sorted keys.
+    pub properties: &'a str,
+}
+
+/// One row of `usage_ledger`; unique by tenant and source event id.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UsageRecord {
+    pub tenant_id: String,
+    pub source_event_id: String,
+    pub meter: String,
+    pub quantity: Quantity,
+    pub occurred_at: Timestamp,
+    pub outcome: String,
+    pub source: String,
+    pub properties: String,
+}
+
+/// Why a line is quarantined. The text is the word in the database and in every file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum QuarantineReason {
+    Malformed,
+    MissingField,
+    BadText,
+    BadQuantity,
+    Negative,
+    BadTimestamp,
+    Future,
+    UnknownMeter,
+    UnknownTenant,
+    Conflict,
+}
+
+impl QuarantineReason {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Malformed => "malformed",
+            Self::MissingField => "missing_field",
+            Self::BadText => "bad_text",
+            Self::BadQuantity => "bad_quantity",
+            Self::Negative => "negative",
+            Self::BadTimestamp => "bad_timestamp",
+            Self::Future => "future",
+            Self::UnknownMeter => "unknown_meter",
+            Self::UnknownTenant => "unknown_tenant",
+            Self::Conflict => "conflict",
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rejection {
+    pub reason: QuarantineReason,
+    /// What is wrong, for a person.
+    pub detail: String,
+}
+
+impl Rejection {
+    pub fn new(reason: QuarantineReason, detail: impl Into<String>) -> Self {
+        Self { reason, detail: detail.into() }
+    }
+}
+
+/// A line that does not enter the ledger. Its texts are cut and cleaned, so that any database can hold them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QuarantinedLine {
+    /// SHA-256 of the whole line's content, whatever its column order.
+    pub body_hash: String,
+    pub reason: QuarantineReason,
+    pub detail: String,
+    pub tenant_id: String,
+    pub source_event_id: String,
+    pub meter: String,
+    /// The month of `occurred_at` in the billing time zone, empty where that cannot be read.
+    pub period: String,
+    pub file: String,
+    pub line: u64,
+    pub body: String,
+}
+
+/// What a record is judged against.
+#[derive(Clone, Debug, Default)]
+pub struct Known {
+    pub meters: BTreeSet<String>,
+    pub tenants: BTreeSet<String>,
+}
+
+impl Known {
+    /// The record, or the first reason why it is none.
+    pub fn judge(&self, raw: &RawRecord<'_>, now: Timestamp) -> Result<UsageRecord, Rejection> {
+        check_texts(raw)?;
+        let quantity = quantity(raw.quantity)?;
+        let occurred_at = occurred_at(raw.occurred_at, now)?;
+        if !self.meters.contains(raw.meter) {
+            let detail = format!("the meter `{}` is not in the catalog", raw.meter);
+            return Err(Rejection::new(QuarantineReason::UnknownMeter, detail));
+        }
+        if !self.tenants.contains(raw.tenant_id) {
+            let detail = format!("the tenant `{}` has not been imported", raw.tenant_id);
+            return Err(Rejection::new(QuarantineReason::UnknownTenant, detail));
+        }
+        Ok(UsageRecord {
+            tenant_id: raw.tenant_id.to_owned(),
+            source_event_id: raw.source_event_id.to_owned(),
+            meter: raw.meter.to_owned(),
+            quantity,
+            occurred_at,
+            outcome: raw.outcome.to_owned(),
+            source: raw.source.to_owned(),
+            properties: raw.properties.to_owned(),
+        })
+    }
+}
+
+fn check_texts(raw: &RawRecord<'_>) -> Result<(), Rejection> {
+    let required = [
+        ("tenant_id", raw.tenant_id),
+        ("meter", raw.meter),
+        ("quantity", raw.quantity),
+        ("occurred_at", raw.occurred_at),
+        ("source_event_id", raw.source_event_id),
+    ];
+    if let Some((name, _)) = required.iter().find(|(_, text)| text.is_empty()) {
+        return Err(Rejection::new(QuarantineReason::MissingField, format!("{name} is empty")));
+    }
+    for (name, text) in required.into_iter().chain([("outcome", raw.outcome), ("source", raw.source)]) {
+        // PostgreSQL cannot store NUL, and the other controls have no place in an id.
+        if text.chars().any(char::is_control) {
+            return Err(Rejection::new(
+                QuarantineReason::BadText,
+                format!("{name} holds a control character"),
+            ));
+        }
+        if text.len() > ID_BYTES {
+            let detail = format!("{name} is {} bytes long; the limit is {ID_BYTES}", text.len());
+            return Err(Rejection::new(QuarantineReason::BadText, detail));
+        }
+    }
+    Ok(())
+}
+
+fn quantity(text: &str) -> Result<Quantity, Rejection> {
+    let quantity = Quantity::parse(text).map_err(|error| {
+        Rejection::new(QuarantineReason::BadQuantity, format!("quantity `{text}` {error}"))
+    })?;
+    if quantity.is_negative() {
+        return Err(Rejection::new(QuarantineReason::Negative, format!("quantity {quantity} is negative")));
+    }
+    Ok(quantity)
+}
+
+fn occurred_at(text: &str, now: Timestamp) -> Result<Timestamp, Rejection> {
+    let instant: Timestamp = text.parse().map_err(|_| {
+        let detail = format!(
+            "occurred_at `{text}` is not an instant with its UTC offset, such as 2026-10-01T00:00:00Z"
+        );
+        Rejection::new(QuarantineReason::BadTimestamp, detail)
+    })?;
+    if instant.as_second() < EARLIEST_SECOND {
+        let detail = format!("occurred_at {instant} lies before the year 2000");
+        return Err(Rejection::new(QuarantineReason::BadTimestamp, detail));
+    }
+    if instant.duration_since(now) > FUTURE_TOLERANCE {
+        let detail = format!("occurred_at {instant} lies in the future");
+        return Err(Rejection::new(QuarantineReason::Future, detail));
+    }
+    Ok(instant)
+}
+
+/// Number of records and their summed quantity.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct UsageTotal {
+    pub records: u64,
+    pub quantity: QuantitySum,
+}
+
+/// Totals by tenant and meter over one range of time.
+pub type TotalsByMeter = BTreeMap<String, BTreeMap<String, UsageTotal>>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn known() -> Known {
+        Known { meters: ["calls".to_owned()].into(), tenants: ["acme".to_owned()].into() }
+    }
+
+    fn raw() -> RawRecord<'static> {
+        RawRecord {
+            tenant_id: "acme",
+            source_event_id: "e-1",
+            meter: "calls",
+            quantity: "1.5",
+            occurred_at: "2026-10-01T02:00:00+02:00",
+            properties: "{}",
+            ..RawRecord::default()
+        }
+    }
+
+    fn reason(raw: &RawRecord<'_>) -> QuarantineReason {
+        known().judge(raw, "2026-10-01T00:00:00Z".parse().unwrap()).unwrap_err().reason
+    }
+
+    #[test]
+    fn an_instant_is_read_with_its_offset() {
+        let record = known().judge(&raw(), "2026-10-01T00:00:00Z".parse().unwrap()).unwrap();
+        assert_eq!(record.occurred_at.to_string(), "2026-10-01T00:00:00Z");
+    }
+
+    #[test]
+    fn each_fault_of_a_line_has_its_reason() {
+        use QuarantineReason as Reason;
+        let long = "x".repeat(256);
+        for (line, expected) in [
+            (RawRecord { tenant_id: "", ..raw() }, Reason::MissingField),
+            (RawRecord { source_event_id: "a\0b", ..raw() }, Reason::BadText),
+            (RawRecord { source_event_id: &long, ..raw() }, Reason::BadText),
+            (RawRecord { quantity: "NaN", ..raw() }, Reason::BadQuantity),
+            (RawRecord { quantity: "-0.5", ..raw() }, Reason::Negative),
+            (RawRecord { occurred_at: "2026-10-01", ..raw() }, Reason::BadTimestamp),
+            (RawRecord { occurred_at: "0001-01-01T00:00:00Z", ..raw() }, Reason::BadTimestamp),
+            (RawRecord { occurred_at: "99999-01-01T00:00:00Z", ..raw() }, Reason::BadTimestamp),
+            (RawRecord { occurred_at: "2026-10-01T00:05:00.000000001Z", ..raw() }, Reason::Future),
+            (RawRecord { meter: "calsl", ..raw() }, Reason::UnknownMeter),
+            (RawRecord { tenant_id: "acne", ..raw() }, Reason::UnknownTenant),
+        ] {
+            assert_eq!(reason(&line), expected, "{line:?}");
+        }
+    }
+}

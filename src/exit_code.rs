@@ -1,0 +1,96 @@
+//! Exit codes: the table of DESIGN §11, and which error means which.
+//!
+//! In: an error, with everything it was caused by. Out: one code. Any other code of the process is a failure too. Never
+//! decides anything from an error's text.
+
+use crate::config::ConfigError;
+use crate::ingest::IngestError;
+use crate::job::{Interrupted, Refusal};
+use crate::render::RenderError;
+use crate::store::StoreError;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(i32)]
+pub enum ExitCode {
+    /// Done.
+    Done = 0,
+    /// An internal error: a fault in billrecon.
+    Internal = 1,
+    /// Wrong usage of the command line.
+    Usage = 2,
+    /// Done, but something is parked or quarantined and waits for a person.
+    Unfinished = 3,
+    /// Another run holds the lease, or ours was lost.
+    Lease = 11,
+    /// Bad data in a file or in the database.
+    BadData = 65,
+    /// An output file or folder cannot be made.
+    CannotCreate = 73,
+    /// Reading or writing failed.
+    Io = 74,
+    /// A passing trouble: try again later.
+    TryAgain = 75,
+    /// Not permitted by the database.
+    Permission = 77,
+    /// The configuration is wrong or something has not been set up.
+    Configuration = 78,
+    /// Interrupted by SIGINT.
+    Interrupted = 130,
+    /// Terminated by SIGTERM.
+    Terminated = 143,
+}
+
+impl ExitCode {
+    /// The code of the first cause that has one.
+    pub fn of(error: &anyhow::Error) -> Self {
+        error.chain().find_map(of_cause).unwrap_or(Self::Internal)
+    }
+}
+
+fn of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<ExitCode> {
+    if let Some(error) = cause.downcast_ref::<StoreError>() {
+        return Some(of_store(error));
+    }
+    if let Some(error) = cause.downcast_ref::<IngestError>() {
+        return Some(match error {
+            IngestError::Io { .. } => ExitCode::Io,
+            _ => ExitCode::BadData,
+        });
+    }
+    if let Some(error) = cause.downcast_ref::<RenderError>() {
+        return Some(match error {
+            RenderError::CannotCreate { .. } | RenderError::Foreign(_) => ExitCode::CannotCreate,
+            RenderError::Io { .. } => ExitCode::Io,
+            RenderError::Figures(_) => ExitCode::Internal,
+        });
+    }
+    if let Some(refusal) = cause.downcast_ref::<Refusal>() {
+        return Some(match refusal {
+            Refusal::Usage(_) => ExitCode::Usage,
+            Refusal::Configuration(_) => ExitCode::Configuration,
+            Refusal::CannotCreate(_) => ExitCode::CannotCreate,
+        });
+    }
+    if let Some(interrupted) = cause.downcast_ref::<Interrupted>() {
+        return Some(match interrupted {
+            Interrupted::Interrupt => ExitCode::Interrupted,
+            Interrupted::Terminate => ExitCode::Terminated,
+        });
+    }
+    cause.downcast_ref::<ConfigError>().map(|_| ExitCode::Configuration)
+}
+
+fn of_store(error: &StoreError) -> ExitCode {
+    match error {
+        StoreError::LeaseHeld(_) | StoreError::LeaseLost => ExitCode::Lease,
+        StoreError::Damaged(_) | StoreError::Inconsistent(_) => ExitCode::BadData,
+        StoreError::CannotWrite(_) => ExitCode::Io,
+        StoreError::Unreachable(_) | StoreError::Busy(_) => ExitCode::TryAgain,
+        StoreError::Forbidden(_) => ExitCode::Permission,
+        StoreError::BadUrl(_)
+        | StoreError::NoDatabase(_)
+        | StoreError::NewerSchema(_)
+        | StoreError::OlderSchema => ExitCode::Configuration,
+        StoreError::Statement(_) => ExitCode::Internal,
+    }
+}

@@ -1,0 +1,41 @@
+//! Ingest: files of other people become values of the domain.
+//!
+//! In: CSV, NDJSON and TOML text. Out: judged usage lines, tenants, a catalog. Never writes to a database, and never
+//! drops a line: what is not understood comes out as quarantined, or as an error with file and line.
+
+mod bounded;
+pub mod catalog;
+mod csv_lines;
+mod header;
+mod ndjson_lines;
+pub mod tenants;
+pub mod usage;
+
+use crate::domain::catalog::CatalogFault;
+
+/// How many faults of one file are told at once.
+const FAULTS_SHOWN: usize = 20;
+
+#[derive(Debug, thiserror::Error)]
+pub enum IngestError {
+    #[error("{file}: {cause}")]
+    Io { file: String, cause: std::io::Error },
+    #[error("{0}: is empty; expected a CSV header or NDJSON objects")]
+    Empty(String),
+    #[error("{file}: line {line}: {problem}")]
+    Line { file: String, line: u64, problem: String },
+    #[error("{file}: {problem}")]
+    Toml { file: String, problem: String },
+    #[error("{file}: {fault}")]
+    Catalog { file: String, fault: CatalogFault },
+    #[error("{file}: nothing was imported:\n{}", shown(faults))]
+    Rows { file: String, faults: Vec<String> },
+}
+
+fn shown(faults: &[String]) -> String {
+    let mut lines: Vec<String> = faults.iter().take(FAULTS_SHOWN).map(|fault| format!("  {fault}")).collect();
+    if faults.len() > FAULTS_SHOWN {
+        lines.push(format!("  … and {} more", faults.len() - FAULTS_SHOWN));
+    }
+    lines.join("\n")
+}

@@ -1,0 +1,139 @@
+//! Tenants from CSV.
+//!
+//! In: rows `tenant_id,name,plan,currency,stripe_customer_id,stripe_subscription_id,status,billing_anchor,started_at,
+//! ended_at` and optionally `interval` and `trial_end`; a file holds all rows of each tenant that it names. Out:
+//! tenants, or all faults of the file at once with their lines. A file with a fault changes nothing.
+
+use std::collections::BTreeMap;
+use std::io::Read;
+
+use jiff::Timestamp;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+
+use crate::domain::catalog::PlanId;
+use crate::domain::money::Currency;
+use crate::domain::period::Interval;
+use crate::domain::tenant::{Subscription, SubscriptionStatus, Tenant};
+use crate::ingest::IngestError;
+use crate::ingest::header::Header;
+
+const REQUIRED: [&str; 3] = ["tenant_id", "plan", "currency"];
+const OPTIONAL: [&str; 9] = [
+    "name",
+    "stripe_customer_id",
+    "stripe_subscription_id",
+    "status",
+    "billing_anchor",
+    "started_at",
+    "ended_at",
+    "interval",
+    "trial_end",
+];
+
+/// Instants are RFC 3339; a bare date is its first instant in `zone`.
+pub fn read(input: impl Read, file: &str, zone: &TimeZone) -> Result<Vec<Tenant>, IngestError> {
+    let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(input);
+    let broken = |line, problem| IngestError::Line { file: file.to_owned(), line, problem };
+    let names = reader.headers().map_err(|error| broken(1, error.to_string()))?;
+    let names: Vec<String> = names.iter().map(str::to_owned).collect();
+    if names.iter().all(String::is_empty) {
+        return Err(IngestError::Empty(file.to_owned()));
+    }
+    let header = Header::new(names, &REQUIRED).map_err(|problem| broken(1, problem))?;
+    let unknown = header
+        .names
+        .iter()
+        .find(|name| !REQUIRED.contains(&name.as_str()) && !OPTIONAL.contains(&name.as_str()));
+    if let Some(unknown) = unknown {
+        return Err(broken(
+            1,
+            format!(
+                "the column `{unknown}` is unknown; known are: {}, {}",
+                REQUIRED.join(", "),
+                OPTIONAL.join(", ")
+            ),
+        ));
+    }
+    let (mut rows, mut faults) = (BTreeMap::new(), Vec::new());
+    for record in reader.records() {
+        let (line, row) = match record {
+            Ok(record) => {
+                (record.position().map_or(0, csv::Position::line), subscription(&header, &record, zone))
+            }
+            Err(error) => (error.position().map_or(0, csv::Position::line), Err(error.to_string())),
+        };
+        match row {
+            Ok(row) => rows.entry(row.tenant_id.clone()).or_insert_with(Vec::new).push(row),
+            Err(fault) => faults.push(format!("line {line}: {fault}")),
+        }
+    }
+    let mut tenants = Vec::with_capacity(rows.len());
+    for (id, rows) in rows {
+        match Tenant::new(id.clone(), rows) {
+            Ok(tenant) => tenants.push(tenant),
+            Err(fault) => faults.push(format!("tenant `{id}`: {fault}")),
+        }
+    }
+    if faults.is_empty() { Ok(tenants) } else { Err(IngestError::Rows { file: file.to_owned(), faults }) }
+}
+
+fn subscription(
+    header: &Header,
+    record: &csv::StringRecord,
+    zone: &TimeZone,
+) -> Result<Subscription, String> {
+    if record.len() != header.names.len() {
+        return Err(format!("the line has {} fields, the header {}", record.len(), header.names.len()));
+    }
+    let field =
+        |name: &str| header.position(name).and_then(|position| record.get(position)).unwrap_or_default();
+    let required =
+        |name: &str| Some(field(name)).filter(|text| !text.is_empty()).ok_or(format!("{name} is empty"));
+    let instant_of = |name: &str| instant(name, field(name), zone);
+    let tenant_id = required("tenant_id")?;
+    if tenant_id.len() > 255 || record.iter().any(|text| text.chars().any(char::is_control)) {
+        return Err("tenant_id is longer than 255 bytes, or a field holds a control character".to_owned());
+    }
+    let status = Some(field("status")).filter(|text| !text.is_empty()).unwrap_or("active");
+    let interval = Some(field("interval")).filter(|text| !text.is_empty()).unwrap_or("month");
+    Ok(Subscription {
+        tenant_id: tenant_id.to_owned(),
+        name: Some(field("name")).filter(|text| !text.is_empty()).unwrap_or(tenant_id).to_owned(),
+        plan: PlanId {
+            key: required("plan")?.to_owned(),
+            interval: Interval::parse(interval)
+                .ok_or(format!("interval `{interval}` is neither month nor year"))?,
+            currency: Currency::parse(required("currency")?).map_err(|error| format!("currency {error}"))?,
+        },
+        stripe_customer_id: field("stripe_customer_id").to_owned(),
+        stripe_subscription_id: field("stripe_subscription_id").to_owned(),
+        status: SubscriptionStatus::parse(status).ok_or_else(|| {
+            format!(
+                "status `{status}` is none of {}",
+                SubscriptionStatus::ALL.map(SubscriptionStatus::as_str).join(", ")
+            )
+        })?,
+        billing_anchor: instant_of("billing_anchor")?,
+        trial_end: instant_of("trial_end")?,
+        started_at: instant_of("started_at")?,
+        ended_at: instant_of("ended_at")?,
+    })
+}
+
+fn instant(name: &str, text: &str, zone: &TimeZone) -> Result<Option<Timestamp>, String> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let date = text.parse::<Date>().ok().filter(|_| text.len() == "2026-10-01".len());
+    let instant = match date {
+        Some(date) => date.to_zoned(zone.clone()).map(|zoned| zoned.timestamp()),
+        None => text.parse::<Timestamp>(),
+    };
+    match instant {
+        Ok(instant) if (0..=4_102_444_800).contains(&instant.as_second()) => Ok(Some(instant)),
+        _ => Err(format!(
+            "{name} `{text}` is neither a date nor an instant between 1970 and 2100, such as 2026-10-01T00:00:00Z"
+        )),
+    }
+}

@@ -1,0 +1,116 @@
+//! Usage lines: finds the format, judges each line, describes the rejected ones.
+//!
+//! In: a reader of CSV or NDJSON, and what a record is judged against. Out: one [`JudgedLine`] per line. Works line by
+//! line in bounded memory. Never decides whether a record is new: that is the ledger's.
+
+use std::io::{BufRead, BufReader, Read};
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+use crate::domain::audit::sha256_hex;
+use crate::domain::period::Period;
+use crate::domain::usage::{Known, QuarantineReason, QuarantinedLine, RawRecord, Rejection, UsageRecord};
+use crate::ingest::csv_lines::Parsed;
+use crate::ingest::{IngestError, csv_lines, ndjson_lines};
+
+/// Longer texts of a quarantined line are cut; the hash is of the whole.
+const BODY_CHARS: usize = 4_096;
+const FIELD_CHARS: usize = 255;
+
+/// What lines of one file are judged against.
+pub struct Judge {
+    pub known: Known,
+    pub zone: TimeZone,
+    pub now: Timestamp,
+    /// The file's name, for messages and quarantined lines.
+    pub file: String,
+}
+
+/// A line's number with its record, or with why it is none.
+pub struct JudgedLine {
+    pub number: u64,
+    pub outcome: Result<UsageRecord, Box<QuarantinedLine>>,
+}
+
+impl Judge {
+    /// Reads all lines until `sink` answers false.
+    pub fn read(
+        &self,
+        input: impl Read,
+        mut sink: impl FnMut(JudgedLine) -> bool,
+    ) -> Result<(), IngestError> {
+        let mut input = BufReader::new(input);
+        let line =
+            |number, parsed: Parsed<'_>| sink(JudgedLine { number, outcome: self.judge(number, parsed) });
+        match self.first_byte(&mut input)? {
+            b'{' => ndjson_lines::read(input, &self.file, line),
+            _ => csv_lines::read(input, &self.file, line),
+        }
+    }
+
+    /// A record whose id is taken by another body, as a quarantined line.
+    pub fn conflict(&self, number: u64, record: &UsageRecord) -> QuarantinedLine {
+        let (quantity, occurred_at) = (record.quantity.to_string(), record.occurred_at.to_string());
+        let raw = RawRecord {
+            tenant_id: &record.tenant_id,
+            source_event_id: &record.source_event_id,
+            meter: &record.meter,
+            quantity: &quantity,
+            occurred_at: &occurred_at,
+            outcome: &record.outcome,
+            source: &record.source,
+            properties: &record.properties,
+        };
+        let detail = "the ledger holds this source_event_id of the tenant with another content";
+        self.quarantined(number, &raw, Rejection::new(QuarantineReason::Conflict, detail))
+    }
+
+    fn judge(&self, number: u64, parsed: Parsed<'_>) -> Result<UsageRecord, Box<QuarantinedLine>> {
+        match parsed {
+            Ok(raw) => self
+                .known
+                .judge(&raw, self.now)
+                .map_err(|rejection| Box::new(self.quarantined(number, &raw, rejection))),
+            Err((body, rejection)) => {
+                Err(Box::new(self.line(number, &RawRecord::default(), body, rejection)))
+            }
+        }
+    }
+
+    fn quarantined(&self, number: u64, raw: &RawRecord<'_>, rejection: Rejection) -> QuarantinedLine {
+        let body = serde_json::to_string(raw).unwrap_or_default();
+        self.line(number, raw, body, rejection)
+    }
+
+    fn line(&self, number: u64, raw: &RawRecord<'_>, body: String, rejection: Rejection) -> QuarantinedLine {
+        let period =
+            raw.occurred_at.parse().map(|instant| Period::containing(instant, &self.zone).to_string());
+        QuarantinedLine {
+            body_hash: sha256_hex(body.as_bytes()),
+            reason: rejection.reason,
+            detail: clean(&rejection.detail, FIELD_CHARS),
+            tenant_id: clean(raw.tenant_id, FIELD_CHARS),
+            source_event_id: clean(raw.source_event_id, FIELD_CHARS),
+            meter: clean(raw.meter, FIELD_CHARS),
+            period: period.unwrap_or_default(),
+            file: self.file.clone(),
+            line: number,
+            body: clean(&body, BODY_CHARS),
+        }
+    }
+
+    /// A CSV header cannot begin with a brace, and an object must.
+    fn first_byte(&self, input: &mut impl BufRead) -> Result<u8, IngestError> {
+        let bytes = input.fill_buf().map_err(|cause| IngestError::Io { file: self.file.clone(), cause })?;
+        let bytes = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(bytes);
+        bytes.trim_ascii_start().first().copied().ok_or_else(|| IngestError::Empty(self.file.clone()))
+    }
+}
+
+fn clean(text: &str, limit: usize) -> String {
+    text.chars()
+        .take(limit)
+        .map(|one| if one.is_control() { char::REPLACEMENT_CHARACTER } else { one })
+        .collect()
+}

@@ -1,0 +1,89 @@
+//! Deliver: writes the files of a run and records that they are there.
+//!
+//! In: a run and its report. Out: the folder of the files. The report of a closing run is read back from the database,
+//! so that the files of an undisturbed run and of one taken up after a crash come from the same source.
+
+use std::path::PathBuf;
+
+use jiff::Timestamp;
+
+use crate::domain::audit::AuditEvent;
+use crate::domain::decide::Verdict;
+use crate::domain::report::Report;
+use crate::job::Settings;
+use crate::job::lease::Lease;
+use crate::render::{self, Facts};
+use crate::store::Books;
+use crate::store::books::{PeriodStatus, Run, RunState};
+
+/// How the figures were made, in every output.
+pub const MODE: &str = "LEDGER ONLY";
+
+/// Writes the files of runs that closed their figures and died before their files were written.
+pub async fn finish_committed(
+    settings: &Settings,
+    lease: &Lease,
+    books: &Books,
+    now: Timestamp,
+) -> anyhow::Result<()> {
+    let committed = books.snapshot().await?.runs(RunState::Committed).await?;
+    for run in committed {
+        tracing::warn!(
+            "run {} of {} had closed but not written its files; they are written now",
+            run.run_id,
+            run.period
+        );
+        deliver_committed(&run, settings, lease, books, now).await?;
+    }
+    Ok(())
+}
+
+/// Writes the files of a committed run from the database.
+pub async fn deliver_committed(
+    run: &Run,
+    settings: &Settings,
+    lease: &Lease,
+    books: &Books,
+    now: Timestamp,
+) -> anyhow::Result<PathBuf> {
+    let report = books.snapshot().await?.report(run.period, &run.run_id).await?;
+    deliver(run, &report, settings, lease, books, now).await
+}
+
+pub async fn deliver(
+    run: &Run,
+    report: &Report,
+    settings: &Settings,
+    lease: &Lease,
+    books: &Books,
+    now: Timestamp,
+) -> anyhow::Result<PathBuf> {
+    // A run that has lost the lease leaves no files either.
+    books.prove(lease.term()?).await?;
+    let delivered = render::deliver(&settings.reports, report, &facts(run, settings))?;
+    let mut write = books.write(lease.term()?).await?;
+    write.finish_run(&run.run_id, &delivered.manifest_sha256).await?;
+    let event = AuditEvent::ReportsWritten { period: run.period, manifest_sha256: delivered.manifest_sha256 };
+    write.audit(&event, &run.run_id, now).await?;
+    write.commit().await?;
+    Ok(delivered.folder)
+}
+
+fn facts(run: &Run, settings: &Settings) -> Facts {
+    let judged = matches!(run.period_status, PeriodStatus::Closed | PeriodStatus::Partial);
+    let verdict = judged.then(Verdict::ledger_only);
+    Facts {
+        run_id: run.run_id.clone(),
+        mode: MODE,
+        period_status: run.period_status.as_str().to_owned(),
+        verdict: verdict.as_ref().map(|verdict| verdict.word.as_str().to_owned()),
+        reasons: verdict.map(|verdict| verdict.reasons).unwrap_or_default(),
+        started_at: run.started_at.to_string(),
+        holder: run.holder.clone(),
+        code_version: run.code_version.clone(),
+        catalog_hash: run.catalog_hash.clone(),
+        rules_hash: run.rules_hash.clone(),
+        time_zone: run.time_zone.clone(),
+        database_engine: settings.database.engine(),
+    }
+}

@@ -1,0 +1,86 @@
+//! Execute: writes a plan in one transaction under the lease.
+//!
+//! In: a plan. Out: a committed run, whose files are written next. A process that dies before the commit leaves
+//! nothing; one that dies after it leaves a run that the next wake finishes.
+
+use jiff::Timestamp;
+
+use crate::domain::audit::AuditEvent;
+use crate::job::lease::Lease;
+use crate::job::plan::PeriodPlan;
+use crate::store::Books;
+use crate::store::books::{PeriodJob, Run, RunState};
+
+/// Writes that the run has begun, so that a crash leaves a trace.
+pub async fn start(run: &Run, lease: &Lease, books: &Books) -> anyhow::Result<()> {
+    let mut write = books.write(lease.term()?).await?;
+    write.start_run(run).await?;
+    Ok(write.commit().await?)
+}
+
+/// Closes and parks what the plan says.
+pub async fn commit(
+    plan: &PeriodPlan,
+    run_id: &str,
+    lease: &Lease,
+    books: &Books,
+    now: Timestamp,
+) -> anyhow::Result<()> {
+    let period = plan.report.period;
+    let job = PeriodJob { period, status: plan.status, counts: plan.counts, run_id: run_id.to_owned() };
+    let mut write = books.write(lease.term()?).await?;
+    write.save_windows(period, plan.writes(), run_id).await?;
+    write.save_report(run_id, &plan.report.exceptions, &plan.report.controls).await?;
+    write.commit_run(run_id, &job).await?;
+    let event = AuditEvent::RunCommitted {
+        period,
+        status: plan.status.as_str().to_owned(),
+        closed: plan.counts.closed,
+        parked: plan.counts.parked,
+    };
+    write.audit(&event, run_id, now).await?;
+    Ok(write.commit().await?)
+}
+
+/// Marks runs that died before they committed anything.
+pub async fn abandon_dead_runs(lease: &Lease, books: &Books, now: Timestamp) -> anyhow::Result<()> {
+    let dead = books.snapshot().await?.runs(RunState::Started).await?;
+    for run in dead {
+        tracing::warn!(
+            "run {} of {} ended before it closed anything; its work is done again",
+            run.run_id,
+            run.period
+        );
+        let mut write = books.write(lease.term()?).await?;
+        write.abandon_run(&run.run_id).await?;
+        write.audit(&AuditEvent::RunAbandoned { period: run.period }, &run.run_id, now).await?;
+        write.commit().await?;
+    }
+    Ok(())
+}
+
+/// The record of a new run.
+pub fn new_run(plan: &PeriodPlan, run_id: String, lease: &Lease, facts: RunFacts) -> anyhow::Result<Run> {
+    let term = lease.term()?;
+    Ok(Run {
+        run_id,
+        period: plan.report.period,
+        state: RunState::Started,
+        fence: term.fence,
+        holder: term.holder.clone(),
+        started_at: facts.started_at,
+        code_version: env!("CARGO_PKG_VERSION").to_owned(),
+        catalog_hash: facts.catalog_hash,
+        rules_hash: facts.rules_hash,
+        time_zone: facts.time_zone,
+        period_status: plan.status,
+    })
+}
+
+/// What a run records about its rules.
+pub struct RunFacts {
+    pub started_at: Timestamp,
+    pub catalog_hash: String,
+    pub rules_hash: String,
+    pub time_zone: String,
+}

@@ -1,0 +1,235 @@
+//! Imports: files into the database.
+//!
+//! In: open files, settings, `now`. Out: receipts. Catalog and tenants change what a run does, so they take the lease;
+//! usage only adds rows, each at most once, so it does not. An import that dies is simply run again.
+
+use std::io::Read;
+use std::time::Duration;
+
+use anyhow::Context;
+use jiff::Timestamp;
+use tokio::sync::mpsc;
+
+use crate::domain::audit::{AuditEvent, sha256_hex};
+use crate::domain::usage::{Known, UsageRecord};
+use crate::ingest::usage::{Judge, JudgedLine};
+use crate::ingest::{IngestError, catalog, tenants};
+use crate::job::interrupt::unless_interrupted;
+use crate::job::lease::under_lease;
+use crate::job::{Settings, current_catalog, new_run_id};
+use crate::store::books::StoredCatalog;
+use crate::store::ledger::{Ledger, Outcome, Receipt};
+use crate::store::{Access, Store};
+
+/// Lines that one transaction takes: enough to spread the cost of a disk flush, few enough to hold in memory thrice.
+const LINES_PER_BATCH: usize = 10_000;
+
+/// A file to import, under the name that messages use.
+pub struct Input {
+    pub name: String,
+    pub reader: Box<dyn Read + Send>,
+}
+
+/// What became of a catalog.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CatalogReceipt {
+    pub catalog_hash: String,
+    pub meters: usize,
+    pub plans: usize,
+    /// Whether it differs from the one before.
+    pub changed: bool,
+}
+
+pub async fn catalog(
+    settings: &Settings,
+    input: Input,
+    wait: Duration,
+    now: Timestamp,
+) -> anyhow::Result<CatalogReceipt> {
+    let body = read_text(input.reader, &input.name)?;
+    let parsed = catalog::read(&body, &input.name)?;
+    let stored = StoredCatalog { catalog_hash: sha256_hex(body.as_bytes()), body };
+    let store = settings.open(Access::Write).await?;
+    let books = store.books();
+    let changed = under_lease(&books, settings.lease_ttl, wait, now, async |lease| {
+        let before = books.snapshot().await?.catalog().await?;
+        if before.is_some_and(|before| before.catalog_hash == stored.catalog_hash) {
+            return Ok(false);
+        }
+        let mut write = books.write(lease.term()?).await?;
+        write.add_catalog(&stored, now).await?;
+        write
+            .audit(&AuditEvent::CatalogImported { catalog_hash: stored.catalog_hash.clone() }, "", now)
+            .await?;
+        write.commit().await?;
+        Ok(true)
+    })
+    .await?;
+    store.close().await;
+    let (meters, plans) = (parsed.meters.len(), parsed.plans.len());
+    Ok(CatalogReceipt { catalog_hash: stored.catalog_hash, meters, plans, changed })
+}
+
+/// What became of a tenants file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TenantsReceipt {
+    pub tenants: u64,
+    pub rows: u64,
+    /// Plans that tenants name and the catalog lacks; their tenants will be parked.
+    pub unknown_plans: Vec<String>,
+}
+
+pub async fn tenants(
+    settings: &Settings,
+    input: Input,
+    wait: Duration,
+    now: Timestamp,
+) -> anyhow::Result<TenantsReceipt> {
+    let tenants = tenants::read(input.reader, &input.name, &settings.time_zone)?;
+    let rows = tenants.iter().map(|tenant| tenant.subscriptions().len() as u64).sum();
+    let store = settings.open(Access::Write).await?;
+    let books = store.books();
+    let unknown_plans = under_lease(&books, settings.lease_ttl, wait, now, async |lease| {
+        let (_, catalog) = current_catalog(&mut books.snapshot().await?).await?;
+        let mut write = books.write(lease.term()?).await?;
+        write.replace_tenants(&tenants).await?;
+        write.audit(&AuditEvent::TenantsImported { tenants: tenants.len() as u64, rows }, "", now).await?;
+        write.commit().await?;
+        let named = tenants.iter().flat_map(|tenant| tenant.subscriptions()).map(|one| &one.plan);
+        let unknown: std::collections::BTreeSet<String> = named
+            .filter(|plan| !catalog.plans.contains_key(*plan))
+            .map(|plan| format!("{}/{}/{}", plan.key, plan.interval.as_str(), plan.currency))
+            .collect();
+        Ok(unknown.into_iter().collect())
+    })
+    .await?;
+    store.close().await;
+    Ok(TenantsReceipt { tenants: tenants.len() as u64, rows, unknown_plans })
+}
+
+/// What became of a usage file.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct UsageReceipt {
+    pub counts: Receipt,
+    /// The first quarantined lines, in words.
+    pub quarantined: Vec<String>,
+}
+
+/// How many quarantined lines are shown; all are in the database.
+const QUARANTINED_SHOWN: usize = 10;
+
+/// Imports usage. `progress` hears the number of lines that are safe.
+pub async fn usage(
+    settings: &Settings,
+    input: Input,
+    now: Timestamp,
+    progress: impl Fn(u64),
+) -> anyhow::Result<UsageReceipt> {
+    let store = settings.open(Access::Write).await?;
+    let receipt = unless_interrupted(import_usage(settings, input, now, progress, &store)).await;
+    store.close().await;
+    receipt
+}
+
+async fn import_usage(
+    settings: &Settings,
+    input: Input,
+    now: Timestamp,
+    progress: impl Fn(u64),
+    store: &Store,
+) -> anyhow::Result<UsageReceipt> {
+    let judge = judge(settings, input.name.clone(), now, store).await?;
+    let counts = Receipt { receipt: new_run_id(now), file: input.name, ..Receipt::default() };
+    let mut receipt = UsageReceipt { counts, quarantined: Vec::new() };
+    let (lines, mut batches) = mpsc::channel::<Vec<JudgedLine>>(1);
+    let judge = std::sync::Arc::new(judge);
+    let reading = tokio::task::spawn_blocking({
+        let judge = judge.clone();
+        move || read_batches(&judge, input.reader, &lines)
+    });
+    let ledger = store.ledger();
+    while let Some(batch) = batches.recv().await {
+        take_batch(batch, &judge, &ledger, &mut receipt, now).await?;
+        progress(receipt.counts.read);
+    }
+    // Batches before a fault of the file are in the ledger; the mended file adds what is missing.
+    reading.await.context("the reader ended")??;
+    let mut append = store.books().append().await?;
+    append.receipt(&receipt.counts, now).await?;
+    append.commit().await?;
+    Ok(receipt)
+}
+
+async fn judge(settings: &Settings, file: String, now: Timestamp, store: &Store) -> anyhow::Result<Judge> {
+    let mut view = store.books().snapshot().await?;
+    let (_, catalog) = current_catalog(&mut view).await?;
+    let tenants = view.tenants().await?;
+    let known = Known {
+        meters: catalog.meters.into_keys().collect(),
+        tenants: tenants.iter().map(|tenant| tenant.id().to_owned()).collect(),
+    };
+    Ok(Judge { known, zone: settings.time_zone.clone(), now, file })
+}
+
+fn read_batches(
+    judge: &Judge,
+    reader: Box<dyn Read + Send>,
+    lines: &mpsc::Sender<Vec<JudgedLine>>,
+) -> Result<(), IngestError> {
+    let mut batch = Vec::with_capacity(LINES_PER_BATCH);
+    let read = judge.read(reader, |line| {
+        batch.push(line);
+        // A closed channel means that the writer failed; it says why.
+        batch.len() < LINES_PER_BATCH || lines.blocking_send(std::mem::take(&mut batch)).is_ok()
+    });
+    // What was read before a fault is sent as well.
+    let _writer_failed = lines.blocking_send(batch).is_err();
+    read
+}
+
+/// One transaction: what it accepts and what it quarantines belong together.
+async fn take_batch(
+    batch: Vec<JudgedLine>,
+    judge: &Judge,
+    ledger: &Ledger,
+    receipt: &mut UsageReceipt,
+    now: Timestamp,
+) -> anyhow::Result<()> {
+    receipt.counts.read += batch.len() as u64;
+    let (mut numbers, mut records, mut quarantined) = (Vec::new(), Vec::new(), Vec::new());
+    for line in batch {
+        match line.outcome {
+            Ok(record) => {
+                numbers.push(line.number);
+                records.push(record);
+            }
+            Err(rejected) => quarantined.push(*rejected),
+        }
+    }
+    let mut write = ledger.begin().await?;
+    let outcomes = write.add(&records, now).await?;
+    let mut accepted: Vec<&UsageRecord> = Vec::new();
+    for ((number, record), outcome) in numbers.iter().zip(&records).zip(outcomes) {
+        match outcome {
+            Outcome::Accepted => accepted.push(record),
+            Outcome::Duplicate => receipt.counts.duplicate += 1,
+            Outcome::Conflict => quarantined.push(judge.conflict(*number, record)),
+        }
+    }
+    receipt.counts.accepted += accepted.len() as u64;
+    receipt.counts.quarantined += quarantined.len() as u64;
+    let free = QUARANTINED_SHOWN.saturating_sub(receipt.quarantined.len());
+    let shown = quarantined.iter().take(free);
+    receipt.quarantined.extend(
+        shown.map(|one| format!("{}: line {}: {}: {}", one.file, one.line, one.reason.as_str(), one.detail)),
+    );
+    write.resolve_quarantine(&accepted, now).await?;
+    write.quarantine(quarantined, now).await?;
+    Ok(write.commit().await?)
+}
+
+fn read_text(mut reader: Box<dyn Read + Send>, file: &str) -> Result<String, IngestError> {
+    let mut text = String::new();
+    let read = reader.read_to_string(&mut text);
+    read.map(|_| text).map_err(|cause| IngestError::Io { file: file.to_owned(), cause })
+}

@@ -1,0 +1,123 @@
+//! The lease as the running process sees it: taken, kept alive, trusted only for a while, given back.
+//!
+//! In: the books, a time to live. Out: a term that may be used for writing, or [`StoreError::LeaseLost`]. The database
+//! decides who holds the lease; the monotonic clock here only decides when to stop trusting the last answer. That is
+//! the one clock that the job reads.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use jiff::Timestamp;
+use tokio::task::JoinHandle;
+
+use crate::domain::audit::AuditEvent;
+use crate::job::interrupt::unless_interrupted;
+use crate::store::lease::Term;
+use crate::store::{Books, StoreError};
+
+/// How often a waiting process asks again.
+const ASK_AGAIN: Duration = Duration::from_millis(200);
+
+pub struct Lease {
+    books: Books,
+    term: Term,
+    trusted_until: Arc<Mutex<Option<Instant>>>,
+    heartbeat: JoinHandle<()>,
+}
+
+/// Runs `work` under the lease and gives it back, whatever became of the work.
+pub async fn under_lease<T>(
+    books: &Books,
+    ttl: Duration,
+    wait: Duration,
+    now: Timestamp,
+    work: impl AsyncFnOnce(&Lease) -> anyhow::Result<T>,
+) -> anyhow::Result<T> {
+    let lease = unless_interrupted(Lease::take(books, ttl, wait)).await?;
+    let result = unless_interrupted(async {
+        lease.audit_takeover(now).await?;
+        work(&lease).await
+    })
+    .await;
+    lease.release().await;
+    result
+}
+
+impl Lease {
+    async fn take(books: &Books, ttl: Duration, wait: Duration) -> anyhow::Result<Self> {
+        let holder = crate::job::holder_name();
+        let give_up = Instant::now() + wait;
+        loop {
+            let asked = Instant::now();
+            match books.take_lease(&holder, ttl).await {
+                Ok(term) => {
+                    tracing::info!("lease won by {holder} (term {})", term.fence);
+                    return Ok(Self::keep(books.clone(), term, ttl, asked));
+                }
+                Err(StoreError::LeaseHeld(_)) if asked < give_up => tokio::time::sleep(ASK_AGAIN).await,
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    fn keep(books: Books, term: Term, ttl: Duration, asked: Instant) -> Self {
+        let trusted_until = Arc::new(Mutex::new(Some(asked + trust(ttl))));
+        let beat = heartbeat(books.clone(), term.clone(), ttl, trusted_until.clone());
+        Self { books, term, trusted_until, heartbeat: tokio::spawn(beat) }
+    }
+
+    /// The term, for one write. Past the deadline nothing may be written: another run may have begun.
+    pub fn term(&self) -> Result<&Term, StoreError> {
+        let until = *self.trusted_until.lock().unwrap_or_else(PoisonError::into_inner);
+        if until.is_some_and(|until| Instant::now() < until) {
+            Ok(&self.term)
+        } else {
+            Err(StoreError::LeaseLost)
+        }
+    }
+
+    async fn audit_takeover(&self, now: Timestamp) -> anyhow::Result<()> {
+        let Some(from) = &self.term.taken_over_from else { return Ok(()) };
+        tracing::warn!(
+            "the lease of {from} had expired and was taken over; that run ended without giving it back"
+        );
+        let event = AuditEvent::LeaseTakenOver { holder: self.term.holder.clone(), from: from.clone() };
+        let mut write = self.books.write(self.term()?).await?;
+        write.audit(&event, "", now).await?;
+        Ok(write.commit().await?)
+    }
+
+    async fn release(self) {
+        self.heartbeat.abort();
+        let released =
+            self.books.release_lease(&self.term).await.context("the lease could not be given back");
+        if let Err(error) = released {
+            tracing::warn!("{error:#}; it expires by itself");
+        }
+    }
+}
+
+/// A term is trusted for less than it lasts, so that our clock may run slow by a tenth.
+fn trust(ttl: Duration) -> Duration {
+    ttl * 9 / 10
+}
+
+async fn heartbeat(books: Books, term: Term, ttl: Duration, trusted_until: Arc<Mutex<Option<Instant>>>) {
+    loop {
+        tokio::time::sleep(ttl / 3).await;
+        let asked = Instant::now();
+        let until = match books.renew_lease(&term, ttl).await {
+            Ok(()) => Some(asked + trust(ttl)),
+            Err(StoreError::LeaseLost) => None,
+            Err(error) => {
+                tracing::warn!("the lease could not be renewed: {error}");
+                continue;
+            }
+        };
+        *trusted_until.lock().unwrap_or_else(PoisonError::into_inner) = until;
+        if until.is_none() {
+            return;
+        }
+    }
+}

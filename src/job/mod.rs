@@ -1,0 +1,84 @@
+//! The job: the only place that knows the order of the steps.
+//!
+//! In: an open store, settings, `now`. Out: what was done, as values for the commands to print. Observe (reads) → plan
+//! (pure) → execute (writes): a dry run stops before execute.
+
+mod deliver;
+mod due;
+mod execute;
+pub mod import;
+mod interrupt;
+pub mod lease;
+mod observe;
+mod plan;
+mod run;
+pub mod status;
+
+pub use deliver::MODE;
+pub use interrupt::Interrupted;
+pub use plan::Purpose;
+pub use run::{PeriodOutcome, RunOptions, run};
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
+
+use crate::domain::catalog::Catalog;
+use crate::domain::period::Period;
+use crate::store::books::{BooksView, StoredCatalog};
+use crate::store::{Access, Database, Store};
+
+/// What the job refuses to begin, and why.
+#[derive(Debug, thiserror::Error)]
+pub enum Refusal {
+    #[error("{0}")]
+    Usage(String),
+    #[error("{0}")]
+    Configuration(String),
+    #[error("{0}")]
+    CannotCreate(String),
+}
+
+/// The settings that the job works by.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    pub database: Database,
+    pub reports: PathBuf,
+    pub time_zone: TimeZone,
+    pub time_zone_name: String,
+    pub first_period: Option<Period>,
+    /// How long after a window's end it is final, where no invoice says so.
+    pub settle_delay: SignedDuration,
+    pub lease_ttl: Duration,
+    pub rules_hash: String,
+}
+
+impl Settings {
+    pub async fn open(&self, access: Access) -> anyhow::Result<Store> {
+        Ok(Store::open(&self.database, access).await?)
+    }
+}
+
+/// The name under which this process holds the lease.
+pub fn holder_name() -> String {
+    let host = gethostname::gethostname();
+    format!("{}/{}", host.to_string_lossy(), std::process::id())
+}
+
+/// The current catalog, parsed; a database without one is not set up.
+async fn current_catalog(view: &mut BooksView) -> anyhow::Result<(StoredCatalog, Catalog)> {
+    let Some(stored) = view.catalog().await? else {
+        let text = "no catalog has been imported: run `billrecon import catalog FILE` first";
+        return Err(Refusal::Configuration(text.to_owned()).into());
+    };
+    let catalog = crate::ingest::catalog::read(&stored.body, "the stored catalog")?;
+    Ok((stored, catalog))
+}
+
+/// A run's id: when it began, and some letters that make it unique.
+fn new_run_id(now: Timestamp) -> String {
+    let random = uuid::Uuid::new_v4().simple().to_string();
+    format!("{}-{}", now.strftime("%Y%m%dT%H%M%SZ"), &random[..8])
+}

@@ -1,0 +1,94 @@
+//! Observe: reads all that a period's plan needs, and nothing else happens.
+//!
+//! In: the windows of a period. Out: an [`Observation`]. Usage is read in one snapshot, so that records which arrive
+//! meanwhile are either wholly in or wholly out; they come late then, and are seen as such by the next run.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::domain::figures::{LedgerTotals, WindowFigures};
+use crate::domain::period::{Period, Window};
+use crate::domain::report::QuarantineCount;
+use crate::domain::tenant::{Tenant, TenantWindow};
+use crate::job::due::PeriodWindows;
+use crate::store::ledger::{Ledger, LedgerSnapshot};
+
+/// A page of tenants that one statement may span. It bounds what a statement returns.
+const TENANTS_PER_PAGE: usize = 1_000;
+
+/// What is known about a period.
+#[derive(Debug)]
+pub struct Observation {
+    pub totals: LedgerTotals,
+    pub quarantine: Vec<QuarantineCount>,
+    /// Windows that earlier runs closed or parked, as they were written.
+    pub stored: Vec<WindowFigures>,
+}
+
+pub async fn observe(
+    period: Period,
+    windows: &PeriodWindows<'_>,
+    tenants: &[Tenant],
+    stored: Vec<WindowFigures>,
+    ledger: &Ledger,
+) -> anyhow::Result<Observation> {
+    let mut snapshot = ledger.snapshot().await?;
+    let mut totals = LedgerTotals::new();
+    for (range, ids) in ranges(windows) {
+        totals.insert(range, totals_of(range, &ids, tenants, &mut snapshot).await?);
+    }
+    let quarantine = snapshot.quarantine(&period.to_string()).await?;
+    Ok(Observation { totals, quarantine, stored })
+}
+
+/// Each range of time that is needed, with the tenants that need it: windows, segments and gaps. Most companies need
+/// one: all tenants on the same calendar month.
+fn ranges<'a>(windows: &'a PeriodWindows<'_>) -> BTreeMap<Window, BTreeSet<&'a str>> {
+    let mut ranges: BTreeMap<Window, BTreeSet<&str>> = BTreeMap::new();
+    let all = [&windows.due, &windows.open, &windows.closed, &windows.without_plan];
+    for window in all.into_iter().flatten() {
+        for range in pieces(window) {
+            ranges.entry(range).or_default().insert(window.tenant.id());
+        }
+    }
+    ranges
+}
+
+fn pieces<'a>(window: &'a TenantWindow<'_>) -> impl Iterator<Item = Window> + 'a {
+    let segments = window.segments.iter().map(|segment| segment.range);
+    std::iter::once(window.window).chain(segments).chain(window.gaps.iter().copied())
+}
+
+async fn totals_of(
+    range: Window,
+    ids: &BTreeSet<&str>,
+    tenants: &[Tenant],
+    snapshot: &mut LedgerSnapshot,
+) -> anyhow::Result<crate::domain::usage::TotalsByMeter> {
+    let mut totals = crate::domain::usage::TotalsByMeter::new();
+    for (first, last) in pages(ids, tenants) {
+        totals.extend(snapshot.totals(range, first, last).await?);
+    }
+    Ok(totals)
+}
+
+/// Splits tenants into runs of neighbours in the list of all, so that a page reads nobody else's records.
+fn pages<'a>(ids: &BTreeSet<&str>, tenants: &'a [Tenant]) -> Vec<(&'a str, &'a str)> {
+    let mut pages = Vec::new();
+    let mut page: Vec<&str> = Vec::new();
+    for tenant in tenants {
+        let wanted = ids.contains(tenant.id());
+        if wanted {
+            page.push(tenant.id());
+        }
+        if !wanted || page.len() == TENANTS_PER_PAGE {
+            pages.extend(ends(&page));
+            page.clear();
+        }
+    }
+    pages.extend(ends(&page));
+    pages
+}
+
+fn ends<'a>(page: &[&'a str]) -> Option<(&'a str, &'a str)> {
+    Some((page.first()?, page.last()?))
+}

@@ -1,0 +1,260 @@
+//! A run: every due period is closed, oldest first, one run per period.
+//!
+//! In: settings, options, `now`. Out: one [`PeriodOutcome`] per period. A period that cannot be finished never blocks
+//! a later one. A dry run does the same up to the plan, from a database that it cannot write to.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::Context;
+use jiff::Timestamp;
+
+use crate::domain::catalog::Catalog;
+use crate::domain::decide::Verdict;
+use crate::domain::figures::WindowStatus;
+use crate::domain::money::MinorSum;
+use crate::domain::period::Period;
+use crate::domain::report::ExceptionKind;
+use crate::domain::tenant::Tenant;
+use crate::job::due::{self, ClosedKeys, PeriodWindows};
+use crate::job::execute::{self, RunFacts};
+use crate::job::lease::{Lease, under_lease};
+use crate::job::plan::{self, PeriodPlan, Purpose};
+use crate::job::{Refusal, Settings, current_catalog, deliver, new_run_id, observe};
+use crate::store::books::{JobCounts, PeriodJob, PeriodStatus};
+use crate::store::{Access, Books, Store};
+
+#[derive(Clone, Debug, Default)]
+pub struct RunOptions {
+    pub period: Option<Period>,
+    /// Plan only.
+    pub dry_run: bool,
+    pub lock_wait: Duration,
+}
+
+/// What became of one period, for a person and for a program.
+#[derive(Clone, Debug)]
+pub struct PeriodOutcome {
+    pub period: Period,
+    /// `None` in a dry run.
+    pub run_id: Option<String>,
+    pub status: PeriodStatus,
+    pub verdict: Option<Verdict>,
+    pub counts: JobCounts,
+    pub reports_dir: Option<PathBuf>,
+    /// What the run did, or would do.
+    pub purpose: Option<Purpose>,
+    /// Windows that closed in this run.
+    pub newly_closed: u64,
+    pub provisional: u64,
+    pub exceptions: Vec<String>,
+    pub money: Vec<MinorSum>,
+    /// Whether something waits for a person.
+    pub unfinished: bool,
+}
+
+pub async fn run(
+    settings: &Settings,
+    options: &RunOptions,
+    now: Timestamp,
+) -> anyhow::Result<Vec<PeriodOutcome>> {
+    if options.dry_run {
+        let store = settings.open(Access::ReadOnly).await?;
+        let outcomes = dry_run(settings, options, now, &store).await;
+        store.close().await;
+        return outcomes;
+    }
+    let store = settings.open(Access::Write).await?;
+    let books = store.books();
+    let outcomes = under_lease(&books, settings.lease_ttl, options.lock_wait, now, async |lease| {
+        deliver::finish_committed(settings, lease, &books, now).await?;
+        execute::abandon_dead_runs(lease, &books, now).await?;
+        let rules = Rules::read(settings, options, &books, now).await?;
+        let mut outcomes = Vec::new();
+        for period in rules.periods.clone() {
+            let outcome = close_period(period, &rules, settings, &store, lease, now).await;
+            outcomes.extend(outcome.with_context(|| format!("period {period}"))?);
+        }
+        Ok(outcomes)
+    })
+    .await;
+    store.close().await;
+    outcomes
+}
+
+async fn dry_run(
+    settings: &Settings,
+    options: &RunOptions,
+    now: Timestamp,
+    store: &Store,
+) -> anyhow::Result<Vec<PeriodOutcome>> {
+    let rules = Rules::read(settings, options, &store.books(), now).await?;
+    let mut outcomes = Vec::new();
+    for period in rules.periods.clone() {
+        let (_, plan) = plan_period(period, &rules, settings, store, now).await?;
+        if rules.explicit || plan.purpose != Purpose::Look {
+            outcomes.push(PeriodOutcome::planned(&plan, None, None)?);
+        }
+    }
+    Ok(outcomes)
+}
+
+/// What holds for all periods of a wake.
+struct Rules {
+    catalog: Catalog,
+    catalog_hash: String,
+    tenants: Vec<Tenant>,
+    periods: Vec<Period>,
+    jobs: std::collections::BTreeMap<Period, PeriodJob>,
+    /// A person named the period.
+    explicit: bool,
+}
+
+impl Rules {
+    async fn read(
+        settings: &Settings,
+        options: &RunOptions,
+        books: &Books,
+        now: Timestamp,
+    ) -> anyhow::Result<Self> {
+        let mut view = books.snapshot().await?;
+        let (stored, catalog) = current_catalog(&mut view).await?;
+        let tenants = view.tenants().await?;
+        let jobs = view.period_jobs().await?;
+        let periods = match options.period {
+            Some(period) => vec![explicit_period(period, settings, &tenants, now)?],
+            None => match due::first_period(&tenants, settings)? {
+                Some(first) => due::begun(first, settings, now),
+                None => Vec::new(),
+            },
+        };
+        let is_open = |period: &Period| jobs.get(period).is_none_or(|job| job.status != PeriodStatus::Closed);
+        let explicit = options.period.is_some();
+        let periods = periods.into_iter().filter(|period| explicit || is_open(period)).collect();
+        Ok(Self { catalog, catalog_hash: stored.catalog_hash, tenants, periods, jobs, explicit })
+    }
+}
+
+fn explicit_period(
+    period: Period,
+    settings: &Settings,
+    tenants: &[Tenant],
+    now: Timestamp,
+) -> Result<Period, Refusal> {
+    if period.start(&settings.time_zone) > now {
+        return Err(Refusal::Usage(format!("the period {period} has not begun")));
+    }
+    // Without any first period the person's word is all there is.
+    let first = due::first_period(tenants, settings).ok().flatten();
+    match first.filter(|first| period < *first) {
+        Some(first) => Err(Refusal::Usage(format!("the period {period} lies before the first one, {first}"))),
+        None => Ok(period),
+    }
+}
+
+/// The period's windows and its plan.
+async fn plan_period<'a>(
+    period: Period,
+    rules: &'a Rules,
+    settings: &Settings,
+    store: &Store,
+    now: Timestamp,
+) -> anyhow::Result<(PeriodWindows<'a>, PeriodPlan)> {
+    let stored = store.books().snapshot().await?.windows(period).await?;
+    let closed = stored.iter().filter(|window| window.status == WindowStatus::Closed);
+    let closed: ClosedKeys = closed.map(|window| (window.tenant_id.clone(), window.window.start)).collect();
+    let windows = due::windows(period, &rules.tenants, settings, &closed, now);
+    let observed = observe::observe(period, &windows, &rules.tenants, stored, &store.ledger()).await?;
+    let plan = plan::plan(period, &windows, &rules.catalog, observed)?;
+    Ok((windows, plan))
+}
+
+/// One period: observe → plan → execute → deliver.
+async fn close_period(
+    period: Period,
+    rules: &Rules,
+    settings: &Settings,
+    store: &Store,
+    lease: &Lease,
+    now: Timestamp,
+) -> anyhow::Result<Option<PeriodOutcome>> {
+    if let Some(job) = rules.jobs.get(&period).filter(|job| job.status == PeriodStatus::Closed) {
+        return Ok(Some(PeriodOutcome::done_before(job, settings)));
+    }
+    let books = store.books();
+    let (_, plan) = plan_period(period, rules, settings, store, now).await?;
+    match plan.purpose {
+        Purpose::Look if !rules.explicit => return Ok(None),
+        Purpose::Unchanged => {
+            let job = rules.jobs.get(&period).context("parked windows without a period job")?;
+            return Ok(Some(PeriodOutcome::done_before(job, settings)));
+        }
+        Purpose::Look | Purpose::Close => {}
+    }
+    let facts = RunFacts {
+        started_at: now,
+        catalog_hash: rules.catalog_hash.clone(),
+        rules_hash: settings.rules_hash.clone(),
+        time_zone: settings.time_zone_name.clone(),
+    };
+    let run = execute::new_run(&plan, new_run_id(now), lease, facts)?;
+    execute::start(&run, lease, &books).await?;
+    let folder = if plan.purpose == Purpose::Close {
+        execute::commit(&plan, &run.run_id, lease, &books, now).await?;
+        deliver::deliver_committed(&run, settings, lease, &books, now).await?
+    } else {
+        deliver::deliver(&run, &plan.report, settings, lease, &books, now).await?
+    };
+    PeriodOutcome::planned(&plan, Some(run.run_id), Some(folder)).map(Some)
+}
+
+impl PeriodOutcome {
+    fn planned(
+        plan: &PeriodPlan,
+        run_id: Option<String>,
+        reports_dir: Option<PathBuf>,
+    ) -> anyhow::Result<Self> {
+        let report = &plan.report;
+        let waits = |kind| kind == ExceptionKind::Parked || kind == ExceptionKind::Quarantined;
+        Ok(Self {
+            period: report.period,
+            run_id,
+            status: plan.status,
+            verdict: plan.verdict.clone(),
+            counts: plan.counts,
+            reports_dir,
+            purpose: Some(plan.purpose),
+            newly_closed: plan.writes().iter().filter(|one| one.status == WindowStatus::Closed).count()
+                as u64,
+            provisional: report.count(WindowStatus::Open),
+            exceptions: report.exceptions.iter().map(describe).collect(),
+            money: report.money()?.into_values().collect(),
+            unfinished: report.exceptions.iter().any(|one| waits(one.kind)),
+        })
+    }
+
+    /// Nothing is left to do, or nothing can be done until a person has acted.
+    fn done_before(job: &PeriodJob, settings: &Settings) -> Self {
+        let judged = matches!(job.status, PeriodStatus::Closed | PeriodStatus::Partial);
+        Self {
+            period: job.period,
+            run_id: Some(job.run_id.clone()),
+            status: job.status,
+            verdict: judged.then(Verdict::ledger_only),
+            counts: job.counts,
+            reports_dir: Some(settings.reports.join(job.period.to_string()).join(&job.run_id)),
+            purpose: None,
+            newly_closed: 0,
+            provisional: 0,
+            exceptions: Vec::new(),
+            money: Vec::new(),
+            unfinished: job.counts.parked > 0,
+        }
+    }
+}
+
+fn describe(one: &crate::domain::report::Exception) -> String {
+    let meter = if one.meter.is_empty() { String::new() } else { format!(" on {}", one.meter) };
+    let (kind, records) = (one.kind.as_str(), one.records);
+    format!("{kind}: {}{meter}, {} ({records} records): {}", one.tenant_id, one.reason, one.next_step)
+}

@@ -1,0 +1,56 @@
+//! Status: where the periods, the lease and the last runs stand.
+//!
+//! In: the books, read-only. Out: one value to print. Never writes, never takes the lease.
+
+use jiff::Timestamp;
+
+use crate::domain::period::Period;
+use crate::job::{Settings, due};
+use crate::store::Access;
+use crate::store::books::{PeriodJob, PeriodStatus, Run};
+use crate::store::lease::Holder;
+
+#[derive(Debug)]
+pub struct Status {
+    pub lease: Option<Holder>,
+    pub periods: Vec<PeriodJob>,
+    /// Periods with windows that are final and not closed.
+    pub due: Vec<Period>,
+    pub runs: Vec<Run>,
+    pub tenants: u64,
+    pub catalog_hash: Option<String>,
+    pub quarantined: u64,
+}
+
+pub async fn status(settings: &Settings, now: Timestamp) -> anyhow::Result<Status> {
+    let store = settings.open(Access::ReadOnly).await?;
+    let mut view = store.books().snapshot().await?;
+    let tenants = view.tenants().await?;
+    let jobs = view.period_jobs().await?;
+    let mut due = Vec::new();
+    // Without a first period nothing is due by itself; `run` says what to configure.
+    if let Some(first) = due::first_period(&tenants, settings).ok().flatten() {
+        for period in due::begun(first, settings, now) {
+            let closed = jobs.get(&period).is_some_and(|job| job.status == PeriodStatus::Closed);
+            if !closed
+                && !due::windows(period, &tenants, settings, &view.closed_keys(period).await?, now)
+                    .due
+                    .is_empty()
+            {
+                due.push(period);
+            }
+        }
+    }
+    let status = Status {
+        lease: view.lease_holder().await?.filter(|holder| holder.expires_in_ms > 0),
+        periods: jobs.into_values().collect(),
+        due,
+        runs: view.newest_runs().await?,
+        tenants: tenants.len() as u64,
+        catalog_hash: view.catalog().await?.map(|catalog| catalog.catalog_hash),
+        quarantined: store.ledger().snapshot().await?.open_quarantine().await?,
+    };
+    drop(view);
+    store.close().await;
+    Ok(status)
+}

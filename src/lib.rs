@@ -1,0 +1,13 @@
+//! billrecon closes usage-billing periods and proves them: see `ARCHITECTURE.md` for the map and the walkthroughs.
+//!
+//! Imports point one way: `main → commands → job → {ingest, store, render} → domain`; `tests/it/tidy` holds that.
+
+pub mod cli;
+pub mod commands;
+pub mod config;
+pub mod domain;
+pub mod exit_code;
+pub mod ingest;
+pub mod job;
+pub mod render;
+pub mod store;

@@ -1,0 +1,95 @@
+//! One CSV file: RFC 4180, UTF-8 without BOM, a header row, CRLF.
+//!
+//! In: a table. Out: the file with its row count and SHA-256. Text that a spreadsheet would take for a formula gets an
+//! apostrophe in front (OWASP "CSV injection"); numbers come from our own formatter and stay numbers.
+
+use std::borrow::Cow;
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+use crate::domain::audit::hex;
+use crate::domain::report::{Cell, Table};
+
+/// A data file as the manifest lists it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct WrittenFile {
+    pub name: String,
+    /// Without the header.
+    pub rows: u64,
+    pub bytes: u64,
+    pub sha256: String,
+}
+
+pub fn write(file: File, table: Table<'_>) -> io::Result<WrittenFile> {
+    let mut hashing = Hashing { file: BufWriter::new(file), hash: Sha256::new(), bytes: 0 };
+    let mut rows = 0;
+    {
+        let mut csv = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(&mut hashing);
+        csv.write_record(table.columns)?;
+        for row in table.rows {
+            csv.write_record(row.iter().map(|cell| cell_text(cell).into_owned()))?;
+            rows += 1;
+        }
+        csv.flush()?;
+    }
+    hashing.file.flush()?;
+    hashing.file.get_ref().sync_all()?;
+    Ok(WrittenFile {
+        name: format!("{}.csv", table.name),
+        rows,
+        bytes: hashing.bytes,
+        sha256: hex(&hashing.hash.finalize()),
+    })
+}
+
+fn cell_text<'a>(cell: &'a Cell<'_>) -> Cow<'a, str> {
+    match cell {
+        Cell::Text(text) => harmless(text),
+        Cell::Number(text) | Cell::Instant(text) => Cow::Borrowed(text),
+    }
+}
+
+/// `= + - @` and the control characters begin a formula in one spreadsheet or another.
+fn harmless(text: &str) -> Cow<'_, str> {
+    if text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n', '\0']) {
+        Cow::Owned(format!("'{text}"))
+    } else {
+        Cow::Borrowed(text)
+    }
+}
+
+struct Hashing {
+    file: BufWriter<File>,
+    hash: Sha256,
+    bytes: u64,
+}
+
+impl Write for Hashing {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.file.write(bytes)?;
+        self.hash.update(&bytes[..written]);
+        self.bytes += written as u64;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_that_would_be_a_formula_gets_an_apostrophe() {
+        for text in ["=HYPERLINK(\"http://x\")", "+1", "-1", "@SUM(A1)", "\tx", "\rx", "\nx"] {
+            assert_eq!(harmless(text), format!("'{text}"));
+        }
+        assert_eq!(harmless("acme = good"), "acme = good");
+        assert_eq!(cell_text(&Cell::Number("-5".to_owned())), "-5");
+    }
+}

@@ -1,0 +1,45 @@
+//! `manifest.json`: what a set of files is, for an auditor.
+//!
+//! In: facts about the run and the files written. Out: JSON text. It is no data file: it names the run and its time.
+
+use serde::Serialize;
+use serde_json::json;
+
+use crate::domain::figures::WindowStatus;
+use crate::domain::report::Report;
+use crate::render::csv_file::WrittenFile;
+
+/// What the manifest says beside the files.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Facts {
+    pub run_id: String,
+    /// `LEDGER ONLY` as long as Stripe has not been asked.
+    pub mode: &'static str,
+    pub period_status: String,
+    /// Absent for an open period.
+    pub verdict: Option<String>,
+    pub reasons: Vec<String>,
+    pub started_at: String,
+    pub holder: String,
+    pub code_version: String,
+    pub catalog_hash: String,
+    pub rules_hash: String,
+    pub time_zone: String,
+    pub database_engine: &'static str,
+}
+
+pub fn text(report: &Report, facts: &Facts, files: &[WrittenFile]) -> String {
+    let manifest = json!({
+        "schema": "billrecon.manifest.v1",
+        "period": report.period.to_string(),
+        "run": facts,
+        "windows": {
+            "closed": report.count(WindowStatus::Closed),
+            "open": report.count(WindowStatus::Open),
+            "parked": report.count(WindowStatus::Parked),
+        },
+        "exceptions": report.exceptions.len(),
+        "files": files,
+    });
+    format!("{manifest:#}\n")
+}

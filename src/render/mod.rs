@@ -1,0 +1,100 @@
+//! Render: tables become files, as a set that is whole or absent.
+//!
+//! In: tables of plain data, facts about the run. Out: a folder with CSV files, `SHA256SUMS` and, last, `manifest.json`.
+//! The set is written to a `.partial` folder and renamed, so that no reader ever sees half of it. Never overwrites a
+//! set that is there, and never computes a figure.
+
+mod csv_file;
+mod manifest;
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+pub use manifest::Facts;
+
+use crate::domain::audit::sha256_hex;
+use crate::domain::money::MoneyError;
+use crate::domain::report::Report;
+
+#[derive(Debug, thiserror::Error)]
+pub enum RenderError {
+    #[error("{} cannot be made: {cause}", path.display())]
+    CannotCreate { path: PathBuf, cause: io::Error },
+    #[error("{} cannot be written: {cause}", path.display())]
+    Io { path: PathBuf, cause: io::Error },
+    #[error("{} holds other files than this run's: move it away, then run again", .0.display())]
+    Foreign(PathBuf),
+    #[error("a report cannot be made: {0}")]
+    Figures(MoneyError),
+}
+
+/// A set that is in its place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Delivered {
+    pub folder: PathBuf,
+    pub manifest_sha256: String,
+}
+
+/// Writes the set to `<reports>/<period>/<run id>/`. A set that is there already is kept if it is the same.
+pub fn deliver(reports: &Path, report: &Report, facts: &Facts) -> Result<Delivered, RenderError> {
+    let parent = reports.join(report.period.to_string());
+    let folder = parent.join(&facts.run_id);
+    let partial = parent.join(format!("{}.partial", facts.run_id));
+    make_folder(&parent)?;
+    if partial.exists() {
+        fs::remove_dir_all(&partial)
+            .map_err(|cause| RenderError::CannotCreate { path: partial.clone(), cause })?;
+    }
+    make_folder(&partial)?;
+    let manifest_sha256 = write_set(&partial, report, facts)?;
+    if folder.exists() {
+        return keep(folder, &partial, manifest_sha256);
+    }
+    let renamed = fs::rename(&partial, &folder).and_then(|()| File::open(&parent)?.sync_all());
+    renamed.map_err(|cause| RenderError::Io { path: folder.clone(), cause })?;
+    Ok(Delivered { folder, manifest_sha256 })
+}
+
+fn write_set(partial: &Path, report: &Report, facts: &Facts) -> Result<String, RenderError> {
+    let mut files = Vec::new();
+    for table in report.tables().map_err(RenderError::Figures)? {
+        let path = partial.join(format!("{}.csv", table.name));
+        let written = create(&path).and_then(|file| csv_file::write(file, table));
+        files.push(written.map_err(|cause| RenderError::Io { path, cause })?);
+    }
+    let sums: String = files.iter().map(|file| format!("{}  {}\n", file.sha256, file.name)).collect();
+    write(&partial.join("SHA256SUMS"), sums.as_bytes())?;
+    let manifest = manifest::text(report, facts, &files);
+    write(&partial.join("manifest.json"), manifest.as_bytes())?;
+    let synced = File::open(partial).and_then(|folder| folder.sync_all());
+    synced.map_err(|cause| RenderError::Io { path: partial.to_owned(), cause })?;
+    Ok(sha256_hex(manifest.as_bytes()))
+}
+
+/// The set of this run was delivered before, and the process ended before it could say so.
+fn keep(folder: PathBuf, partial: &Path, manifest_sha256: String) -> Result<Delivered, RenderError> {
+    let there = fs::read(folder.join("manifest.json")).map(|manifest| sha256_hex(&manifest));
+    let removed = fs::remove_dir_all(partial);
+    removed.map_err(|cause| RenderError::Io { path: partial.to_owned(), cause })?;
+    match there {
+        Ok(there) if there == manifest_sha256 => Ok(Delivered { folder, manifest_sha256 }),
+        _ => Err(RenderError::Foreign(folder)),
+    }
+}
+
+/// Reports show what customers owe: only their owner may read them.
+fn make_folder(path: &Path) -> Result<(), RenderError> {
+    let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
+    made.map_err(|cause| RenderError::CannotCreate { path: path.to_owned(), cause })
+}
+
+fn create(path: &Path) -> io::Result<File> {
+    OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
+}
+
+fn write(path: &Path, bytes: &[u8]) -> Result<(), RenderError> {
+    let written = create(path).and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()));
+    written.map_err(|cause| RenderError::Io { path: path.to_owned(), cause })
+}

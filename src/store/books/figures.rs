@@ -1,0 +1,337 @@
+//! Closed windows with their usage and lines, and what a run reported beside them.
+//!
+//! In: the figures of windows that close or park. Out: the same figures, to the digit: an amount that is no longer the
+//! rounded product of its line is an error. A closed window is written once and never touched again.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+
+use crate::domain::figures::{
+    ControlTotals, Disposition, Measure, SegmentUsage, WindowFigures, WindowLine, WindowStatus,
+};
+use crate::domain::number::QuantitySum;
+use crate::domain::period::{Period, Window};
+use crate::domain::rating::{LineKind, RatedLine, Split};
+use crate::domain::report::{Exception, ExceptionKind, Report};
+use crate::domain::tenant::ParkReason;
+use crate::domain::usage::UsageTotal;
+use crate::store::books::rules::{plan_id, word};
+use crate::store::books::{BooksView, BooksWrite};
+use crate::store::connection::{Row, Value};
+use crate::store::error::StoreError;
+
+/// Window starts by tenant: the key of all three tables.
+type Windows = BTreeMap<(String, i64), WindowFigures>;
+
+impl BooksWrite {
+    /// Writes windows that close, and those that are parked. Parked ones are written again whenever they are looked
+    /// at; a closed one is refused by its key.
+    pub async fn save_windows(
+        &mut self,
+        period: Period,
+        windows: &[WindowFigures],
+        run_id: &str,
+    ) -> Result<(), StoreError> {
+        let sql = "DELETE FROM billing_windows WHERE period = ? AND status = 'parked'";
+        self.tx.execute(sql, vec![period.to_string().into()]).await?;
+        let (mut heads, mut usage, mut lines) = (Vec::new(), Vec::new(), Vec::new());
+        for window in windows {
+            heads.push(head_row(period, window, run_id));
+            if window.status == WindowStatus::Closed {
+                for (position, one) in (0i64..).zip(&window.usage) {
+                    usage.push(usage_row(period, window, position, one)?);
+                }
+                lines.extend(
+                    (0i64..)
+                        .zip(&window.lines)
+                        .map(|(position, one)| line_row(period, window, position, one)),
+                );
+            }
+        }
+        self.tx.insert("billing_windows", HEAD_COLUMNS, heads, "").await?;
+        self.tx.insert("window_usage", USAGE_COLUMNS, usage, "").await?;
+        self.tx.insert("window_lines", LINE_COLUMNS, lines, "").await.map(|_| ())
+    }
+
+    /// Keeps what a run reports beside the lines.
+    pub async fn save_report(
+        &mut self,
+        run_id: &str,
+        exceptions: &[Exception],
+        controls: &ControlTotals,
+    ) -> Result<(), StoreError> {
+        let rows =
+            (0i64..).zip(exceptions).map(|(position, one)| exception_row(run_id, position, one)).collect();
+        self.tx.insert("run_exceptions", EXCEPTION_COLUMNS, rows, "").await?;
+        let mut rows = Vec::new();
+        for (meter, by_measure) in &controls.0 {
+            rows.extend(by_measure.iter().map(|(measure, total)| {
+                vec![
+                    run_id.into(),
+                    meter.as_str().into(),
+                    measure.as_str().into(),
+                    total.records.into(),
+                    total.quantity.to_string().into(),
+                ]
+            }));
+        }
+        let columns = &["run_id", "meter", "measure", "records", "quantity"];
+        self.tx.insert("run_control_totals", columns, rows, "").await.map(|_| ())
+    }
+}
+
+impl BooksView {
+    /// Tenant and start of the closed windows of a period.
+    pub async fn closed_keys(&mut self, period: Period) -> Result<BTreeSet<(String, Timestamp)>, StoreError> {
+        let sql =
+            "SELECT tenant_id, window_start FROM billing_windows WHERE period = ? AND status = 'closed'";
+        let rows = self.tx.fetch(sql, vec![period.to_string().into()]).await?;
+        rows.into_iter().map(|mut row| Ok((row.text()?, row.instant()?))).collect()
+    }
+
+    /// The closed and parked windows of a period. Parked ones come without usage: it is not final.
+    pub async fn windows(&mut self, period: Period) -> Result<Vec<WindowFigures>, StoreError> {
+        let of_period = || vec![Value::from(period.to_string())];
+        let mut windows = Windows::new();
+        let sql = "SELECT tenant_id, window_start, window_start, window_end, tenant_name, status, park_reason
+            FROM billing_windows WHERE period = ?";
+        for row in self.tx.fetch(sql, of_period()).await? {
+            let (key, window) = head_of(row)?;
+            windows.insert(key, window);
+        }
+        let sql = "SELECT tenant_id, window_start, segment_start, segment_end, meter, disposition, plan, plan_interval,
+            currency, records, {exact:quantity}, {exact:free} FROM window_usage WHERE period = ?
+            ORDER BY tenant_id, window_start, position";
+        for mut row in self.tx.fetch(sql, of_period()).await? {
+            owner(&mut windows, &mut row)?.usage.push(usage_of(row)?);
+        }
+        let sql = "SELECT tenant_id, window_start, segment_start, segment_end, meter, kind, tier, plan, plan_interval,
+            currency, {exact:quantity}, {exact:unit_amount}, amount_minor FROM window_lines WHERE period = ?
+            ORDER BY tenant_id, window_start, position";
+        for mut row in self.tx.fetch(sql, of_period()).await? {
+            owner(&mut windows, &mut row)?.lines.push(line_of(row)?);
+        }
+        Ok(windows.into_values().collect())
+    }
+
+    /// What a committed run reports.
+    pub async fn report(&mut self, period: Period, run_id: &str) -> Result<Report, StoreError> {
+        let windows = self.windows(period).await?;
+        let sql = "SELECT tenant_id, kind, reason, plan, meter, tenant_name, records, quantity, next_step
+            FROM run_exceptions WHERE run_id = ? ORDER BY position";
+        let rows = self.tx.fetch(sql, vec![run_id.into()]).await?;
+        let exceptions = rows.into_iter().map(exception_of).collect::<Result<_, _>>()?;
+        let sql = "SELECT meter, measure, records, quantity FROM run_control_totals WHERE run_id = ?";
+        let mut controls = ControlTotals::default();
+        for mut row in self.tx.fetch(sql, vec![run_id.into()]).await? {
+            let (meter, measure) = (row.text()?, word(&row.text()?, Measure::parse)?);
+            let records = row.count()?;
+            let quantity = QuantitySum::parse(&row.text()?);
+            let quantity = quantity.map_err(|error| StoreError::inconsistent("a control total", error))?;
+            controls.0.entry(meter).or_default().insert(measure, UsageTotal { records, quantity });
+        }
+        Ok(Report { period, windows, exceptions, controls })
+    }
+}
+
+const HEAD_COLUMNS: &[&str] =
+    &["tenant_id", "window_start", "window_end", "period", "tenant_name", "status", "park_reason", "run_id"];
+
+fn head_row(period: Period, window: &WindowFigures, run_id: &str) -> Vec<Value> {
+    vec![
+        window.tenant_id.as_str().into(),
+        window.window.start.into(),
+        window.window.end.into(),
+        period.to_string().into(),
+        window.tenant_name.as_str().into(),
+        window.status.as_str().into(),
+        window.park.map_or("", ParkReason::as_str).into(),
+        run_id.into(),
+    ]
+}
+
+fn head_of(mut row: Row) -> Result<((String, i64), WindowFigures), StoreError> {
+    let key = (row.text()?, row.integer()?);
+    let window = WindowFigures {
+        tenant_id: key.0.clone(),
+        window: Window { start: row.instant()?, end: row.instant()? },
+        tenant_name: row.text()?,
+        status: word(&row.text()?, WindowStatus::parse)?,
+        park: ParkReason::parse(&row.text()?),
+        usage: Vec::new(),
+        lines: Vec::new(),
+    };
+    Ok((key, window))
+}
+
+fn owner<'a>(windows: &'a mut Windows, row: &mut Row) -> Result<&'a mut WindowFigures, StoreError> {
+    let key = (row.text()?, row.integer()?);
+    let missing = || StoreError::inconsistent("figures without their window", &key.0);
+    windows.get_mut(&key).ok_or_else(missing)
+}
+
+const USAGE_COLUMNS: &[&str] = &[
+    "tenant_id",
+    "window_start",
+    "position",
+    "period",
+    "segment_start",
+    "segment_end",
+    "meter",
+    "disposition",
+    "plan",
+    "plan_interval",
+    "currency",
+    "records",
+    "quantity",
+    "free",
+];
+
+/// Usage in a gap has no plan, which is stored as empty texts.
+fn usage_row(
+    period: Period,
+    window: &WindowFigures,
+    position: i64,
+    usage: &SegmentUsage,
+) -> Result<Vec<Value>, StoreError> {
+    let quantity = usage.total.quantity.to_quantity();
+    let quantity = quantity.map_err(|error| StoreError::inconsistent("usage of a closed window", error))?;
+    let plan = usage.plan.as_ref();
+    let mut row = window_key(period, window, position, usage.range);
+    row.extend([
+        usage.meter.as_str().into(),
+        usage.disposition.as_str().into(),
+        plan.map_or("", |plan| plan.key.as_str()).into(),
+        plan.map_or("", |plan| plan.interval.as_str()).into(),
+        plan.map_or("", |plan| plan.currency.code()).into(),
+        usage.total.records.into(),
+        quantity.into(),
+        usage.split.map(|split| split.free).unwrap_or_default().into(),
+    ]);
+    Ok(row)
+}
+
+fn usage_of(mut row: Row) -> Result<SegmentUsage, StoreError> {
+    let range = Window { start: row.instant()?, end: row.instant()? };
+    let meter = row.text()?;
+    let disposition = word(&row.text()?, Disposition::parse)?;
+    let plan = if disposition == Disposition::OutsideSubscription {
+        let _empty = (row.text()?, row.text()?, row.text()?);
+        None
+    } else {
+        Some(plan_id(&mut row)?)
+    };
+    let records = row.count()?;
+    let (quantity, free) = (row.quantity()?, row.quantity()?);
+    let billed = quantity.checked_sub(free).map_err(|error| StoreError::inconsistent("a quota", error))?;
+    let split = (disposition == Disposition::Billable).then_some(Split { free, billed });
+    let total = UsageTotal { records, quantity: quantity.into() };
+    Ok(SegmentUsage { range, plan, meter, disposition, total, split })
+}
+
+const LINE_COLUMNS: &[&str] = &[
+    "tenant_id",
+    "window_start",
+    "position",
+    "period",
+    "segment_start",
+    "segment_end",
+    "meter",
+    "kind",
+    "tier",
+    "plan",
+    "plan_interval",
+    "currency",
+    "quantity",
+    "unit_amount",
+    "amount_minor",
+];
+
+fn line_row(period: Period, window: &WindowFigures, position: i64, line: &WindowLine) -> Vec<Value> {
+    let mut row = window_key(period, window, position, line.range);
+    row.extend([
+        line.meter.as_str().into(),
+        line.line.kind.as_str().into(),
+        Value::OptionalInteger(line.line.tier.map(i64::from)),
+        line.plan.key.as_str().into(),
+        line.plan.interval.as_str().into(),
+        line.plan.currency.code().into(),
+        line.line.quantity.into(),
+        line.line.unit_amount.into(),
+        line.line.amount.minor.into(),
+    ]);
+    row
+}
+
+fn line_of(mut row: Row) -> Result<WindowLine, StoreError> {
+    let range = Window { start: row.instant()?, end: row.instant()? };
+    let meter = row.text()?;
+    let kind = word(&row.text()?, LineKind::parse)?;
+    let tier = row.optional_integer()?.and_then(|tier| u32::try_from(tier).ok());
+    let plan = plan_id(&mut row)?;
+    let (quantity, unit_amount, amount_minor) = (row.quantity()?, row.unit_amount()?, row.integer()?);
+    let line = RatedLine::new(kind, tier, quantity, unit_amount, plan.currency);
+    let line = line.map_err(|error| StoreError::inconsistent("a line", error))?;
+    if line.amount.minor != amount_minor {
+        let problem =
+            format!("{amount_minor} is stored, but {quantity} x {unit_amount} makes {}", line.amount.minor);
+        return Err(StoreError::inconsistent("a closed line", problem));
+    }
+    Ok(WindowLine { range, plan, meter, line })
+}
+
+fn window_key(period: Period, window: &WindowFigures, position: i64, range: Window) -> Vec<Value> {
+    vec![
+        window.tenant_id.as_str().into(),
+        window.window.start.into(),
+        position.into(),
+        period.to_string().into(),
+        range.start.into(),
+        range.end.into(),
+    ]
+}
+
+const EXCEPTION_COLUMNS: &[&str] = &[
+    "run_id",
+    "position",
+    "tenant_id",
+    "kind",
+    "reason",
+    "plan",
+    "meter",
+    "tenant_name",
+    "records",
+    "quantity",
+    "next_step",
+];
+
+fn exception_row(run_id: &str, position: i64, one: &Exception) -> Vec<Value> {
+    vec![
+        run_id.into(),
+        position.into(),
+        one.tenant_id.as_str().into(),
+        one.kind.as_str().into(),
+        one.reason.as_str().into(),
+        one.plan.as_str().into(),
+        one.meter.as_str().into(),
+        one.tenant_name.as_str().into(),
+        one.records.into(),
+        one.quantity.as_str().into(),
+        one.next_step.as_str().into(),
+    ]
+}
+
+fn exception_of(mut row: Row) -> Result<Exception, StoreError> {
+    Ok(Exception {
+        tenant_id: row.text()?,
+        kind: word(&row.text()?, ExceptionKind::parse)?,
+        reason: row.text()?,
+        plan: row.text()?,
+        meter: row.text()?,
+        tenant_name: row.text()?,
+        records: row.count()?,
+        quantity: row.text()?,
+        next_step: row.text()?,
+    })
+}

@@ -1,0 +1,98 @@
+//! The books port: rules, tenants, lease, runs, closed figures, audit log.
+//!
+//! In: values of the domain and a won [`Term`]. Out: the same values, as they were written. [`BooksWrite`] exists only
+//! with a valid term, checked inside its transaction, so no state can be written without the lease. Never computes.
+
+mod audit;
+mod figures;
+mod rules;
+mod runs;
+
+use std::time::Duration;
+
+pub use audit::AuditRow;
+pub use rules::StoredCatalog;
+pub use runs::{JobCounts, PeriodJob, PeriodStatus, Run, RunState};
+
+use crate::store::connection::{Pool, Tx};
+use crate::store::error::StoreError;
+use crate::store::lease::{self, Holder, Term};
+
+#[derive(Clone)]
+pub struct Books {
+    pool: Pool,
+}
+
+impl Books {
+    pub(in crate::store) fn new(pool: Pool) -> Self {
+        Self { pool }
+    }
+
+    /// One unchanging view for reading.
+    pub async fn snapshot(&self) -> Result<BooksView, StoreError> {
+        Ok(BooksView { tx: self.pool.begin_snapshot().await? })
+    }
+
+    /// A write transaction under the lease.
+    pub async fn write(&self, term: &Term) -> Result<BooksWrite, StoreError> {
+        let mut tx = self.pool.begin_write().await?;
+        lease::check(&mut tx, term).await?;
+        Ok(BooksWrite { tx })
+    }
+
+    /// Whether the term is still valid, for a step that writes elsewhere than in the database.
+    pub async fn prove(&self, term: &Term) -> Result<(), StoreError> {
+        self.write(term).await.map(|_rolled_back| ())
+    }
+
+    /// A write transaction that may do nothing but append to the audit log: an import of usage has no lease.
+    pub async fn append(&self) -> Result<BooksAppend, StoreError> {
+        Ok(BooksAppend { tx: self.pool.begin_write().await? })
+    }
+
+    pub async fn take_lease(&self, holder: &str, ttl: Duration) -> Result<Term, StoreError> {
+        lease::take(&self.pool, holder, ttl).await
+    }
+
+    pub async fn renew_lease(&self, term: &Term, ttl: Duration) -> Result<(), StoreError> {
+        lease::renew(&self.pool, term, ttl).await
+    }
+
+    pub async fn release_lease(&self, term: &Term) -> Result<(), StoreError> {
+        lease::release(&self.pool, term).await
+    }
+}
+
+/// Reading; see `rules`, `runs`, `figures` and `audit` for what.
+pub struct BooksView {
+    tx: Tx,
+}
+
+impl BooksView {
+    /// Who holds the lease now.
+    pub async fn lease_holder(&mut self) -> Result<Option<Holder>, StoreError> {
+        lease::current(&mut self.tx).await
+    }
+}
+
+/// Writing under the lease. Nothing is there before [`BooksWrite::commit`].
+pub struct BooksWrite {
+    tx: Tx,
+}
+
+impl BooksWrite {
+    pub async fn commit(self) -> Result<(), StoreError> {
+        self.tx.commit().await
+    }
+}
+
+/// Appending receipts and audit rows without the lease.
+pub struct BooksAppend {
+    tx: Tx,
+}
+
+impl BooksAppend {
+    pub async fn commit(self) -> Result<(), StoreError> {
+        self.tx.commit().await
+    }
+}

@@ -1,0 +1,137 @@
+//! Catalog versions and tenants.
+//!
+//! In: a catalog's text and hash; tenants with all their rows. Out: the same. Every catalog version is kept; a tenant's
+//! rows are replaced as a whole, so that a wrong date can be mended. Never parses a catalog: that is the importer's.
+
+use jiff::Timestamp;
+
+use crate::domain::catalog::PlanId;
+use crate::domain::money::Currency;
+use crate::domain::period::Interval;
+use crate::domain::tenant::{Subscription, SubscriptionStatus, Tenant};
+use crate::store::books::{BooksView, BooksWrite};
+use crate::store::connection::{Row, Value};
+use crate::store::error::StoreError;
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredCatalog {
+    pub catalog_hash: String,
+    /// TOML as it was imported.
+    pub body: String,
+}
+
+impl BooksView {
+    /// The version imported last.
+    pub async fn catalog(&mut self) -> Result<Option<StoredCatalog>, StoreError> {
+        let sql = "SELECT catalog_hash, body FROM catalog_versions ORDER BY version DESC LIMIT 1";
+        let row = self.tx.fetch(sql, Vec::new()).await?.pop();
+        row.map(|mut row| Ok(StoredCatalog { catalog_hash: row.text()?, body: row.text()? })).transpose()
+    }
+
+    /// All tenants, by id.
+    pub async fn tenants(&mut self) -> Result<Vec<Tenant>, StoreError> {
+        let sql = "SELECT tenant_id, name, plan, plan_interval, currency, stripe_customer_id, stripe_subscription_id,
+                status, billing_anchor, trial_end, started_at, ended_at
+            FROM tenants ORDER BY tenant_id, position";
+        let mut tenants = Vec::new();
+        let mut rows: Vec<Subscription> = Vec::new();
+        for row in self.tx.fetch(sql, Vec::new()).await? {
+            let subscription = subscription_of(row)?;
+            if rows.first().is_some_and(|first| first.tenant_id != subscription.tenant_id) {
+                tenants.push(tenant_of(std::mem::take(&mut rows))?);
+            }
+            rows.push(subscription);
+        }
+        if !rows.is_empty() {
+            tenants.push(tenant_of(rows)?);
+        }
+        Ok(tenants)
+    }
+}
+
+impl BooksWrite {
+    /// Makes a catalog the current one.
+    pub async fn add_catalog(&mut self, catalog: &StoredCatalog, now: Timestamp) -> Result<(), StoreError> {
+        let sql = "INSERT INTO catalog_versions (version, catalog_hash, body, recorded_at)
+            SELECT COALESCE(MAX(version), 0) + 1, ?, ?, ? FROM catalog_versions";
+        let values = vec![catalog.catalog_hash.as_str().into(), catalog.body.as_str().into(), now.into()];
+        self.tx.execute(sql, values).await.map(|_| ())
+    }
+
+    /// Replaces all rows of each tenant given; others stay.
+    pub async fn replace_tenants(&mut self, tenants: &[Tenant]) -> Result<(), StoreError> {
+        let columns = &[
+            "tenant_id",
+            "position",
+            "name",
+            "plan",
+            "plan_interval",
+            "currency",
+            "stripe_customer_id",
+            "stripe_subscription_id",
+            "status",
+            "billing_anchor",
+            "trial_end",
+            "started_at",
+            "ended_at",
+        ];
+        let mut rows = Vec::new();
+        for tenant in tenants {
+            self.tx.execute("DELETE FROM tenants WHERE tenant_id = ?", vec![tenant.id().into()]).await?;
+            rows.extend((0i64..).zip(tenant.subscriptions()).map(|(position, one)| row_of(position, one)));
+        }
+        self.tx.insert("tenants", columns, rows, "").await.map(|_| ())
+    }
+}
+
+fn row_of(position: i64, one: &Subscription) -> Vec<Value> {
+    vec![
+        one.tenant_id.as_str().into(),
+        position.into(),
+        one.name.as_str().into(),
+        one.plan.key.as_str().into(),
+        one.plan.interval.as_str().into(),
+        one.plan.currency.code().into(),
+        one.stripe_customer_id.as_str().into(),
+        one.stripe_subscription_id.as_str().into(),
+        one.status.as_str().into(),
+        one.billing_anchor.into(),
+        one.trial_end.into(),
+        one.started_at.into(),
+        one.ended_at.into(),
+    ]
+}
+
+fn subscription_of(mut row: Row) -> Result<Subscription, StoreError> {
+    Ok(Subscription {
+        tenant_id: row.text()?,
+        name: row.text()?,
+        plan: plan_id(&mut row)?,
+        stripe_customer_id: row.text()?,
+        stripe_subscription_id: row.text()?,
+        status: word(&row.text()?, SubscriptionStatus::parse)?,
+        billing_anchor: row.optional_instant()?,
+        trial_end: row.optional_instant()?,
+        started_at: row.optional_instant()?,
+        ended_at: row.optional_instant()?,
+    })
+}
+
+fn tenant_of(rows: Vec<Subscription>) -> Result<Tenant, StoreError> {
+    let id = rows.first().map(|first| first.tenant_id.clone()).unwrap_or_default();
+    Tenant::new(id.clone(), rows).map_err(|fault| StoreError::inconsistent(&format!("tenant `{id}`"), fault))
+}
+
+/// Reads the three columns plan, `plan_interval`, currency.
+pub(in crate::store::books) fn plan_id(row: &mut Row) -> Result<PlanId, StoreError> {
+    let key = row.text()?;
+    let interval = word(&row.text()?, Interval::parse)?;
+    let currency = row.text()?;
+    let currency = Currency::parse(&currency).map_err(|error| StoreError::inconsistent("a plan", error))?;
+    Ok(PlanId { key, interval, currency })
+}
+
+/// Reads one of our own words.
+pub(in crate::store::books) fn word<T>(text: &str, parse: fn(&str) -> Option<T>) -> Result<T, StoreError> {
+    parse(text).ok_or_else(|| StoreError::inconsistent("an unknown word", text))
+}

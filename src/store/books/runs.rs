@@ -1,0 +1,233 @@
+//! Runs and period jobs: who did what for which period, and how far it came.
+//!
+//! In: a run and the counts of its period. Out: the same. A run is `committed` when its figures are closed and
+//! `finished` when its files are written too; what lies between is taken up by the next wake. Never removes a run.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+
+use crate::domain::period::Period;
+use crate::store::books::rules::word;
+use crate::store::books::{BooksView, BooksWrite};
+use crate::store::connection::Row;
+use crate::store::error::StoreError;
+
+/// How far a run has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RunState {
+    /// Begun; nothing of it counts.
+    Started,
+    /// Its figures are closed, its files are not written.
+    Committed,
+    Finished,
+    /// It ended before it committed anything.
+    Abandoned,
+}
+
+impl RunState {
+    pub fn parse(text: &str) -> Option<Self> {
+        let all = [Self::Started, Self::Committed, Self::Finished, Self::Abandoned];
+        all.into_iter().find(|state| state.as_str() == text)
+    }
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Started => "started",
+            Self::Committed => "committed",
+            Self::Finished => "finished",
+            Self::Abandoned => "abandoned",
+        }
+    }
+}
+
+/// Where a period stands: `open → closing → partial | closed`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum PeriodStatus {
+    /// No window of it is closed.
+    Open,
+    /// Some windows are closed, others have not ended.
+    Closing,
+    /// All have ended, and tenants are parked.
+    Partial,
+    Closed,
+}
+
+impl PeriodStatus {
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Open, Self::Closing, Self::Partial, Self::Closed]
+            .into_iter()
+            .find(|status| status.as_str() == text)
+    }
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Closing => "closing",
+            Self::Partial => "partial",
+            Self::Closed => "closed",
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Run {
+    pub run_id: String,
+    pub period: Period,
+    pub state: RunState,
+    pub fence: i64,
+    pub holder: String,
+    pub started_at: Timestamp,
+    pub code_version: String,
+    pub catalog_hash: String,
+    /// Hash of the settings that figures depend on.
+    pub rules_hash: String,
+    pub time_zone: String,
+    pub period_status: PeriodStatus,
+}
+
+/// The counts of `billing_period_jobs`, in tenants but for `pushed` and `errors`, which count pushes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct JobCounts {
+    pub tenants: u64,
+    pub closed: u64,
+    pub parked: u64,
+    pub not_billed: u64,
+    pub pending_before: u64,
+    pub pushed: u64,
+    pub errors: u64,
+    pub pending_after: u64,
+}
+
+/// One row of `billing_period_jobs`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PeriodJob {
+    pub period: Period,
+    pub status: PeriodStatus,
+    pub counts: JobCounts,
+    /// The run that touched it last.
+    pub run_id: String,
+}
+
+impl BooksView {
+    pub async fn period_jobs(&mut self) -> Result<BTreeMap<Period, PeriodJob>, StoreError> {
+        let sql =
+            "SELECT period, status, tenants, closed, parked, not_billed, pending_before, pushed, errors,
+            pending_after, run_id FROM billing_period_jobs";
+        let rows = self.tx.fetch(sql, Vec::new()).await?;
+        rows.into_iter().map(|row| job_of(row).map(|job| (job.period, job))).collect()
+    }
+
+    /// Runs in one state, oldest first.
+    pub async fn runs(&mut self, state: RunState) -> Result<Vec<Run>, StoreError> {
+        let sql =
+            "SELECT run_id, period, state, fence, holder, started_at, code_version, catalog_hash, rules_hash,
+            time_zone, period_status FROM runs WHERE state = ? ORDER BY fence, period, run_id";
+        let rows = self.tx.fetch(sql, vec![state.as_str().into()]).await?;
+        rows.into_iter().map(run_of).collect()
+    }
+
+    /// The newest runs in any state.
+    pub async fn newest_runs(&mut self) -> Result<Vec<Run>, StoreError> {
+        let sql =
+            "SELECT run_id, period, state, fence, holder, started_at, code_version, catalog_hash, rules_hash,
+            time_zone, period_status FROM runs ORDER BY fence DESC, period DESC, run_id DESC LIMIT 5";
+        self.tx.fetch(sql, Vec::new()).await?.into_iter().map(run_of).collect()
+    }
+}
+
+impl BooksWrite {
+    pub async fn start_run(&mut self, run: &Run) -> Result<(), StoreError> {
+        let sql = "INSERT INTO runs (run_id, period, state, fence, holder, started_at, code_version, catalog_hash,
+            rules_hash, time_zone, period_status, manifest_sha256) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, '')";
+        let values = vec![
+            run.run_id.as_str().into(),
+            run.period.to_string().into(),
+            run.state.as_str().into(),
+            run.fence.into(),
+            run.holder.as_str().into(),
+            run.started_at.into(),
+            run.code_version.as_str().into(),
+            run.catalog_hash.as_str().into(),
+            run.rules_hash.as_str().into(),
+            run.time_zone.as_str().into(),
+            run.period_status.as_str().into(),
+        ];
+        self.tx.execute(sql, values).await.map(|_| ())
+    }
+
+    /// Records that a run's figures are closed, with the status that its period has now.
+    pub async fn commit_run(&mut self, run_id: &str, job: &PeriodJob) -> Result<(), StoreError> {
+        let sql = "UPDATE runs SET state = 'committed', period_status = ? WHERE run_id = ?";
+        self.tx.execute(sql, vec![job.status.as_str().into(), run_id.into()]).await?;
+        let counts = &job.counts;
+        let values = vec![
+            job.period.to_string().into(),
+            job.status.as_str().into(),
+            counts.tenants.into(),
+            counts.closed.into(),
+            counts.parked.into(),
+            counts.not_billed.into(),
+            counts.pending_before.into(),
+            counts.pushed.into(),
+            counts.errors.into(),
+            counts.pending_after.into(),
+            run_id.into(),
+        ];
+        let sql = "INSERT INTO billing_period_jobs (period, status, tenants, closed, parked, not_billed,
+                pending_before, pushed, errors, pending_after, run_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+            ON CONFLICT (period) DO UPDATE SET status = excluded.status, tenants = excluded.tenants,
+                closed = excluded.closed, parked = excluded.parked, not_billed = excluded.not_billed,
+                pending_before = excluded.pending_before, pushed = excluded.pushed, errors = excluded.errors,
+                pending_after = excluded.pending_after, run_id = excluded.run_id";
+        self.tx.execute(sql, values).await.map(|_| ())
+    }
+
+    pub async fn finish_run(&mut self, run_id: &str, manifest_sha256: &str) -> Result<(), StoreError> {
+        let sql = "UPDATE runs SET state = 'finished', manifest_sha256 = ? WHERE run_id = ?";
+        self.tx.execute(sql, vec![manifest_sha256.into(), run_id.into()]).await.map(|_| ())
+    }
+
+    pub async fn abandon_run(&mut self, run_id: &str) -> Result<(), StoreError> {
+        let sql = "UPDATE runs SET state = 'abandoned' WHERE run_id = ? AND state = 'started'";
+        self.tx.execute(sql, vec![run_id.into()]).await.map(|_| ())
+    }
+}
+
+fn job_of(mut row: Row) -> Result<PeriodJob, StoreError> {
+    Ok(PeriodJob {
+        period: period(&row.text()?)?,
+        status: word(&row.text()?, PeriodStatus::parse)?,
+        counts: JobCounts {
+            tenants: row.count()?,
+            closed: row.count()?,
+            parked: row.count()?,
+            not_billed: row.count()?,
+            pending_before: row.count()?,
+            pushed: row.count()?,
+            errors: row.count()?,
+            pending_after: row.count()?,
+        },
+        run_id: row.text()?,
+    })
+}
+
+fn run_of(mut row: Row) -> Result<Run, StoreError> {
+    Ok(Run {
+        run_id: row.text()?,
+        period: period(&row.text()?)?,
+        state: word(&row.text()?, RunState::parse)?,
+        fence: row.integer()?,
+        holder: row.text()?,
+        started_at: row.instant()?,
+        code_version: row.text()?,
+        catalog_hash: row.text()?,
+        rules_hash: row.text()?,
+        time_zone: row.text()?,
+        period_status: word(&row.text()?, PeriodStatus::parse)?,
+    })
+}
+
+fn period(text: &str) -> Result<Period, StoreError> {
+    Period::parse(text).map_err(|error| StoreError::inconsistent("a period", error))
+}

@@ -1,0 +1,368 @@
+//! The two databases behind one small face: pools, transactions, values in, rows out.
+//!
+//! In: statement templates of [`Dialect`] with values. Out: rows that are read column by column. Never builds SQL from
+//! data, and never turns a number into a binary float.
+
+use jiff::Timestamp;
+use sqlx::postgres::{PgArguments, PgPool, PgRow};
+use sqlx::sqlite::{SqliteArguments, SqlitePool, SqliteRow};
+use sqlx::{Arguments, AssertSqlSafe, Postgres, Row as _, Sqlite, Transaction};
+
+use crate::domain::number::{Quantity, QuantitySum, UnitAmount};
+use crate::store::dialect::Dialect;
+use crate::store::error::StoreError;
+
+#[derive(Clone)]
+pub(in crate::store) enum Pool {
+    Sqlite(SqlitePool),
+    Postgres(PgPool),
+}
+
+/// A value to bind.
+#[derive(Clone, Debug)]
+pub(in crate::store) enum Value {
+    Integer(i64),
+    OptionalInteger(Option<i64>),
+    Text(String),
+    /// Decimal text for PostgreSQL, floor and rest for SQLite.
+    Exact(String, (i64, i64)),
+}
+
+impl From<i64> for Value {
+    fn from(number: i64) -> Self {
+        Self::Integer(number)
+    }
+}
+
+impl From<u64> for Value {
+    fn from(number: u64) -> Self {
+        Self::Integer(i64::try_from(number).unwrap_or(i64::MAX))
+    }
+}
+
+impl From<&str> for Value {
+    fn from(text: &str) -> Self {
+        Self::Text(text.to_owned())
+    }
+}
+
+impl From<String> for Value {
+    fn from(text: String) -> Self {
+        Self::Text(text)
+    }
+}
+
+impl From<Quantity> for Value {
+    fn from(quantity: Quantity) -> Self {
+        Self::Exact(quantity.to_string(), quantity.floor_and_fraction())
+    }
+}
+
+impl From<UnitAmount> for Value {
+    fn from(amount: UnitAmount) -> Self {
+        Self::Exact(amount.to_string(), amount.floor_and_fraction())
+    }
+}
+
+impl From<Timestamp> for Value {
+    fn from(instant: Timestamp) -> Self {
+        Self::Integer(nanoseconds(instant))
+    }
+}
+
+impl From<Option<Timestamp>> for Value {
+    fn from(instant: Option<Timestamp>) -> Self {
+        Self::OptionalInteger(instant.map(nanoseconds))
+    }
+}
+
+/// Nanoseconds since 1970; 64 bits reach from 1677 to 2262, and instants beyond are held at those ends.
+pub(in crate::store) fn nanoseconds(instant: Timestamp) -> i64 {
+    let exact = instant.as_nanosecond();
+    i64::try_from(exact).unwrap_or(if exact < 0 { i64::MIN } else { i64::MAX })
+}
+
+/// An open transaction. Dropped without [`Tx::commit`], it is rolled back.
+pub(in crate::store) enum Tx {
+    Sqlite(Transaction<'static, Sqlite>),
+    Postgres(Transaction<'static, Postgres>),
+}
+
+impl Pool {
+    /// For writing. SQLite takes its write lock at once: a transaction that reads first and writes later would fail
+    /// with SQLITE_BUSY_SNAPSHOT, without waiting.
+    pub async fn begin_write(&self) -> Result<Tx, StoreError> {
+        Ok(match self {
+            Self::Sqlite(pool) => Tx::Sqlite(pool.begin_with("BEGIN IMMEDIATE").await?),
+            Self::Postgres(pool) => Tx::Postgres(pool.begin().await?),
+        })
+    }
+
+    /// One unchanging view of everything, for as long as it is held.
+    pub async fn begin_snapshot(&self) -> Result<Tx, StoreError> {
+        Ok(match self {
+            Self::Sqlite(pool) => Tx::Sqlite(pool.begin_with("BEGIN DEFERRED").await?),
+            Self::Postgres(pool) => {
+                Tx::Postgres(pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?)
+            }
+        })
+    }
+
+    pub async fn close(&self) {
+        match self {
+            Self::Sqlite(pool) => pool.close().await,
+            Self::Postgres(pool) => pool.close().await,
+        }
+    }
+}
+
+impl Tx {
+    pub fn dialect(&self) -> Dialect {
+        match self {
+            Self::Sqlite(_) => Dialect::Sqlite,
+            Self::Postgres(_) => Dialect::Postgres,
+        }
+    }
+
+    /// Runs a statement; the number of rows that it touched.
+    pub async fn execute(&mut self, template: &'static str, values: Vec<Value>) -> Result<u64, StoreError> {
+        let sql = AssertSqlSafe(self.dialect().render(template));
+        Ok(match self {
+            Self::Sqlite(tx) => {
+                sqlx::query_with(sql, sqlite_values(values)?).execute(&mut **tx).await?.rows_affected()
+            }
+            Self::Postgres(tx) => {
+                sqlx::query_with(sql, postgres_values(values)?).execute(&mut **tx).await?.rows_affected()
+            }
+        })
+    }
+
+    pub async fn fetch(
+        &mut self,
+        template: &'static str,
+        values: Vec<Value>,
+    ) -> Result<Vec<Row>, StoreError> {
+        let sql = self.dialect().render(template);
+        self.fetch_rendered(sql, values).await
+    }
+
+    /// Inserts rows with as few statements as the bind limits allow. Each column is bound in the order given; an exact
+    /// number takes the two columns that its dialect needs. `suffix` is such as `ON CONFLICT DO NOTHING`.
+    pub async fn insert(
+        &mut self,
+        table: &'static str,
+        columns: &'static [&'static str],
+        rows: Vec<Vec<Value>>,
+        suffix: &'static str,
+    ) -> Result<Vec<Row>, StoreError> {
+        let mut returned = Vec::new();
+        let mut rows = rows.into_iter().peekable();
+        while let Some(first) = rows.peek() {
+            let sql = self.insert_head(table, columns, first);
+            let batch: Vec<Vec<Value>> = rows.by_ref().take(ROWS_PER_INSERT).collect();
+            let sql = self.insert_rows(sql, &batch, suffix);
+            returned.extend(self.fetch_rendered(sql, batch.into_iter().flatten().collect()).await?);
+        }
+        Ok(returned)
+    }
+
+    /// Rows whose key columns equal one of `keys`; `template` ends with `IN (VALUES` and gets the rest here.
+    pub async fn fetch_by_keys(
+        &mut self,
+        template: &'static str,
+        keys: Vec<Vec<Value>>,
+    ) -> Result<Vec<Row>, StoreError> {
+        let mut found = Vec::new();
+        let mut keys = keys.into_iter().peekable();
+        while keys.peek().is_some() {
+            let batch: Vec<Vec<Value>> = keys.by_ref().take(ROWS_PER_INSERT).collect();
+            let head = format!("{} ", self.dialect().render(template));
+            let sql = self.insert_rows(head, &batch, ")");
+            found.extend(self.fetch_rendered(sql, batch.into_iter().flatten().collect()).await?);
+        }
+        Ok(found)
+    }
+
+    pub async fn commit(self) -> Result<(), StoreError> {
+        match self {
+            Self::Sqlite(tx) => tx.commit().await?,
+            Self::Postgres(tx) => tx.commit().await?,
+        }
+        Ok(())
+    }
+
+    async fn fetch_rendered(&mut self, sql: String, values: Vec<Value>) -> Result<Vec<Row>, StoreError> {
+        let sql = AssertSqlSafe(sql);
+        Ok(match self {
+            Self::Sqlite(tx) => {
+                let rows = sqlx::query_with(sql, sqlite_values(values)?).fetch_all(&mut **tx).await?;
+                rows.into_iter().map(|row| Row { row: DriverRow::Sqlite(row), column: 0 }).collect()
+            }
+            Self::Postgres(tx) => {
+                let rows = sqlx::query_with(sql, postgres_values(values)?).fetch_all(&mut **tx).await?;
+                rows.into_iter().map(|row| Row { row: DriverRow::Postgres(row), column: 0 }).collect()
+            }
+        })
+    }
+
+    fn insert_head(&self, table: &str, columns: &[&str], first: &[Value]) -> String {
+        let dialect = self.dialect();
+        let names: Vec<String> = columns
+            .iter()
+            .zip(first)
+            .map(|(column, value)| match value {
+                Value::Exact(..) => dialect.exact_columns(column),
+                _ => (*column).to_owned(),
+            })
+            .collect();
+        format!("INSERT INTO {table} ({}) VALUES ", names.join(", "))
+    }
+
+    fn insert_rows(&self, mut sql: String, rows: &[Vec<Value>], suffix: &str) -> String {
+        let mut number = 0;
+        for (index, row) in rows.iter().enumerate() {
+            sql.push_str(if index == 0 { "(" } else { ", (" });
+            for (index, value) in row.iter().enumerate() {
+                let separator = if index == 0 { "" } else { ", " };
+                number += 1;
+                match (self.dialect(), value) {
+                    (Dialect::Sqlite, Value::Exact(..)) => {
+                        sql.push_str(&format!("{separator}${number}, ${}", number + 1));
+                        number += 1;
+                    }
+                    (Dialect::Postgres, Value::Exact(..)) => {
+                        sql.push_str(&format!("{separator}${number}::text::numeric"));
+                    }
+                    _ => sql.push_str(&format!("{separator}${number}")),
+                }
+            }
+            sql.push(')');
+        }
+        format!("{sql} {suffix}")
+    }
+}
+
+/// 20 values a row at most keep a statement below SQLite's limit of 32,766 values and PostgreSQL's of 65,535.
+const ROWS_PER_INSERT: usize = 1_000;
+
+fn sqlite_values(values: Vec<Value>) -> Result<SqliteArguments, StoreError> {
+    let mut arguments = SqliteArguments::default();
+    for value in values {
+        let added = match value {
+            Value::Integer(number) => arguments.add(number),
+            Value::OptionalInteger(number) => arguments.add(number),
+            Value::Text(text) => arguments.add(text),
+            Value::Exact(_, (floor, rest)) => arguments.add(floor).and_then(|()| arguments.add(rest)),
+        };
+        added.map_err(sqlx::Error::Encode)?;
+    }
+    Ok(arguments)
+}
+
+fn postgres_values(values: Vec<Value>) -> Result<PgArguments, StoreError> {
+    let mut arguments = PgArguments::default();
+    for value in values {
+        let added = match value {
+            Value::Integer(number) => arguments.add(number),
+            Value::OptionalInteger(number) => arguments.add(number),
+            Value::Text(text) | Value::Exact(text, _) => arguments.add(text),
+        };
+        added.map_err(sqlx::Error::Encode)?;
+    }
+    Ok(arguments)
+}
+
+enum DriverRow {
+    Sqlite(SqliteRow),
+    Postgres(PgRow),
+}
+
+/// A row, read from left to right.
+pub(in crate::store) struct Row {
+    row: DriverRow,
+    column: usize,
+}
+
+impl Row {
+    pub fn integer(&mut self) -> Result<i64, StoreError> {
+        let column = self.take();
+        Ok(match &self.row {
+            DriverRow::Sqlite(row) => row.try_get(column)?,
+            DriverRow::Postgres(row) => row.try_get(column)?,
+        })
+    }
+
+    pub fn optional_integer(&mut self) -> Result<Option<i64>, StoreError> {
+        let column = self.take();
+        Ok(match &self.row {
+            DriverRow::Sqlite(row) => row.try_get(column)?,
+            DriverRow::Postgres(row) => row.try_get(column)?,
+        })
+    }
+
+    pub fn text(&mut self) -> Result<String, StoreError> {
+        let column = self.take();
+        Ok(match &self.row {
+            DriverRow::Sqlite(row) => row.try_get(column)?,
+            DriverRow::Postgres(row) => row.try_get(column)?,
+        })
+    }
+
+    pub fn count(&mut self) -> Result<u64, StoreError> {
+        let number = self.integer()?;
+        u64::try_from(number).map_err(|_| StoreError::inconsistent("a count", number))
+    }
+
+    pub fn instant(&mut self) -> Result<Timestamp, StoreError> {
+        let number = self.integer()?;
+        Timestamp::from_nanosecond(number.into())
+            .map_err(|error| StoreError::inconsistent("an instant", error))
+    }
+
+    pub fn optional_instant(&mut self) -> Result<Option<Timestamp>, StoreError> {
+        let Some(number) = self.optional_integer()? else { return Ok(None) };
+        let instant = Timestamp::from_nanosecond(number.into());
+        instant.map(Some).map_err(|error| StoreError::inconsistent("an instant", error))
+    }
+
+    /// A column selected with `{exact:…}`.
+    pub fn quantity(&mut self) -> Result<Quantity, StoreError> {
+        let read = match self.row {
+            DriverRow::Sqlite(_) => Quantity::from_floor_and_fraction(self.integer()?, self.integer()?),
+            DriverRow::Postgres(_) => QuantitySum::parse(&self.text()?).and_then(QuantitySum::to_quantity),
+        };
+        read.map_err(|error| StoreError::inconsistent("a quantity", error))
+    }
+
+    /// A column selected with `{exact:…}`.
+    pub fn unit_amount(&mut self) -> Result<UnitAmount, StoreError> {
+        match self.row {
+            DriverRow::Sqlite(_) => Ok(UnitAmount::from_floor_and_fraction(self.integer()?, self.integer()?)),
+            DriverRow::Postgres(_) => UnitAmount::parse_stored(&self.text()?)
+                .map_err(|error| StoreError::inconsistent("a unit amount", error)),
+        }
+    }
+
+    /// A column selected with `{sum:…}`.
+    pub fn quantity_sum(&mut self) -> Result<QuantitySum, StoreError> {
+        let read = match self.row {
+            DriverRow::Sqlite(_) => {
+                let (high, low) = (self.integer()?, self.integer()?);
+                let (rest_high, rest_low) = (self.integer()?, self.integer()?);
+                QuantitySum::from_parts(join(high, low), join(rest_high, rest_low))
+            }
+            DriverRow::Postgres(_) => QuantitySum::parse(&self.text()?),
+        };
+        read.map_err(|error| StoreError::inconsistent("a sum", error))
+    }
+
+    fn take(&mut self) -> usize {
+        self.column += 1;
+        self.column - 1
+    }
+}
+
+/// Puts the two halves of a partial sum together; see the `{sum:…}` token.
+fn join(high: i64, low: i64) -> i128 {
+    i128::from(high) * 1_000_000 + i128::from(low)
+}

@@ -1,0 +1,265 @@
+//! The ledger port: usage rows in, totals out.
+//!
+//! In: judged records, quarantined lines. Out: what became of each record, and totals by tenant and meter. Its
+//! statements name `usage_ledger` only, group by tenant and meter, bind every instant and page by tenant range, so that
+//! they can be pushed down to shards (`docs/scale` in the design). It needs no lease: rows are only ever added, and
+//! adding a row twice changes nothing. Never updates or deletes a usage row.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+
+use crate::domain::period::Window;
+use crate::domain::report::QuarantineCount;
+use crate::domain::usage::{QuarantinedLine, TotalsByMeter, UsageRecord, UsageTotal};
+use crate::store::connection::{Pool, Row, Tx, Value};
+use crate::store::error::StoreError;
+
+pub struct Ledger {
+    pool: Pool,
+}
+
+/// What became of a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    Accepted,
+    /// The same id with the same body is there already.
+    Duplicate,
+    /// The same id is there with another body.
+    Conflict,
+}
+
+/// Counts of one import: `read = accepted + duplicate + quarantined`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Receipt {
+    pub receipt: String,
+    pub file: String,
+    pub read: u64,
+    pub accepted: u64,
+    pub duplicate: u64,
+    pub quarantined: u64,
+}
+
+impl Ledger {
+    pub(in crate::store) fn new(pool: Pool) -> Self {
+        Self { pool }
+    }
+
+    /// A batch of an import: all of it is there after [`LedgerBatch::commit`], or nothing.
+    pub async fn begin(&self) -> Result<LedgerBatch, StoreError> {
+        Ok(LedgerBatch { tx: self.pool.begin_write().await? })
+    }
+
+    pub async fn snapshot(&self) -> Result<LedgerSnapshot, StoreError> {
+        Ok(LedgerSnapshot { tx: self.pool.begin_snapshot().await? })
+    }
+}
+
+pub struct LedgerBatch {
+    tx: Tx,
+}
+
+type Key<'a> = (&'a str, &'a str);
+
+impl LedgerBatch {
+    /// Adds the records; the outcomes are in their order.
+    pub async fn add(&mut self, records: &[UsageRecord], now: Timestamp) -> Result<Vec<Outcome>, StoreError> {
+        let mut firsts: BTreeMap<Key<'_>, &UsageRecord> = BTreeMap::new();
+        let mut rows = Vec::with_capacity(records.len());
+        for record in records {
+            if !firsts.contains_key(&key(record)) {
+                firsts.insert(key(record), record);
+                rows.push(row_of(record, now));
+            }
+        }
+        let sent = rows.len();
+        let columns = &[
+            "tenant_id",
+            "source_event_id",
+            "meter",
+            "quantity",
+            "occurred_at",
+            "recorded_at",
+            "outcome",
+            "source",
+            "properties",
+        ];
+        let suffix = "ON CONFLICT DO NOTHING RETURNING tenant_id, source_event_id";
+        let mut added = BTreeSet::new();
+        for mut row in self.tx.insert("usage_ledger", columns, rows, suffix).await? {
+            added.insert((row.text()?, row.text()?));
+        }
+        let stored = if added.len() == sent { BTreeMap::new() } else { self.stored(&firsts, &added).await? };
+        let mut outcomes = Vec::with_capacity(records.len());
+        for record in records {
+            let owned = (record.tenant_id.clone(), record.source_event_id.clone());
+            let body = stored.get(&owned).or(firsts.get(&key(record)).copied());
+            outcomes.push(match body {
+                // Taken out of the set, so that a second copy in this batch counts as a duplicate.
+                _ if added.remove(&owned) => Outcome::Accepted,
+                Some(body) if body == record => Outcome::Duplicate,
+                _ => Outcome::Conflict,
+            });
+        }
+        Ok(outcomes)
+    }
+
+    /// The rows that were there before this batch.
+    async fn stored(
+        &mut self,
+        firsts: &BTreeMap<Key<'_>, &UsageRecord>,
+        added: &BTreeSet<(String, String)>,
+    ) -> Result<BTreeMap<(String, String), UsageRecord>, StoreError> {
+        let keys =
+            firsts.keys().filter(|(tenant, id)| !added.contains(&((*tenant).to_owned(), (*id).to_owned())));
+        let keys = keys.map(|(tenant, id)| vec![Value::from(*tenant), Value::from(*id)]).collect();
+        let sql = "SELECT tenant_id, source_event_id, meter, {exact:quantity}, occurred_at, outcome, source, properties
+            FROM usage_ledger WHERE (tenant_id, source_event_id) IN (VALUES";
+        let rows = self.tx.fetch_by_keys(sql, keys).await?;
+        rows.into_iter()
+            .map(|row| record_of(row).map(|one| ((one.tenant_id.clone(), one.source_event_id.clone()), one)))
+            .collect()
+    }
+
+    /// Sets lines aside; a line that is there already stays as it is.
+    pub async fn quarantine(
+        &mut self,
+        lines: Vec<QuarantinedLine>,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let columns = &[
+            "body_hash",
+            "reason",
+            "detail",
+            "tenant_id",
+            "source_event_id",
+            "meter",
+            "period",
+            "file",
+            "line",
+            "body",
+            "recorded_at",
+        ];
+        let rows = lines.into_iter().map(|line| {
+            vec![
+                line.body_hash.into(),
+                line.reason.as_str().into(),
+                line.detail.into(),
+                line.tenant_id.into(),
+                line.source_event_id.into(),
+                line.meter.into(),
+                line.period.into(),
+                line.file.into(),
+                line.line.into(),
+                line.body.into(),
+                now.into(),
+            ]
+        });
+        self.tx.insert("quarantine", columns, rows.collect(), "ON CONFLICT DO NOTHING").await.map(|_| ())
+    }
+
+    /// Marks quarantined lines whose record has been accepted in a mended form. A conflict stays: its id was taken
+    /// all along, and only a person can say which body is right.
+    pub async fn resolve_quarantine(
+        &mut self,
+        accepted: &[&UsageRecord],
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let keys = accepted.iter().map(|record| {
+            vec![Value::from(record.tenant_id.as_str()), Value::from(record.source_event_id.as_str())]
+        });
+        let sql = "SELECT tenant_id, source_event_id FROM quarantine
+            WHERE resolved_at IS NULL AND reason <> 'conflict' AND (tenant_id, source_event_id) IN (VALUES";
+        for mut row in self.tx.fetch_by_keys(sql, keys.collect()).await? {
+            let sql = "UPDATE quarantine SET resolved_at = ?
+                WHERE tenant_id = ? AND source_event_id = ? AND resolved_at IS NULL AND reason <> 'conflict'";
+            self.tx.execute(sql, vec![now.into(), row.text()?.into(), row.text()?.into()]).await?;
+        }
+        Ok(())
+    }
+
+    pub async fn commit(self) -> Result<(), StoreError> {
+        self.tx.commit().await
+    }
+}
+
+pub struct LedgerSnapshot {
+    tx: Tx,
+}
+
+impl LedgerSnapshot {
+    /// Totals of the records in `range`, of the tenants from `first` to `last` (both included, compared by bytes).
+    pub async fn totals(
+        &mut self,
+        range: Window,
+        first: &str,
+        last: &str,
+    ) -> Result<TotalsByMeter, StoreError> {
+        let sql = "SELECT tenant_id, meter, COUNT(*), {sum:quantity} FROM usage_ledger
+            WHERE tenant_id >= ? AND tenant_id <= ? AND occurred_at >= ? AND occurred_at < ?
+            GROUP BY tenant_id, meter";
+        let values = vec![first.into(), last.into(), range.start.into(), range.end.into()];
+        let mut totals = TotalsByMeter::new();
+        for mut row in self.tx.fetch(sql, values).await? {
+            let (tenant_id, meter) = (row.text()?, row.text()?);
+            let total = UsageTotal { records: row.count()?, quantity: row.quantity_sum()? };
+            totals.entry(tenant_id).or_default().insert(meter, total);
+        }
+        Ok(totals)
+    }
+
+    /// How many quarantined lines wait for a person.
+    pub async fn open_quarantine(&mut self) -> Result<u64, StoreError> {
+        let rows =
+            self.tx.fetch("SELECT COUNT(*) FROM quarantine WHERE resolved_at IS NULL", Vec::new()).await?;
+        rows.into_iter().next().map_or(Ok(0), |mut row| row.count())
+    }
+
+    /// Unresolved quarantined lines of a period, counted.
+    pub async fn quarantine(&mut self, period: &str) -> Result<Vec<QuarantineCount>, StoreError> {
+        let sql = "SELECT tenant_id, meter, reason, COUNT(*) FROM quarantine
+            WHERE period = ? AND resolved_at IS NULL GROUP BY tenant_id, meter, reason";
+        let rows = self.tx.fetch(sql, vec![period.into()]).await?;
+        rows.into_iter()
+            .map(|mut row| {
+                Ok(QuarantineCount {
+                    tenant_id: row.text()?,
+                    meter: row.text()?,
+                    reason: row.text()?,
+                    records: row.count()?,
+                })
+            })
+            .collect()
+    }
+}
+
+fn key(record: &UsageRecord) -> Key<'_> {
+    (&record.tenant_id, &record.source_event_id)
+}
+
+fn row_of(record: &UsageRecord, now: Timestamp) -> Vec<Value> {
+    vec![
+        record.tenant_id.as_str().into(),
+        record.source_event_id.as_str().into(),
+        record.meter.as_str().into(),
+        record.quantity.into(),
+        record.occurred_at.into(),
+        now.into(),
+        record.outcome.as_str().into(),
+        record.source.as_str().into(),
+        record.properties.as_str().into(),
+    ]
+}
+
+fn record_of(mut row: Row) -> Result<UsageRecord, StoreError> {
+    Ok(UsageRecord {
+        tenant_id: row.text()?,
+        source_event_id: row.text()?,
+        meter: row.text()?,
+        quantity: row.quantity()?,
+        occurred_at: row.instant()?,
+        outcome: row.text()?,
+        source: row.text()?,
+        properties: row.text()?,
+    })
+}

@@ -1,0 +1,141 @@
+//! The store: two ports, [`Ledger`] for usage rows and [`Books`] for state, on SQLite and on PostgreSQL.
+//!
+//! In: a database URL. Out: ports whose every statement runs on both databases. Never decides anything: it keeps and
+//! finds, and refuses writes without a valid lease term.
+
+pub mod books;
+mod connection;
+mod dialect;
+mod error;
+pub mod lease;
+pub mod ledger;
+mod migrate;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use sqlx::ConnectOptions as _;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+
+pub use books::Books;
+use connection::Pool;
+pub use error::StoreError;
+pub use ledger::Ledger;
+
+/// A snapshot, the writer and the lease's heartbeat, with one to spare.
+const CONNECTIONS: u32 = 4;
+/// How long a statement waits for another process's lock on a SQLite file before it says that it is busy.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a connection may take to be made.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Where the data lies. Its text form holds no password.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Database {
+    Sqlite(PathBuf),
+    Postgres(Box<PostgresUrl>),
+}
+
+/// A connection URL, password included, so it has neither `Display` nor an open `Debug`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct PostgresUrl(String);
+
+impl std::fmt::Debug for PostgresUrl {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str("PostgresUrl(…)")
+    }
+}
+
+impl Database {
+    /// Reads `sqlite://PATH` (relative paths start at `base`) or `postgres://…`.
+    pub fn parse(url: &str, base: &Path) -> Result<Self, StoreError> {
+        if let Some(path) = url.strip_prefix("sqlite://").filter(|path| !path.is_empty()) {
+            return Ok(Self::Sqlite(base.join(path)));
+        }
+        if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+            return Ok(Self::Postgres(Box::new(PostgresUrl(url.to_owned()))));
+        }
+        // The text may hold a password even if it is no URL: show the scheme only.
+        Err(StoreError::BadUrl(url.split("://").next().unwrap_or_default().chars().take(32).collect()))
+    }
+
+    /// `sqlite` or `postgres`.
+    pub fn engine(&self) -> &'static str {
+        match self {
+            Self::Sqlite(_) => "sqlite",
+            Self::Postgres(_) => "postgres",
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Makes the file and brings the schema up to date.
+    Write,
+    /// Changes nothing, not even the schema.
+    ReadOnly,
+}
+
+/// An open database.
+#[derive(Clone)]
+pub struct Store {
+    pool: Pool,
+}
+
+impl Store {
+    pub async fn open(database: &Database, access: Access) -> Result<Self, StoreError> {
+        let pool = match database {
+            Database::Sqlite(path) => open_sqlite(path, access).await?,
+            Database::Postgres(url) => open_postgres(url).await?,
+        };
+        match access {
+            Access::Write => migrate::bring_up_to_date(&pool).await?,
+            Access::ReadOnly => migrate::require_current(&pool).await?,
+        }
+        Ok(Self { pool })
+    }
+
+    pub fn ledger(&self) -> Ledger {
+        Ledger::new(self.pool.clone())
+    }
+
+    pub fn books(&self) -> Books {
+        Books::new(self.pool.clone())
+    }
+
+    /// Waits until all connections are closed, so that SQLite folds its write-ahead log into the file.
+    pub async fn close(self) {
+        self.pool.close().await;
+    }
+}
+
+async fn open_sqlite(path: &Path, access: Access) -> Result<Pool, StoreError> {
+    if access == Access::ReadOnly && !path.exists() {
+        return Err(StoreError::NoDatabase(path.display().to_string()));
+    }
+    let options =
+        SqliteConnectOptions::new().filename(path).busy_timeout(BUSY_TIMEOUT).disable_statement_logging();
+    let options = match access {
+        // FULL: a committed intent or close must survive a power cut.
+        Access::Write => options
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full),
+        Access::ReadOnly => options.read_only(true),
+    };
+    let pool = SqlitePoolOptions::new().max_connections(CONNECTIONS).acquire_timeout(CONNECT_TIMEOUT * 2);
+    let named = |error: StoreError| match error {
+        StoreError::Unreachable(text) => StoreError::Unreachable(format!("{}: {text}", path.display())),
+        StoreError::Damaged(text) => StoreError::Damaged(format!("{}: {text}", path.display())),
+        other => other,
+    };
+    pool.connect_with(options).await.map(Pool::Sqlite).map_err(|error| named(error.into()))
+}
+
+async fn open_postgres(url: &PostgresUrl) -> Result<Pool, StoreError> {
+    let options: PgConnectOptions = url.0.parse().map_err(|_| StoreError::BadUrl("postgres".to_owned()))?;
+    let options = options.application_name("billrecon").disable_statement_logging();
+    let pool = PgPoolOptions::new().max_connections(CONNECTIONS).acquire_timeout(CONNECT_TIMEOUT);
+    pool.connect_with(options).await.map(Pool::Postgres).map_err(StoreError::from)
+}

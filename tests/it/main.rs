@@ -1,0 +1,2 @@
+//! The one integration binary: the real program, real databases.
+mod tidy;
