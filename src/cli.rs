@@ -25,7 +25,7 @@ pub struct GlobalFlags {
     /// Configuration file [default: billrecon.toml, where there is one]
     #[arg(long, global = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// sqlite://PATH or postgres://USER@HOST/NAME
+    /// `sqlite://PATH` or `postgres://USER@HOST/NAME`
     #[arg(long, global = true, value_name = "URL")]
     pub database: Option<String>,
     /// Folder that takes the reports

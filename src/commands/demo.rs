@@ -113,7 +113,7 @@ fn settings(folder: &Path) -> anyhow::Result<Settings> {
         time_zone_name: "UTC".to_owned(),
         first_period: None,
         settle_delay: SignedDuration::from_hours(2),
-        lease_ttl: Duration::from_secs(60),
+        lease_ttl: Duration::from_mins(1),
         rules_hash: sha256_hex(CATALOG.as_bytes()),
     })
 }

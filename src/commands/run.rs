@@ -9,6 +9,7 @@ use serde_json::json;
 use crate::cli::{GlobalFlags, RunFlags};
 use crate::commands::{configured, print, start_logging};
 use crate::config::Config;
+use crate::domain::report::Money;
 use crate::exit_code::ExitCode;
 use crate::job::{self, MODE, PeriodOutcome, Purpose, Refusal, RunOptions};
 
@@ -76,13 +77,10 @@ fn text(outcome: &PeriodOutcome, dry_run: bool) -> String {
         outcome.verdict.iter().flat_map(|verdict| &verdict.reasons).map(|reason| format!("  why: {reason}")),
     );
     lines.push(format!("  {}", deed(outcome, dry_run)));
-    let total = if outcome.provisional > 0 { "provisional" } else { "closed" };
-    lines.extend(
-        outcome
-            .money
-            .iter()
-            .map(|sum| format!("  {total} total: {sum} {}", sum.currency.code().to_uppercase())),
-    );
+    lines.extend(outcome.money.iter().map(|Money { base, usage }| {
+        let currency = base.currency.code().to_uppercase();
+        format!("  base fees {base} {currency}, usage at candidate prices {usage} {currency}")
+    }));
     lines.extend(outcome.exceptions.iter().take(EXCEPTIONS_SHOWN).map(|one| format!("  {one}")));
     if outcome.exceptions.len() > EXCEPTIONS_SHOWN {
         lines.push(format!("  … and {} more in exceptions.csv", outcome.exceptions.len() - EXCEPTIONS_SHOWN));

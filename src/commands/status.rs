@@ -70,6 +70,10 @@ fn as_text(status: &Status) -> String {
     } else {
         format!("due: {} periods, {} first: `billrecon run` closes them", due.len(), due[0])
     });
+    let parked: u64 = status.periods.iter().map(|job| job.counts.parked).sum();
+    if parked > 0 {
+        lines.push(format!("parked: {parked} windows wait for a person; exceptions.csv says what to do"));
+    }
     lines.push("period   status   tenants  closed  parked  last run".to_owned());
     lines.extend(status.periods.iter().map(|job| {
         let counts = &job.counts;

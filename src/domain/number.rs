@@ -16,7 +16,7 @@ const PARSED_WHOLE_LIMIT: i128 = 1_000_000_000_000_000;
 /// A sum is below this many whole units, so that its whole part always fits an SQL `BIGINT`.
 const SUM_WHOLE_LIMIT: i128 = 1_000_000_000_000_000_000;
 /// More digits than any number in range can need; it bounds the work on hostile text.
-const TEXT_LIMIT: usize = 64;
+const TEXT_LIMIT: i64 = 64;
 
 /// Why a text or a result is not a number that the ledger can hold.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -238,7 +238,7 @@ fn parse_below(text: &str, limit: i128) -> Result<i128, NumberError> {
     if !has_digits || !only_digits || mantissa.ends_with('.') || whole.is_empty() {
         return Err(NumberError::NotDecimal);
     }
-    let places = fraction.len() as i64 - exponent;
+    let places = length(fraction) - exponent;
     let digits = [whole, fraction].concat();
     let digits = digits.trim_start_matches('0');
     if places > i64::from(PLACES) {
@@ -248,7 +248,7 @@ fn parse_below(text: &str, limit: i128) -> Result<i128, NumberError> {
         return Ok(0);
     }
     let zeros = i64::from(PLACES) - places;
-    if digits.len() as i64 + zeros > TEXT_LIMIT as i64 {
+    if length(digits) + zeros > TEXT_LIMIT {
         return Err(NumberError::TooLarge);
     }
     let padded = format!("{digits}{}", "0".repeat(usize::try_from(zeros).unwrap_or(0)));
@@ -257,6 +257,10 @@ fn parse_below(text: &str, limit: i128) -> Result<i128, NumberError> {
         return Err(NumberError::TooLarge);
     }
     Ok(if negative { -magnitude } else { magnitude })
+}
+
+fn length(text: &str) -> i64 {
+    i64::try_from(text.len()).unwrap_or(i64::MAX / 4)
 }
 
 /// Both fit 64 bits: every value in range is below 10¹⁸ whole units.

@@ -8,9 +8,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::domain::catalog::PlanId;
 use crate::domain::figures::{ControlTotals, Disposition, Measure, WindowFigures, WindowLine, WindowStatus};
-use crate::domain::money::{MinorSum, MoneyError};
+use crate::domain::money::{Currency, MinorSum, MoneyError};
 use crate::domain::period::Period;
-use crate::domain::rating::LineKind;
+use crate::domain::rating::{LineKind, RatedLine};
 use crate::domain::tenant::ParkReason;
 
 /// Text comes from people and is made harmless where it is printed; numbers and instants come from us.
@@ -219,8 +219,7 @@ impl Report {
             for line in &window.lines {
                 let sum = plans.entry(&line.plan).or_insert_with(|| PlanSum::new(&line.plan));
                 sum.tenants.insert(&window.tenant_id);
-                let side = if line.line.kind == LineKind::Base { &mut sum.base } else { &mut sum.usage };
-                *side = side.checked_add(line.line.amount)?;
+                sum.money.add(&line.line)?;
             }
         }
         let rows: Result<Vec<Vec<Cell<'_>>>, MoneyError> =
@@ -298,15 +297,13 @@ impl Report {
     }
 
     /// Money by currency over all lines, for the terminal.
-    pub fn money(&self) -> Result<BTreeMap<String, MinorSum>, MoneyError> {
-        let mut sums = BTreeMap::new();
+    pub fn money(&self) -> Result<Vec<Money>, MoneyError> {
+        let mut sums: BTreeMap<Currency, Money> = BTreeMap::new();
         for line in self.windows.iter().flat_map(|window| &window.lines) {
-            let amount = line.line.amount;
-            let sum =
-                sums.entry(amount.currency.to_string()).or_insert_with(|| MinorSum::zero(amount.currency));
-            *sum = sum.checked_add(amount)?;
+            let currency = line.line.amount.currency;
+            sums.entry(currency).or_insert_with(|| Money::zero(currency)).add(&line.line)?;
         }
-        Ok(sums)
+        Ok(sums.into_values().collect())
     }
 
     /// Windows by status.
@@ -315,16 +312,33 @@ impl Report {
     }
 }
 
+/// Base fees, and usage at candidate prices.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Money {
+    pub base: MinorSum,
+    pub usage: MinorSum,
+}
+
+impl Money {
+    fn zero(currency: Currency) -> Self {
+        Self { base: MinorSum::zero(currency), usage: MinorSum::zero(currency) }
+    }
+
+    fn add(&mut self, line: &RatedLine) -> Result<(), MoneyError> {
+        let side = if line.kind == LineKind::Base { &mut self.base } else { &mut self.usage };
+        *side = side.checked_add(line.amount)?;
+        Ok(())
+    }
+}
+
 struct PlanSum<'a> {
     tenants: BTreeSet<&'a str>,
-    base: MinorSum,
-    usage: MinorSum,
+    money: Money,
 }
 
 impl<'a> PlanSum<'a> {
     fn new(plan: &PlanId) -> Self {
-        let zero = MinorSum::zero(plan.currency);
-        Self { tenants: BTreeSet::new(), base: zero, usage: zero }
+        Self { tenants: BTreeSet::new(), money: Money::zero(plan.currency) }
     }
 
     fn row(self, period: Period, plan: &'a PlanId) -> Result<Vec<Cell<'a>>, MoneyError> {
@@ -335,7 +349,8 @@ impl<'a> PlanSum<'a> {
             word(plan.currency.to_string()),
             Cell::Number(self.tenants.len().to_string()),
         ];
-        for sum in [self.base, self.usage, self.base.checked_add(self.usage)?] {
+        let Money { base, usage } = self.money;
+        for sum in [base, usage, base.checked_add(usage)?] {
             row.push(Cell::Number(sum.minor.to_string()));
             row.push(Cell::Number(sum.to_string()));
         }

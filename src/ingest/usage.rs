@@ -63,7 +63,7 @@ impl Judge {
             properties: &record.properties,
         };
         let detail = "the ledger holds this source_event_id of the tenant with another content";
-        self.quarantined(number, &raw, Rejection::new(QuarantineReason::Conflict, detail))
+        self.quarantined(number, &raw, &Rejection::new(QuarantineReason::Conflict, detail))
     }
 
     fn judge(&self, number: u64, parsed: Parsed<'_>) -> Result<UsageRecord, Box<QuarantinedLine>> {
@@ -71,19 +71,19 @@ impl Judge {
             Ok(raw) => self
                 .known
                 .judge(&raw, self.now)
-                .map_err(|rejection| Box::new(self.quarantined(number, &raw, rejection))),
+                .map_err(|rejection| Box::new(self.quarantined(number, &raw, &rejection))),
             Err((body, rejection)) => {
-                Err(Box::new(self.line(number, &RawRecord::default(), body, rejection)))
+                Err(Box::new(self.line(number, &RawRecord::default(), &body, &rejection)))
             }
         }
     }
 
-    fn quarantined(&self, number: u64, raw: &RawRecord<'_>, rejection: Rejection) -> QuarantinedLine {
+    fn quarantined(&self, number: u64, raw: &RawRecord<'_>, rejection: &Rejection) -> QuarantinedLine {
         let body = serde_json::to_string(raw).unwrap_or_default();
-        self.line(number, raw, body, rejection)
+        self.line(number, raw, &body, rejection)
     }
 
-    fn line(&self, number: u64, raw: &RawRecord<'_>, body: String, rejection: Rejection) -> QuarantinedLine {
+    fn line(&self, number: u64, raw: &RawRecord<'_>, body: &str, rejection: &Rejection) -> QuarantinedLine {
         let period =
             raw.occurred_at.parse().map(|instant| Period::containing(instant, &self.zone).to_string());
         QuarantinedLine {
@@ -96,7 +96,7 @@ impl Judge {
             period: period.unwrap_or_default(),
             file: self.file.clone(),
             line: number,
-            body: clean(&body, BODY_CHARS),
+            body: clean(body, BODY_CHARS),
         }
     }
 

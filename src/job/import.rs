@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use tokio::sync::mpsc;
 
 use crate::domain::audit::{AuditEvent, sha256_hex};
+use crate::domain::tenant::Tenant;
 use crate::domain::usage::{Known, UsageRecord};
 use crate::ingest::usage::{Judge, JudgedLine};
 use crate::ingest::{IngestError, catalog, tenants};
@@ -95,7 +96,7 @@ pub async fn tenants(
         write.replace_tenants(&tenants).await?;
         write.audit(&AuditEvent::TenantsImported { tenants: tenants.len() as u64, rows }, "", now).await?;
         write.commit().await?;
-        let named = tenants.iter().flat_map(|tenant| tenant.subscriptions()).map(|one| &one.plan);
+        let named = tenants.iter().flat_map(Tenant::subscriptions).map(|one| &one.plan);
         let unknown: std::collections::BTreeSet<String> = named
             .filter(|plan| !catalog.plans.contains_key(*plan))
             .map(|plan| format!("{}/{}/{}", plan.key, plan.interval.as_str(), plan.currency))

@@ -12,9 +12,8 @@ use jiff::Timestamp;
 use crate::domain::catalog::Catalog;
 use crate::domain::decide::Verdict;
 use crate::domain::figures::WindowStatus;
-use crate::domain::money::MinorSum;
 use crate::domain::period::Period;
-use crate::domain::report::ExceptionKind;
+use crate::domain::report::{Exception, ExceptionKind, Money};
 use crate::domain::tenant::Tenant;
 use crate::job::due::{self, ClosedKeys, PeriodWindows};
 use crate::job::execute::{self, RunFacts};
@@ -48,7 +47,7 @@ pub struct PeriodOutcome {
     pub newly_closed: u64,
     pub provisional: u64,
     pub exceptions: Vec<String>,
-    pub money: Vec<MinorSum>,
+    pub money: Vec<Money>,
     /// Whether something waits for a person.
     pub unfinished: bool,
 }
@@ -228,7 +227,7 @@ impl PeriodOutcome {
                 as u64,
             provisional: report.count(WindowStatus::Open),
             exceptions: report.exceptions.iter().map(describe).collect(),
-            money: report.money()?.into_values().collect(),
+            money: report.money()?,
             unfinished: report.exceptions.iter().any(|one| waits(one.kind)),
         })
     }
@@ -253,7 +252,7 @@ impl PeriodOutcome {
     }
 }
 
-fn describe(one: &crate::domain::report::Exception) -> String {
+fn describe(one: &Exception) -> String {
     let meter = if one.meter.is_empty() { String::new() } else { format!(" on {}", one.meter) };
     let (kind, records) = (one.kind.as_str(), one.records);
     format!("{kind}: {}{meter}, {} ({records} records): {}", one.tenant_id, one.reason, one.next_step)

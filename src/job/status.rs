@@ -14,7 +14,7 @@ use crate::store::lease::Holder;
 pub struct Status {
     pub lease: Option<Holder>,
     pub periods: Vec<PeriodJob>,
-    /// Periods with windows that are final and not closed.
+    /// Periods with windows that are final, and neither closed nor parked.
     pub due: Vec<Period>,
     pub runs: Vec<Run>,
     pub tenants: u64,
@@ -33,7 +33,7 @@ pub async fn status(settings: &Settings, now: Timestamp) -> anyhow::Result<Statu
         for period in due::begun(first, settings, now) {
             let closed = jobs.get(&period).is_some_and(|job| job.status == PeriodStatus::Closed);
             if !closed
-                && !due::windows(period, &tenants, settings, &view.closed_keys(period).await?, now)
+                && !due::windows(period, &tenants, settings, &view.settled_keys(period).await?, now)
                     .due
                     .is_empty()
             {

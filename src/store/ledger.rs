@@ -67,10 +67,10 @@ impl LedgerBatch {
         let mut firsts: BTreeMap<Key<'_>, &UsageRecord> = BTreeMap::new();
         let mut rows = Vec::with_capacity(records.len());
         for record in records {
-            if !firsts.contains_key(&key(record)) {
-                firsts.insert(key(record), record);
+            firsts.entry(key(record)).or_insert_with(|| {
                 rows.push(row_of(record, now));
-            }
+                record
+            });
         }
         let sent = rows.len();
         let columns = &[

@@ -1,2 +1,5 @@
 //! The one integration binary: the real program, real databases.
+
+mod closing;
+mod support;
 mod tidy;

@@ -82,10 +82,12 @@ impl BooksWrite {
 }
 
 impl BooksView {
-    /// Tenant and start of the closed windows of a period.
-    pub async fn closed_keys(&mut self, period: Period) -> Result<BTreeSet<(String, Timestamp)>, StoreError> {
-        let sql =
-            "SELECT tenant_id, window_start FROM billing_windows WHERE period = ? AND status = 'closed'";
+    /// Tenant and start of the windows of a period that are closed or parked.
+    pub async fn settled_keys(
+        &mut self,
+        period: Period,
+    ) -> Result<BTreeSet<(String, Timestamp)>, StoreError> {
+        let sql = "SELECT tenant_id, window_start FROM billing_windows WHERE period = ?";
         let rows = self.tx.fetch(sql, vec![period.to_string().into()]).await?;
         rows.into_iter().map(|mut row| Ok((row.text()?, row.instant()?))).collect()
     }
