@@ -5,6 +5,9 @@
 
 use std::collections::BTreeMap;
 
+/// How many letters a name may be off to be taken for another.
+const TYPING_ERRORS: usize = 2;
+
 /// Positions of the columns by name.
 #[derive(Debug)]
 pub struct Header {
@@ -34,9 +37,8 @@ impl Header {
 }
 
 fn hint(missing: &str, names: &[String]) -> String {
-    let close = names
-        .iter()
-        .find(|name| strsim::jaro_winkler(missing, &name.to_lowercase()).total_cmp(&0.85).is_gt());
+    let close =
+        names.iter().find(|name| strsim::damerau_levenshtein(missing, &name.to_lowercase()) <= TYPING_ERRORS);
     match close {
         Some(name) => format!("`{missing}` (is `{name}` meant?)"),
         None => format!("`{missing}`"),

@@ -219,21 +219,21 @@ impl Tx {
     }
 
     fn insert_rows(&self, mut sql: String, rows: &[Vec<Value>], suffix: &str) -> String {
+        let dialect = self.dialect();
         let mut number = 0;
+        let mut next = || {
+            number += 1;
+            dialect.placeholder(number)
+        };
         for (index, row) in rows.iter().enumerate() {
             sql.push_str(if index == 0 { "(" } else { ", (" });
             for (index, value) in row.iter().enumerate() {
-                let separator = if index == 0 { "" } else { ", " };
-                number += 1;
-                match (self.dialect(), value) {
-                    (Dialect::Sqlite, Value::Exact(..)) => {
-                        sql.push_str(&format!("{separator}${number}, ${}", number + 1));
-                        number += 1;
-                    }
-                    (Dialect::Postgres, Value::Exact(..)) => {
-                        sql.push_str(&format!("{separator}${number}::text::numeric"));
-                    }
-                    _ => sql.push_str(&format!("{separator}${number}")),
+                sql.push_str(if index == 0 { "" } else { ", " });
+                sql.push_str(&next());
+                match (dialect, value) {
+                    (Dialect::Sqlite, Value::Exact(..)) => sql.push_str(&format!(", {}", next())),
+                    (Dialect::Postgres, Value::Exact(..)) => sql.push_str("::text::numeric"),
+                    _ => {}
                 }
             }
             sql.push(')');
