@@ -59,6 +59,19 @@ pub enum QuarantineReason {
 }
 
 impl QuarantineReason {
+    pub const ALL: [Self; 10] = [
+        Self::Malformed,
+        Self::MissingField,
+        Self::BadText,
+        Self::BadQuantity,
+        Self::Negative,
+        Self::BadTimestamp,
+        Self::Future,
+        Self::UnknownMeter,
+        Self::UnknownTenant,
+        Self::Conflict,
+    ];
+
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Malformed => "malformed",

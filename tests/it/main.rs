@@ -1,5 +1,14 @@
 //! The one integration binary: the real program, real databases.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::disallowed_methods,
+    reason = "a test fails by panicking, and reads its own settings"
+)]
+
 mod closing;
+mod docs;
+mod scale;
 mod support;
 mod tidy;

@@ -1,0 +1,141 @@
+//! The documents: every command that they show is run here, in their order, as a reader would.
+//!
+//! In: `sh` blocks of the README and of `docs/`. Out: a failure where a command does not end as the page says: with 0,
+//! or with N where the line says `# ends with N`. A `text` block may hold no command, so nothing escapes.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use crate::support::{Engine, Workspace};
+
+/// Commands that the tests cannot run from within themselves, with what stands for them.
+const STAND_INS: [(&str, &str); 2] = [
+    ("cargo run --locked -- demo", "billrecon demo"),
+    ("scripts/test", "test -x \"$BILLRECON_HOME/scripts/test\""),
+];
+
+fn home() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn pages() -> Vec<PathBuf> {
+    let mut pages =
+        vec![home().join("README.md"), home().join("reports/README.md"), home().join("ARCHITECTURE.md")];
+    pages.extend(fs::read_dir(home().join("docs")).unwrap().map(|entry| entry.unwrap().path()));
+    pages.retain(|page| page.extension().is_some_and(|extension| extension == "md"));
+    pages
+}
+
+/// The fenced blocks of a page: language and text.
+fn blocks(page: &str) -> Vec<(String, String)> {
+    let mut blocks = Vec::new();
+    let mut open: Option<(String, String)> = None;
+    for line in page.lines() {
+        match (line.strip_prefix("```"), &mut open) {
+            (Some(language), None) => open = Some((language.to_owned(), String::new())),
+            (Some(_), Some(_)) => blocks.extend(open.take()),
+            (None, Some((_, text))) => *text = format!("{text}{line}\n"),
+            (None, None) => {}
+        }
+    }
+    assert!(open.is_none(), "a block is not closed");
+    blocks
+}
+
+/// A shell script that checks the exit code of each command line.
+fn script(block: &str) -> String {
+    let mut script = "set -u\n".to_owned();
+    for line in block.lines().filter(|line| !line.trim().is_empty()) {
+        let expected = line.split_once("# ends with ").map_or("0", |(_, rest)| {
+            rest.split(|one: char| !one.is_ascii_digit()).next().unwrap_or_default()
+        });
+        let stand_in = STAND_INS.iter().find(|(shown, _)| line.starts_with(shown));
+        let command = stand_in.map_or(line, |(_, command)| command);
+        script.push_str(&format!(
+            "{command}\ncode=$?; [ $code -eq {expected} ] || {{ echo \"ended with $code: {}\" >&2; exit 99; }}\n",
+            command.replace('"', "'").replace('$', "")
+        ));
+    }
+    script
+}
+
+#[test]
+fn every_command_in_the_documents_ends_as_the_page_says() {
+    for page in pages() {
+        let text = fs::read_to_string(&page).unwrap();
+        let shown: String = blocks(&text)
+            .into_iter()
+            .filter(|(language, _)| language == "sh")
+            .map(|(_, block)| script(&block))
+            .collect();
+        if shown.is_empty() {
+            continue;
+        }
+        let workspace = Workspace::fresh(Engine::Sqlite);
+        let binary_folder = Path::new(env!("CARGO_BIN_EXE_billrecon")).parent().unwrap();
+        let path = format!("{}:{}", binary_folder.display(), std::env::var("PATH").unwrap());
+        let ended = Command::new("bash")
+            .arg("-c")
+            .arg(&shown)
+            .current_dir(workspace.folder.path())
+            .env("PATH", path)
+            .env("BILLRECON_HOME", home())
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        let stderr = String::from_utf8_lossy(&ended.stderr);
+        assert!(
+            ended.status.success(),
+            "{}: {stderr}\n{}",
+            page.display(),
+            String::from_utf8_lossy(&ended.stdout)
+        );
+    }
+}
+
+#[test]
+fn no_block_of_text_hides_a_command() {
+    for page in pages() {
+        for (language, block) in blocks(&fs::read_to_string(&page).unwrap()) {
+            assert!(
+                ["sh", "text", "toml", "csv"].contains(&language.as_str()),
+                "{}: `{language}`",
+                page.display()
+            );
+            let is_command = |line: &str| {
+                ["billrecon ", "cargo ", "scripts/", "$ "].iter().any(|one| line.trim().starts_with(one))
+            };
+            assert!(language == "sh" || !block.lines().any(is_command), "{}: {block}", page.display());
+        }
+    }
+}
+
+#[test]
+fn the_exit_codes_of_the_documents_are_those_of_the_program() {
+    let code = fs::read_to_string(home().join("src/exit_code.rs")).unwrap();
+    let codes: Vec<&str> =
+        code.lines().filter_map(|line| line.trim().split_once(" = ")?.1.strip_suffix(',')).collect();
+    assert!(codes.len() >= 12, "{codes:?}");
+    for page in ["README.md", "docs/operations.md"] {
+        let text = fs::read_to_string(home().join(page)).unwrap();
+        let table = &text[text.find("| code |").unwrap()..];
+        let rows = table.lines().skip(2).take_while(|line| line.starts_with('|'));
+        let listed: Vec<&str> =
+            rows.flat_map(|row| row.split('|').nth(1).unwrap().split(',')).map(str::trim).collect();
+        assert_eq!(listed, codes, "{page}");
+    }
+}
+
+#[test]
+fn the_reasons_of_the_documents_are_those_of_the_program() {
+    use billrecon::domain::tenant::ParkReason;
+    use billrecon::domain::usage::QuarantineReason;
+    let page = fs::read_to_string(home().join("docs/operations.md")).unwrap();
+    let listed = |kind: &str| -> Vec<String> {
+        let rows = page.lines().filter(|line| line.starts_with(&format!("| {kind} |")));
+        rows.map(|row| row.split('`').nth(1).unwrap().to_owned()).collect()
+    };
+    assert_eq!(listed("parked"), ParkReason::ALL.map(ParkReason::as_str));
+    assert_eq!(listed("quarantined"), QuarantineReason::ALL.map(QuarantineReason::as_str));
+}

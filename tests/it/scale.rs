@@ -1,0 +1,36 @@
+//! A large ledger, imported and closed in bounded memory.
+//!
+//! 2,000,000 records with `scripts/test --judges` (and so in CI), a tenth of that in the daily loop. Speed decides
+//! nothing here; `benches/scale.rs` prints it.
+
+use crate::support::{Engine, Workspace, csv_rows, memory};
+
+const MEMORY_MIB_MAX: u64 = 300;
+
+fn a_large_ledger_closes_in_bounded_memory(engine: Engine) {
+    let judges = std::env::var_os("BILLRECON_TEST_JUDGES").is_some();
+    let (tenants, records) = if judges { (5_000, 2_000_000) } else { (500, 200_000) };
+    let workspace = Workspace::new(engine);
+    memory::write_company(workspace.folder.path(), tenants, records);
+    workspace.run(&["import", "catalog", "catalog.toml"]).expect(0);
+    workspace.run(&["import", "tenants", "tenants.csv"]).expect(0);
+    let (receipt, import_mib) = memory::run(workspace.command(&["import", "usage", "usage.csv", "--json"]));
+    let (_, close_mib) = memory::run(workspace.command(&["run", "--period", "2026-09"]));
+    println!("{engine:?}: {records} records, import {import_mib} MiB, close {close_mib} MiB at most");
+    let receipt: serde_json::Value = serde_json::from_str(&receipt).unwrap();
+    assert_eq!(receipt["accepted"], records);
+    let controls = csv_rows(&workspace.data_files("2026-09")["control_totals.csv"]);
+    let closed = controls.iter().filter(|row| row["measure"] == "in_window");
+    assert_eq!(closed.map(|row| row["records"].parse::<u64>().unwrap()).sum::<u64>(), records);
+    assert!(import_mib.max(close_mib) < MEMORY_MIB_MAX, "import {import_mib} MiB, close {close_mib} MiB");
+}
+
+#[test]
+fn a_large_ledger_closes_in_bounded_memory_on_sqlite() {
+    a_large_ledger_closes_in_bounded_memory(Engine::Sqlite);
+}
+
+#[test]
+fn a_large_ledger_closes_in_bounded_memory_on_postgresql() {
+    a_large_ledger_closes_in_bounded_memory(Engine::Postgres);
+}
