@@ -56,7 +56,7 @@ pub enum Import {
     /// Tenants and their subscriptions (CSV)
     Tenants(ImportFlags),
     /// Usage records (CSV or NDJSON)
-    Usage(ImportFlags),
+    Usage(UsageFlags),
 }
 
 #[derive(Args, Debug)]
@@ -66,6 +66,16 @@ pub struct ImportFlags {
     /// How long to wait for another run that holds the lease
     #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = duration)]
     pub lock_wait: Duration,
+    /// Print the receipt as one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Usage takes no lease, so there is none to wait for.
+#[derive(Args, Debug)]
+pub struct UsageFlags {
+    /// The file, or - for standard input
+    pub file: String,
     /// Print the receipt as one JSON object
     #[arg(long)]
     pub json: bool,

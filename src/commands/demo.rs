@@ -77,8 +77,7 @@ pub async fn execute(global: &GlobalFlags) -> anyhow::Result<ExitCode> {
             import::usage(&settings, input(folder, &file, &usage(month))?, now, |_| ()).await?.counts;
         let (accepted, quarantined) = (receipt.accepted, receipt.quarantined);
         print::data(&format!("\n{now}  {file}: {accepted} records accepted, {quarantined} quarantined"));
-        let outcomes = job::run(&settings, &RunOptions::default(), now).await?;
-        run::print_outcomes(&outcomes, false, false);
+        run::print_wake(&job::run(&settings, &RunOptions::default(), now).await?, false, false);
     }
     print::data(&format!(
         "\nEverything is in ./{FOLDER}: the files it was made from, the database and the reports. Look around:\n  \

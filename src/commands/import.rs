@@ -9,7 +9,7 @@ use indicatif::ProgressBar;
 use jiff::Timestamp;
 use serde_json::json;
 
-use crate::cli::{GlobalFlags, Import, ImportFlags};
+use crate::cli::{GlobalFlags, Import};
 use crate::commands::{configured, print, progress, start_logging};
 use crate::config::Config;
 use crate::exit_code::ExitCode;
@@ -22,7 +22,7 @@ pub async fn execute(global: &GlobalFlags, what: &Import, now: Timestamp) -> any
     let settings = configured(&config)?;
     match what {
         Import::Catalog(flags) => {
-            let (input, _) = open(flags)?;
+            let (input, _) = open(&flags.file)?;
             let receipt = import::catalog(&settings, input, flags.lock_wait, now).await?;
             let changed = if receipt.changed {
                 "is the current catalog now"
@@ -39,7 +39,7 @@ pub async fn execute(global: &GlobalFlags, what: &Import, now: Timestamp) -> any
             Ok(ExitCode::Done)
         }
         Import::Tenants(flags) => {
-            let (input, _) = open(flags)?;
+            let (input, _) = open(&flags.file)?;
             let receipt = import::tenants(&settings, input, flags.lock_wait, now).await?;
             for plan in &receipt.unknown_plans {
                 print::words(&format!("warning: the catalog has no plan {plan}; its tenants will be parked"));
@@ -52,7 +52,7 @@ pub async fn execute(global: &GlobalFlags, what: &Import, now: Timestamp) -> any
             Ok(ExitCode::Done)
         }
         Import::Usage(flags) => {
-            let (input, bar) = open(flags)?;
+            let (input, bar) = open(&flags.file)?;
             let receipt =
                 import::usage(&settings, input, now, |lines| bar.set_message(lines.to_string())).await;
             bar.finish_and_clear();
@@ -86,16 +86,16 @@ fn print_usage(receipt: &UsageReceipt, as_json: bool) -> ExitCode {
     if counts.quarantined > 0 { ExitCode::Unfinished } else { ExitCode::Done }
 }
 
-fn open(flags: &ImportFlags) -> Result<(Input, ProgressBar), IngestError> {
-    if flags.file == "-" {
+fn open(path: &str) -> Result<(Input, ProgressBar), IngestError> {
+    if path == "-" {
         let bar = progress::bar(None);
         let reader = progress::through(&bar, std::io::stdin());
         return Ok((Input { name: "standard input".to_owned(), reader }, bar));
     }
-    let failed = |cause| IngestError::Io { file: flags.file.clone(), cause };
-    let file = File::open(&flags.file).map_err(failed)?;
+    let failed = |cause| IngestError::Io { file: path.to_owned(), cause };
+    let file = File::open(path).map_err(failed)?;
     let length = file.metadata().map_err(failed)?.len();
     let bar = progress::bar(Some(length));
     let reader: Box<dyn Read + Send> = progress::through(&bar, file);
-    Ok((Input { name: flags.file.clone(), reader }, bar))
+    Ok((Input { name: path.to_owned(), reader }, bar))
 }

@@ -7,11 +7,11 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use crate::cli::{GlobalFlags, RunFlags};
-use crate::commands::{configured, print, start_logging};
+use crate::commands::{configured, failed, print, start_logging};
 use crate::config::Config;
 use crate::domain::report::Money;
 use crate::exit_code::ExitCode;
-use crate::job::{self, MODE, PeriodOutcome, Purpose, Refusal, RunOptions};
+use crate::job::{self, MODE, PeriodOutcome, Purpose, Refusal, RunOptions, Wake};
 
 /// How many exceptions a terminal shows; all are in `exceptions.csv`.
 const EXCEPTIONS_SHOWN: usize = 10;
@@ -27,19 +27,22 @@ pub async fn execute(global: &GlobalFlags, flags: &RunFlags, now: Timestamp) -> 
     }
     let dry_run = flags.dry_run || as_of < now;
     let options = RunOptions { period: flags.period, dry_run, lock_wait: flags.lock_wait };
-    let outcomes = job::run(&settings, &options, as_of).await?;
-    if outcomes.is_empty() {
+    let wake = job::run(&settings, &options, as_of).await?;
+    if wake.outcomes.is_empty() && wake.failures.is_empty() {
         print::words(&format!("{MODE}: no billing period is due at {as_of}"));
     }
-    Ok(print_outcomes(&outcomes, flags.json, dry_run))
+    Ok(print_wake(&wake, flags.json, dry_run))
 }
 
-/// Prints the outcomes; the exit code says whether something waits for a person.
-pub fn print_outcomes(outcomes: &[PeriodOutcome], as_json: bool, dry_run: bool) -> ExitCode {
-    for outcome in outcomes {
+/// Prints what was done and what failed; the exit code is that of the first failure, or says whether something waits
+/// for a person.
+pub fn print_wake(wake: &Wake, as_json: bool, dry_run: bool) -> ExitCode {
+    for outcome in &wake.outcomes {
         print::data(&if as_json { json_line(outcome, dry_run) } else { text(outcome, dry_run) });
     }
-    if outcomes.iter().any(|outcome| outcome.unfinished) { ExitCode::Unfinished } else { ExitCode::Done }
+    let failed: Vec<ExitCode> = wake.failures.iter().map(failed).collect();
+    let unfinished = wake.outcomes.iter().any(|outcome| outcome.unfinished);
+    failed.first().copied().unwrap_or(if unfinished { ExitCode::Unfinished } else { ExitCode::Done })
 }
 
 fn json_line(outcome: &PeriodOutcome, dry_run: bool) -> String {

@@ -19,23 +19,17 @@ use crate::store::books::{PeriodStatus, Run, RunState};
 /// How the figures were made, in every output.
 pub const MODE: &str = "LEDGER ONLY";
 
-/// Writes the files of runs that closed their figures and died before their files were written.
-pub async fn finish_committed(
-    settings: &Settings,
-    lease: &Lease,
-    books: &Books,
-    now: Timestamp,
-) -> anyhow::Result<()> {
+/// Runs that closed their figures and died before their files were written.
+pub async fn committed(books: &Books) -> anyhow::Result<Vec<Run>> {
     let committed = books.snapshot().await?.runs(RunState::Committed).await?;
-    for run in committed {
+    for run in &committed {
         tracing::warn!(
             "run {} of {} had closed but not written its files; they are written now",
             run.run_id,
             run.period
         );
-        deliver_committed(&run, settings, lease, books, now).await?;
     }
-    Ok(())
+    Ok(committed)
 }
 
 /// Writes the files of a committed run from the database.

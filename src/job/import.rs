@@ -153,8 +153,10 @@ async fn import_usage(
         take_batch(batch, &judge, &ledger, &mut receipt, now).await?;
         progress(receipt.counts.read);
     }
-    // Batches before a fault of the file are in the ledger; the mended file adds what is missing.
-    reading.await.context("the reader ended")??;
+    let read = reading.await.context("the reader ended")?;
+    read.with_context(|| {
+        format!("{} lines before the fault are in; mend the file and import it again", receipt.counts.read)
+    })?;
     let mut append = store.books().append().await?;
     append.receipt(&receipt.counts, now).await?;
     append.commit().await?;

@@ -17,7 +17,7 @@ pub mod status;
 pub use deliver::MODE;
 pub use interrupt::Interrupted;
 pub use plan::Purpose;
-pub use run::{PeriodOutcome, RunOptions, run};
+pub use run::{PeriodOutcome, RunOptions, Wake, run};
 
 use std::path::PathBuf;
 use std::time::Duration;

@@ -3,6 +3,7 @@
 //! In: settings, options, `now`. Out: one [`PeriodOutcome`] per period. A period that cannot be finished never blocks
 //! a later one. A dry run does the same up to the plan, from a database that it cannot write to.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -15,13 +16,13 @@ use crate::domain::figures::WindowStatus;
 use crate::domain::period::Period;
 use crate::domain::report::{Exception, ExceptionKind, Money};
 use crate::domain::tenant::Tenant;
-use crate::job::due::{self, ClosedKeys, PeriodWindows};
+use crate::job::due::{self, ClosedKeys};
 use crate::job::execute::{self, RunFacts};
 use crate::job::lease::{Lease, under_lease};
 use crate::job::plan::{self, PeriodPlan, Purpose};
 use crate::job::{Refusal, Settings, current_catalog, deliver, new_run_id, observe};
 use crate::store::books::{JobCounts, PeriodJob, PeriodStatus};
-use crate::store::{Access, Books, Store};
+use crate::store::{Access, Books, Store, StoreError};
 
 #[derive(Clone, Debug, Default)]
 pub struct RunOptions {
@@ -52,33 +53,61 @@ pub struct PeriodOutcome {
     pub unfinished: bool,
 }
 
-pub async fn run(
-    settings: &Settings,
-    options: &RunOptions,
-    now: Timestamp,
-) -> anyhow::Result<Vec<PeriodOutcome>> {
+/// What a wake did, and what it could not do.
+#[derive(Debug, Default)]
+pub struct Wake {
+    pub outcomes: Vec<PeriodOutcome>,
+    /// Periods that failed by themselves; the others were not held up.
+    pub failures: Vec<anyhow::Error>,
+}
+
+impl Wake {
+    /// Keeps a failure that concerns one period; passes on one that concerns them all.
+    fn take<T>(&mut self, period: Period, result: anyhow::Result<T>) -> anyhow::Result<Option<T>> {
+        match result.with_context(|| format!("period {period}")) {
+            Ok(value) => Ok(Some(value)),
+            Err(error) if concerns_all(&error) => Err(error),
+            Err(error) => {
+                self.failures.push(error);
+                Ok(None)
+            }
+        }
+    }
+}
+
+/// Without the database or the lease nothing can go on; anything else is the trouble of one period.
+fn concerns_all(error: &anyhow::Error) -> bool {
+    let store = error.chain().find_map(|cause| cause.downcast_ref::<StoreError>());
+    store.is_some_and(|error| !matches!(error, StoreError::Inconsistent(_)))
+}
+
+pub async fn run(settings: &Settings, options: &RunOptions, now: Timestamp) -> anyhow::Result<Wake> {
     if options.dry_run {
         let store = settings.open(Access::ReadOnly).await?;
-        let outcomes = dry_run(settings, options, now, &store).await;
+        let wake = dry_run(settings, options, now, &store).await;
         store.close().await;
-        return outcomes;
+        return wake;
     }
     let store = settings.open(Access::Write).await?;
     let books = store.books();
-    let outcomes = under_lease(&books, settings.lease_ttl, options.lock_wait, now, async |lease| {
-        deliver::finish_committed(settings, lease, &books, now).await?;
+    let wake = under_lease(&books, settings.lease_ttl, options.lock_wait, now, async |lease| {
+        let mut wake = Wake::default();
+        for run in deliver::committed(&books).await? {
+            let delivered = deliver::deliver_committed(&run, settings, lease, &books, now).await;
+            wake.take(run.period, delivered)?;
+        }
         execute::abandon_dead_runs(lease, &books, now).await?;
         let rules = Rules::read(settings, options, &books, now).await?;
-        let mut outcomes = Vec::new();
         for period in rules.periods.clone() {
             let outcome = close_period(period, &rules, settings, &store, lease, now).await;
-            outcomes.extend(outcome.with_context(|| format!("period {period}"))?);
+            let outcome = wake.take(period, outcome)?.flatten();
+            wake.outcomes.extend(outcome);
         }
-        Ok(outcomes)
+        Ok(wake)
     })
     .await;
     store.close().await;
-    outcomes
+    wake
 }
 
 async fn dry_run(
@@ -86,16 +115,17 @@ async fn dry_run(
     options: &RunOptions,
     now: Timestamp,
     store: &Store,
-) -> anyhow::Result<Vec<PeriodOutcome>> {
+) -> anyhow::Result<Wake> {
     let rules = Rules::read(settings, options, &store.books(), now).await?;
-    let mut outcomes = Vec::new();
+    let mut wake = Wake::default();
     for period in rules.periods.clone() {
-        let (_, plan) = plan_period(period, &rules, settings, store, now).await?;
+        let planned = plan_period(period, &rules, settings, store, now).await;
+        let Some(plan) = wake.take(period, planned)? else { continue };
         if rules.explicit || plan.purpose != Purpose::Look {
-            outcomes.push(PeriodOutcome::planned(&plan, None, None)?);
+            wake.outcomes.push(PeriodOutcome::planned(&plan, None, None)?);
         }
     }
-    Ok(outcomes)
+    Ok(wake)
 }
 
 /// What holds for all periods of a wake.
@@ -104,7 +134,7 @@ struct Rules {
     catalog_hash: String,
     tenants: Vec<Tenant>,
     periods: Vec<Period>,
-    jobs: std::collections::BTreeMap<Period, PeriodJob>,
+    jobs: BTreeMap<Period, PeriodJob>,
     /// A person named the period.
     explicit: bool,
 }
@@ -151,21 +181,20 @@ fn explicit_period(
     }
 }
 
-/// The period's windows and its plan.
-async fn plan_period<'a>(
+/// Observe → plan.
+async fn plan_period(
     period: Period,
-    rules: &'a Rules,
+    rules: &Rules,
     settings: &Settings,
     store: &Store,
     now: Timestamp,
-) -> anyhow::Result<(PeriodWindows<'a>, PeriodPlan)> {
+) -> anyhow::Result<PeriodPlan> {
     let stored = store.books().snapshot().await?.windows(period).await?;
     let closed = stored.iter().filter(|window| window.status == WindowStatus::Closed);
     let closed: ClosedKeys = closed.map(|window| (window.tenant_id.clone(), window.window.start)).collect();
     let windows = due::windows(period, &rules.tenants, settings, &closed, now);
     let observed = observe::observe(period, &windows, &rules.tenants, stored, &store.ledger()).await?;
-    let plan = plan::plan(period, &windows, &rules.catalog, observed)?;
-    Ok((windows, plan))
+    Ok(plan::plan(period, &windows, &rules.catalog, observed)?)
 }
 
 /// One period: observe → plan → execute → deliver.
@@ -181,7 +210,7 @@ async fn close_period(
         return Ok(Some(PeriodOutcome::done_before(job, settings)));
     }
     let books = store.books();
-    let (_, plan) = plan_period(period, rules, settings, store, now).await?;
+    let plan = plan_period(period, rules, settings, store, now).await?;
     match plan.purpose {
         Purpose::Look if !rules.explicit => return Ok(None),
         Purpose::Unchanged => {

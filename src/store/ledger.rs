@@ -65,13 +65,11 @@ impl LedgerBatch {
     /// Adds the records; the outcomes are in their order.
     pub async fn add(&mut self, records: &[UsageRecord], now: Timestamp) -> Result<Vec<Outcome>, StoreError> {
         let mut firsts: BTreeMap<Key<'_>, &UsageRecord> = BTreeMap::new();
-        let mut rows = Vec::with_capacity(records.len());
         for record in records {
-            firsts.entry(key(record)).or_insert_with(|| {
-                rows.push(row_of(record, now));
-                record
-            });
+            firsts.entry(key(record)).or_insert(record);
         }
+        // In the order of the keys, so that two imports at once wait for each other and never deadlock.
+        let rows: Vec<Vec<Value>> = firsts.values().map(|record| row_of(record, now)).collect();
         let sent = rows.len();
         let columns = &[
             "tenant_id",
