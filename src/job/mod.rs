@@ -10,14 +10,16 @@ pub mod import;
 mod interrupt;
 pub mod lease;
 mod observe;
+mod outcome;
 mod plan;
 mod run;
 pub mod status;
 
 pub use deliver::MODE;
 pub use interrupt::Interrupted;
+pub use outcome::PeriodOutcome;
 pub use plan::Purpose;
-pub use run::{PeriodOutcome, RunOptions, Wake, run};
+pub use run::{RunOptions, Wake, run};
 
 use std::path::PathBuf;
 use std::time::Duration;

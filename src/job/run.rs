@@ -4,24 +4,22 @@
 //! a later one. A dry run does the same up to the plan, from a database that it cannot write to.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context;
 use jiff::Timestamp;
 
 use crate::domain::catalog::Catalog;
-use crate::domain::decide::Verdict;
 use crate::domain::figures::WindowStatus;
 use crate::domain::period::Period;
-use crate::domain::report::{Exception, ExceptionKind, Money};
 use crate::domain::tenant::Tenant;
 use crate::job::due::{self, ClosedKeys};
 use crate::job::execute::{self, RunFacts};
 use crate::job::lease::{Lease, under_lease};
+use crate::job::outcome::PeriodOutcome;
 use crate::job::plan::{self, PeriodPlan, Purpose};
 use crate::job::{Refusal, Settings, current_catalog, deliver, new_run_id, observe};
-use crate::store::books::{JobCounts, PeriodJob, PeriodStatus};
+use crate::store::books::{PeriodJob, PeriodStatus};
 use crate::store::{Access, Books, Store, StoreError};
 
 #[derive(Clone, Debug, Default)]
@@ -30,27 +28,6 @@ pub struct RunOptions {
     /// Plan only.
     pub dry_run: bool,
     pub lock_wait: Duration,
-}
-
-/// What became of one period, for a person and for a program.
-#[derive(Clone, Debug)]
-pub struct PeriodOutcome {
-    pub period: Period,
-    /// `None` in a dry run.
-    pub run_id: Option<String>,
-    pub status: PeriodStatus,
-    pub verdict: Option<Verdict>,
-    pub counts: JobCounts,
-    pub reports_dir: Option<PathBuf>,
-    /// What the run did, or would do.
-    pub purpose: Option<Purpose>,
-    /// Windows that closed in this run.
-    pub newly_closed: u64,
-    pub provisional: u64,
-    pub exceptions: Vec<String>,
-    pub money: Vec<Money>,
-    /// Whether something waits for a person.
-    pub unfinished: bool,
 }
 
 /// What a wake did, and what it could not do.
@@ -234,55 +211,4 @@ async fn close_period(
         deliver::deliver(&run, &plan.report, settings, lease, &books, now).await?
     };
     PeriodOutcome::planned(&plan, Some(run.run_id), Some(folder)).map(Some)
-}
-
-impl PeriodOutcome {
-    fn planned(
-        plan: &PeriodPlan,
-        run_id: Option<String>,
-        reports_dir: Option<PathBuf>,
-    ) -> anyhow::Result<Self> {
-        let report = &plan.report;
-        let waits = |kind| kind == ExceptionKind::Parked || kind == ExceptionKind::Quarantined;
-        Ok(Self {
-            period: report.period,
-            run_id,
-            status: plan.status,
-            verdict: plan.verdict.clone(),
-            counts: plan.counts,
-            reports_dir,
-            purpose: Some(plan.purpose),
-            newly_closed: plan.writes().iter().filter(|one| one.status == WindowStatus::Closed).count()
-                as u64,
-            provisional: report.count(WindowStatus::Open),
-            exceptions: report.exceptions.iter().map(describe).collect(),
-            money: report.money()?,
-            unfinished: report.exceptions.iter().any(|one| waits(one.kind)),
-        })
-    }
-
-    /// Nothing is left to do, or nothing can be done until a person has acted.
-    fn done_before(job: &PeriodJob, settings: &Settings) -> Self {
-        let judged = matches!(job.status, PeriodStatus::Closed | PeriodStatus::Partial);
-        Self {
-            period: job.period,
-            run_id: Some(job.run_id.clone()),
-            status: job.status,
-            verdict: judged.then(Verdict::ledger_only),
-            counts: job.counts,
-            reports_dir: Some(settings.reports.join(job.period.to_string()).join(&job.run_id)),
-            purpose: None,
-            newly_closed: 0,
-            provisional: 0,
-            exceptions: Vec::new(),
-            money: Vec::new(),
-            unfinished: job.counts.parked > 0,
-        }
-    }
-}
-
-fn describe(one: &Exception) -> String {
-    let meter = if one.meter.is_empty() { String::new() } else { format!(" on {}", one.meter) };
-    let (kind, records) = (one.kind.as_str(), one.records);
-    format!("{kind}: {}{meter}, {} ({records} records): {}", one.tenant_id, one.reason, one.next_step)
 }
