@@ -3,6 +3,7 @@
 //! In: open files, settings, `now`. Out: receipts. Catalog and tenants change what a run does, so they take the lease;
 //! usage only adds rows, each at most once, so it does not. An import that dies is simply run again.
 
+use std::collections::BTreeSet;
 use std::io::Read;
 use std::time::Duration;
 
@@ -20,7 +21,7 @@ use crate::job::lease::under_lease;
 use crate::job::{Settings, current_catalog, new_run_id};
 use crate::store::books::StoredCatalog;
 use crate::store::ledger::{Ledger, Outcome, Receipt};
-use crate::store::{Access, Store};
+use crate::store::{Access, Books, Store};
 
 /// Lines that one transaction takes: enough to spread the cost of a disk flush, few enough to hold in memory thrice.
 const LINES_PER_BATCH: usize = 10_000;
@@ -91,21 +92,31 @@ pub async fn tenants(
     let store = settings.open(Access::Write).await?;
     let books = store.books();
     let unknown_plans = under_lease(&books, settings.lease_ttl, wait, now, async |lease| {
-        let (_, catalog) = current_catalog(&mut books.snapshot().await?).await?;
         let mut write = books.write(lease.term()?).await?;
         write.replace_tenants(&tenants).await?;
-        write.audit(&AuditEvent::TenantsImported { tenants: tenants.len() as u64, rows }, "", now).await?;
+        let event = AuditEvent::TenantsImported { tenants: tenants.len() as u64, rows };
+        write.audit(&event, "", now).await?;
         write.commit().await?;
-        let named = tenants.iter().flat_map(Tenant::subscriptions).map(|one| &one.plan);
-        let unknown: std::collections::BTreeSet<String> = named
-            .filter(|plan| !catalog.plans.contains_key(*plan))
-            .map(|plan| format!("{}/{}/{}", plan.key, plan.interval.as_str(), plan.currency))
-            .collect();
-        Ok(unknown.into_iter().collect())
+        unknown_plans(&tenants, &books).await
     })
     .await?;
     store.close().await;
     Ok(TenantsReceipt { tenants: tenants.len() as u64, rows, unknown_plans })
+}
+
+/// Plans that tenants name and the catalog lacks. Without a catalog nothing can be said yet.
+async fn unknown_plans(tenants: &[Tenant], books: &Books) -> anyhow::Result<Vec<String>> {
+    let mut view = books.snapshot().await?;
+    if view.catalog().await?.is_none() {
+        return Ok(Vec::new());
+    }
+    let (_, catalog) = current_catalog(&mut view).await?;
+    let named = tenants.iter().flat_map(Tenant::subscriptions).map(|one| &one.plan);
+    let unknown: BTreeSet<String> = named
+        .filter(|plan| !catalog.plans.contains_key(*plan))
+        .map(|plan| format!("{}/{}/{}", plan.key, plan.interval.as_str(), plan.currency))
+        .collect();
+    Ok(unknown.into_iter().collect())
 }
 
 /// What became of a usage file.

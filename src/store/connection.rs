@@ -166,8 +166,9 @@ impl Tx {
         Ok(returned)
     }
 
-    /// Rows whose key columns equal one of `keys`; `template` ends with `IN (VALUES` and gets the rest here.
-    pub async fn fetch_by_keys(
+    /// Runs a statement for the rows whose key columns equal one of `keys`, in as many parts as the bind limits ask for.
+    /// `template` ends with `IN (VALUES` and gets the rest here.
+    pub async fn for_keys(
         &mut self,
         template: &'static str,
         keys: Vec<Vec<Value>>,

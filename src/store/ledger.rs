@@ -113,7 +113,7 @@ impl LedgerBatch {
         let keys = keys.map(|(tenant, id)| vec![Value::from(*tenant), Value::from(*id)]).collect();
         let sql = "SELECT tenant_id, source_event_id, meter, {exact:quantity}, occurred_at, outcome, source, properties
             FROM usage_ledger WHERE (tenant_id, source_event_id) IN (VALUES";
-        let rows = self.tx.fetch_by_keys(sql, keys).await?;
+        let rows = self.tx.for_keys(sql, keys).await?;
         rows.into_iter()
             .map(|row| record_of(row).map(|one| ((one.tenant_id.clone(), one.source_event_id.clone()), one)))
             .collect()
@@ -168,7 +168,7 @@ impl LedgerBatch {
         });
         let sql = "SELECT tenant_id, source_event_id FROM quarantine
             WHERE resolved_at IS NULL AND reason <> 'conflict' AND (tenant_id, source_event_id) IN (VALUES";
-        for mut row in self.tx.fetch_by_keys(sql, keys.collect()).await? {
+        for mut row in self.tx.for_keys(sql, keys.collect()).await? {
             let sql = "UPDATE quarantine SET resolved_at = ?
                 WHERE tenant_id = ? AND source_event_id = ? AND resolved_at IS NULL AND reason <> 'conflict'";
             self.tx.execute(sql, vec![now.into(), row.text()?.into(), row.text()?.into()]).await?;

@@ -75,9 +75,10 @@ impl BooksWrite {
             "started_at",
             "ended_at",
         ];
+        let ids = tenants.iter().map(|tenant| vec![tenant.id().into()]).collect();
+        self.tx.for_keys("DELETE FROM tenants WHERE tenant_id IN (VALUES", ids).await?;
         let mut rows = Vec::new();
         for tenant in tenants {
-            self.tx.execute("DELETE FROM tenants WHERE tenant_id = ?", vec![tenant.id().into()]).await?;
             rows.extend((0i64..).zip(tenant.subscriptions()).map(|(position, one)| row_of(position, one)));
         }
         self.tx.insert("tenants", columns, rows, "").await.map(|_| ())
