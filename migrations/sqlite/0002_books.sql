@@ -72,9 +72,10 @@ CREATE TABLE billing_windows (
     status          TEXT    NOT NULL,
     park_reason     TEXT    NOT NULL,
     run_id          TEXT    NOT NULL,
-    PRIMARY KEY (tenant_id, window_start)
+    PRIMARY KEY (tenant_id, window_start, window_end)
 ) STRICT;
 CREATE INDEX billing_windows_by_period ON billing_windows (period);
+CREATE INDEX billing_windows_by_end ON billing_windows (window_end);
 
 -- What a closed window used, by segment and meter; and what it was billed. Written once.
 CREATE TABLE window_usage (

@@ -99,7 +99,7 @@ pub enum TenantFault {
 pub enum ParkReason {
     /// The catalog has no plan with this key, interval and currency.
     UnknownPlan,
-    /// The plans of one period put the tenant in two different windows.
+    /// The plans of one period put the tenant in two different windows, or the window overlaps one that is closed.
     WindowChange,
     /// The window touches a trial, which is a window of its own and not rated yet.
     Trial,
@@ -130,7 +130,7 @@ impl ParkReason {
                 "add the plan to the catalog or mend the tenant's plan, interval or currency; then run again"
             }
             Self::WindowChange => {
-                "give all of the tenant's rows of this period one billing_anchor and interval; then run again"
+                "give the tenant's rows one billing_anchor and interval, those of the windows closed so far; then run again"
             }
             Self::Trial => "bill this window by hand: trial windows are not rated yet",
             Self::Overflow => "look for a wrong quantity or price: the total exceeds what a bill can hold",

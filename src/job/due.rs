@@ -2,16 +2,16 @@
 //!
 //! In: tenants, settings, `now`. Out: periods and the state of each tenant's window. Pure.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::domain::period::Period;
-use crate::domain::tenant::{Tenant, TenantWindow};
+use crate::domain::period::{Period, Window};
+use crate::domain::tenant::{ParkReason, Tenant, TenantWindow};
 use crate::job::{Refusal, Settings};
 
-/// Tenant id and window start of windows that are closed already.
-pub type ClosedKeys = BTreeSet<(String, Timestamp)>;
+/// Closed windows near a period, by tenant.
+pub type ClosedWindows = BTreeMap<String, Vec<Window>>;
 
 /// The windows of one period, sorted by what is to be done with them.
 #[derive(Debug, Default)]
@@ -31,13 +31,18 @@ pub fn windows<'a>(
     period: Period,
     tenants: &'a [Tenant],
     settings: &Settings,
-    closed: &ClosedKeys,
+    closed: &ClosedWindows,
     now: Timestamp,
 ) -> PeriodWindows<'a> {
     let mut windows = PeriodWindows::default();
-    for window in tenants.iter().filter_map(|tenant| tenant.window(period, &settings.time_zone)) {
-        let is_closed = closed.contains(&(window.tenant.id().to_owned(), window.window.start));
+    for mut window in tenants.iter().filter_map(|tenant| tenant.window(period, &settings.time_zone)) {
+        let closed = closed.get(window.tenant.id()).map(Vec::as_slice).unwrap_or_default();
+        let is_closed = closed.contains(&window.window);
         let is_final = final_at(window.window.end, settings.settle_delay) <= now;
+        if !is_closed && closed.iter().any(|one| one.intersection(window.window).is_some()) {
+            // Its anchor or interval was changed after a close: part of this time is billed already.
+            window.park = Some(ParkReason::WindowChange);
+        }
         let list = match (window.segments.is_empty(), is_closed, is_final) {
             (_, true, _) => &mut windows.closed,
             (true, _, _) => &mut windows.without_plan,
@@ -47,6 +52,14 @@ pub fn windows<'a>(
         list.push(window);
     }
     windows
+}
+
+/// The time in which windows of a period can lie: a yearly one begins eleven months before its label.
+pub fn reach(period: Period, settings: &Settings) -> Window {
+    let year = SignedDuration::from_hours(24 * 400);
+    let start = period.start(&settings.time_zone);
+    let (from, to) = (start.saturating_sub(year), start.saturating_add(year));
+    Window { start: from.unwrap_or(Timestamp::MIN), end: to.unwrap_or(Timestamp::MAX) }
 }
 
 /// When a window is final without an invoice that says so.

@@ -10,10 +10,9 @@ use anyhow::Context;
 use jiff::Timestamp;
 
 use crate::domain::catalog::Catalog;
-use crate::domain::figures::WindowStatus;
 use crate::domain::period::Period;
 use crate::domain::tenant::Tenant;
-use crate::job::due::{self, ClosedKeys};
+use crate::job::due;
 use crate::job::execute::{self, RunFacts};
 use crate::job::lease::{Lease, under_lease};
 use crate::job::outcome::PeriodOutcome;
@@ -166,9 +165,9 @@ async fn plan_period(
     store: &Store,
     now: Timestamp,
 ) -> anyhow::Result<PeriodPlan> {
-    let stored = store.books().snapshot().await?.windows(period).await?;
-    let closed = stored.iter().filter(|window| window.status == WindowStatus::Closed);
-    let closed: ClosedKeys = closed.map(|window| (window.tenant_id.clone(), window.window.start)).collect();
+    let mut view = store.books().snapshot().await?;
+    let stored = view.windows(period).await?;
+    let closed = view.closed_windows(due::reach(period, settings)).await?;
     let windows = due::windows(period, &rules.tenants, settings, &closed, now);
     let observed = observe::observe(period, &windows, &rules.tenants, stored, &store.ledger()).await?;
     Ok(plan::plan(period, &windows, &rules.catalog, observed)?)

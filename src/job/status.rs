@@ -5,9 +5,10 @@
 use jiff::Timestamp;
 
 use crate::domain::period::Period;
+use crate::domain::tenant::{Tenant, TenantWindow};
 use crate::job::{Settings, due};
 use crate::store::Access;
-use crate::store::books::{PeriodJob, PeriodStatus, Run};
+use crate::store::books::{BooksView, PeriodJob, PeriodStatus, Run};
 use crate::store::lease::Holder;
 
 #[derive(Debug)]
@@ -32,11 +33,7 @@ pub async fn status(settings: &Settings, now: Timestamp) -> anyhow::Result<Statu
     if let Some(first) = due::first_period(&tenants, settings).ok().flatten() {
         for period in due::begun(first, settings, now) {
             let closed = jobs.get(&period).is_some_and(|job| job.status == PeriodStatus::Closed);
-            if !closed
-                && !due::windows(period, &tenants, settings, &view.settled_keys(period).await?, now)
-                    .due
-                    .is_empty()
-            {
+            if !closed && has_due_window(period, &tenants, settings, &mut view, now).await? {
                 due.push(period);
             }
         }
@@ -53,4 +50,18 @@ pub async fn status(settings: &Settings, now: Timestamp) -> anyhow::Result<Statu
     drop(view);
     store.close().await;
     Ok(status)
+}
+
+async fn has_due_window(
+    period: Period,
+    tenants: &[Tenant],
+    settings: &Settings,
+    view: &mut BooksView,
+    now: Timestamp,
+) -> anyhow::Result<bool> {
+    let closed = view.closed_windows(due::reach(period, settings)).await?;
+    let parked = view.parked_keys(period).await?;
+    let windows = due::windows(period, tenants, settings, &closed, now);
+    let key = |window: &TenantWindow<'_>| (window.tenant.id().to_owned(), window.window.start);
+    Ok(windows.due.iter().any(|window| !parked.contains(&key(window))))
 }

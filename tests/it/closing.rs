@@ -1,6 +1,6 @@
 //! Closing a month, from the outside: import, run, read the files.
 
-use crate::support::{ENGINES, Workspace, csv_rows};
+use crate::support::{CATALOG, ENGINES, TENANTS, USAGE, Workspace, csv_rows};
 
 #[test]
 fn a_pro_tenant_with_130_requests_owes_the_base_fee_and_thirty_times_seven_lira() {
@@ -19,4 +19,34 @@ fn a_pro_tenant_with_130_requests_owes_the_base_fee_and_thirty_times_seven_lira(
             [("base", "", "1", "999.00"), ("usage", "1", "100", "0.00"), ("usage", "2", "30", "210.00")]
         );
     }
+}
+
+#[test]
+fn an_anchor_moved_after_a_close_never_bills_an_instant_twice() {
+    for engine in ENGINES {
+        let workspace = Workspace::with_company(engine);
+        workspace.run(&["run", "--period", "2026-08"]).expect(2);
+        workspace.run(&["run", "--period", "2026-09"]).expect(0);
+        // September is closed as a calendar month; from the 15th on, a window would hold its second half again.
+        let moved = TENANTS
+            .replace("beta,Beta,pro,try,,,active,,", "beta,Beta,pro,try,,,active,2026-09-15T00:00:00Z,");
+        workspace.import(CATALOG, &moved, USAGE);
+        let run = workspace.run(&["run", "--period", "2026-10", "--json"]).expect(0).json();
+        assert_eq!((&run["status"], &run["counts"]["closed"]), (&"closed".into(), &4.into()));
+        let october = csv_rows(&workspace.data_files("2026-10")["lines.csv"]);
+        let beta = october.iter().find(|line| line["tenant_id"] == "beta").unwrap();
+        assert_eq!(beta["window_start"], "2026-10-15T00:00:00Z");
+        let half = TENANTS
+            .replace("beta,Beta,pro,try,,,active,,", "beta,Beta,pro,try,,,active,2026-11-10T00:00:00Z,");
+        workspace.import(CATALOG, &half.replace("2026-09-01", "2026-07-01"), USAGE);
+        let july = workspace.run(&["run", "--period", "2026-07", "--json"]).expect(3).json();
+        assert_eq!((&july["status"], &july["counts"]["parked"]), (&"partial".into(), &1.into()));
+        let exceptions = csv_rows(&workspace.data_files("2026-07")["exceptions.csv"]);
+        assert_eq!((&*exceptions[0]["tenant_id"], &*exceptions[0]["reason"]), ("beta", "window_change"));
+    }
+}
+
+/// The company's tenants, Beta with an anchor.
+fn anchored(anchor: &str) -> String {
+    TENANTS.replace("beta,Beta,pro,try,,,active,,", &format!("beta,Beta,pro,try,,,active,{anchor},"))
 }

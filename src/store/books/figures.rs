@@ -82,14 +82,27 @@ impl BooksWrite {
 }
 
 impl BooksView {
-    /// Tenant and start of the windows of a period that are closed or parked.
-    pub async fn settled_keys(
-        &mut self,
-        period: Period,
-    ) -> Result<BTreeSet<(String, Timestamp)>, StoreError> {
-        let sql = "SELECT tenant_id, window_start FROM billing_windows WHERE period = ?";
+    /// Tenant and start of the windows of a period that are parked.
+    pub async fn parked_keys(&mut self, period: Period) -> Result<BTreeSet<(String, Timestamp)>, StoreError> {
+        let sql =
+            "SELECT tenant_id, window_start FROM billing_windows WHERE period = ? AND status = 'parked'";
         let rows = self.tx.fetch(sql, vec![period.to_string().into()]).await?;
         rows.into_iter().map(|mut row| Ok((row.text()?, row.instant()?))).collect()
+    }
+
+    /// The closed windows, of whatever period, that have an instant in common with `range`, by tenant.
+    pub async fn closed_windows(
+        &mut self,
+        range: Window,
+    ) -> Result<BTreeMap<String, Vec<Window>>, StoreError> {
+        let sql = "SELECT tenant_id, window_start, window_end FROM billing_windows
+            WHERE window_end > ? AND window_start < ? AND status = 'closed'";
+        let mut windows: BTreeMap<String, Vec<Window>> = BTreeMap::new();
+        for mut row in self.tx.fetch(sql, vec![range.start.into(), range.end.into()]).await? {
+            let tenant_id = row.text()?;
+            windows.entry(tenant_id).or_default().push(Window { start: row.instant()?, end: row.instant()? });
+        }
+        Ok(windows)
     }
 
     /// The closed and parked windows of a period. Parked ones come without usage: it is not final.
