@@ -28,20 +28,21 @@ fn an_anchor_moved_after_a_close_never_bills_an_instant_twice() {
         workspace.run(&["run", "--period", "2026-08"]).expect(2);
         workspace.run(&["run", "--period", "2026-09"]).expect(0);
         // September is closed as a calendar month; from the 15th on, a window would hold its second half again.
-        let moved = TENANTS
-            .replace("beta,Beta,pro,try,,,active,,", "beta,Beta,pro,try,,,active,2026-09-15T00:00:00Z,");
-        workspace.import(CATALOG, &moved, USAGE);
+        workspace.import(CATALOG, &anchored("2026-09-15T00:00:00Z"), USAGE);
         let run = workspace.run(&["run", "--period", "2026-10", "--json"]).expect(0).json();
         assert_eq!((&run["status"], &run["counts"]["closed"]), (&"closed".into(), &4.into()));
         let october = csv_rows(&workspace.data_files("2026-10")["lines.csv"]);
         let beta = october.iter().find(|line| line["tenant_id"] == "beta").unwrap();
         assert_eq!(beta["window_start"], "2026-10-15T00:00:00Z");
-        let half = TENANTS
-            .replace("beta,Beta,pro,try,,,active,,", "beta,Beta,pro,try,,,active,2026-11-10T00:00:00Z,");
-        workspace.import(CATALOG, &half.replace("2026-09-01", "2026-07-01"), USAGE);
-        let july = workspace.run(&["run", "--period", "2026-07", "--json"]).expect(3).json();
-        assert_eq!((&july["status"], &july["counts"]["parked"]), (&"partial".into(), &1.into()));
-        let exceptions = csv_rows(&workspace.data_files("2026-07")["exceptions.csv"]);
+        // August, asked for now, would reach from the 10th into the closed September.
+        workspace.import(
+            CATALOG,
+            &anchored("2026-08-10T00:00:00Z").replace("2026-09-01", "2026-08-01"),
+            USAGE,
+        );
+        let august = workspace.run(&["run", "--period", "2026-08", "--json"]).expect(3).json();
+        assert_eq!((&august["status"], &august["counts"]["parked"]), (&"partial".into(), &1.into()));
+        let exceptions = csv_rows(&workspace.data_files("2026-08")["exceptions.csv"]);
         assert_eq!((&*exceptions[0]["tenant_id"], &*exceptions[0]["reason"]), ("beta", "window_change"));
     }
 }
