@@ -42,7 +42,10 @@ fn measure(engine: &str, url: &str, folder: &std::path::Path, records: u64) {
         let (_, peak_mib) = memory::run(command);
         let milliseconds = started.elapsed().as_millis().max(1);
         let rate = u128::from(records) * 1000 / milliseconds;
-        println!("{engine}: {}: {milliseconds} ms, {rate} records/s, {peak_mib} MiB at most", step.join(" "));
+        println!("{engine}: {}: {milliseconds} ms, {peak_mib} MiB at most", step.join(" "));
+        if step.contains(&"usage") || step.contains(&"run") {
+            println!("{engine}: {}: {rate} records/s", step[0]);
+        }
     }
 }
 

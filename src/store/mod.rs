@@ -27,6 +27,9 @@ pub use ledger::Ledger;
 const CONNECTIONS: u32 = 4;
 /// How long a statement waits for another process's lock on a SQLite file before it says that it is busy.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+/// Page cache of a SQLite connection that writes, in KiB (a negative number says so to SQLite). Records come in the order
+/// of time and lie in the order of tenants, so an import touches pages all over the file.
+const CACHE_KIB: &str = "-65536";
 /// How long a connection may take to be made.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -121,7 +124,8 @@ async fn open_sqlite(path: &Path, access: Access) -> Result<Pool, StoreError> {
         Access::Write => options
             .create_if_missing(true)
             .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Full),
+            .synchronous(SqliteSynchronous::Full)
+            .pragma("cache_size", CACHE_KIB),
         Access::ReadOnly => options.read_only(true),
     };
     let pool = SqlitePoolOptions::new().max_connections(CONNECTIONS).acquire_timeout(CONNECT_TIMEOUT * 2);
