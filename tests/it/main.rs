@@ -7,8 +7,10 @@
     reason = "a test fails by panicking, and reads its own settings"
 )]
 
+mod bad_input;
 mod closing;
 mod docs;
+mod files;
 mod scale;
 mod support;
 mod tidy;
