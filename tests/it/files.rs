@@ -85,8 +85,12 @@ fn hostile_files(engine: Engine) -> BTreeMap<String, Vec<u8>> {
     let workspace = hostile(engine);
     workspace.run(&["run", "--period", "2026-09"]).expect(3);
     let mut files = workspace.data_files("2026-09");
-    files.retain(|name, _| name.ends_with(".csv"));
+    files.retain(|name, _| is_csv(name));
     files
+}
+
+fn is_csv(name: &str) -> bool {
+    Path::new(name).extension().is_some_and(|extension| extension == "csv")
 }
 
 fn header(bytes: &[u8]) -> Vec<String> {
@@ -205,7 +209,7 @@ fn every_column_is_explained_in_reports_readme() {
         let cells: Vec<&str> =
             line.trim_matches('|').split('|').map(|cell| cell.trim().trim_matches('`')).collect();
         if let [file, column, meaning, ..] = cells[..]
-            && Path::new(file).extension().is_some_and(|extension| extension == "csv")
+            && is_csv(file)
         {
             assert!(!meaning.is_empty(), "{line}");
             explained.entry(file.to_owned()).or_default().push(column.to_owned());

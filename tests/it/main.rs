@@ -8,8 +8,10 @@
 )]
 
 mod bad_input;
+mod cli;
 mod closing;
 mod docs;
+mod dry_run;
 mod files;
 mod scale;
 mod support;

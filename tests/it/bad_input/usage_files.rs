@@ -14,13 +14,13 @@ fn line(id: &str) -> String {
 fn a_wrong_header_is_an_error_with_file_and_line_and_imports_nothing() {
     let workspace = without_usage(Engine::Sqlite);
     let misspelt = HEADER.replace("quantity", "quantiy");
-    let cased = HEADER.replace("quantity", "Quantity");
-    let twice = HEADER.replace("\n", ",meter\n");
+    let capital = HEADER.replace("quantity", "Quantity");
+    let twice = HEADER.replace('\n', ",meter\n");
     let semicolons = HEADER.replace(',', ";");
     let utf_16: Vec<u8> = format!("\u{feff}{HEADER}").encode_utf16().flat_map(u16::to_le_bytes).collect();
     let cases: [(&str, &[u8], &str); 7] = [
         ("misspelt.csv", misspelt.as_bytes(), "`quantity` (is `quantiy` meant?)"),
-        ("cased.csv", cased.as_bytes(), "`quantity` (is `Quantity` meant?)"),
+        ("capital.csv", capital.as_bytes(), "`quantity` (is `Quantity` meant?)"),
         ("twice.csv", twice.as_bytes(), "`meter` twice"),
         ("semicolons.csv", semicolons.as_bytes(), "lacks `tenant_id`"),
         ("headless.csv", USAGE.split_once('\n').unwrap().1.as_bytes(), "lacks `tenant_id`"),

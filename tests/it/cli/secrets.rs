@@ -1,0 +1,164 @@
+//! A database password is never printed: not by any command, on any failing path, at any log level.
+//!
+//! In: URLs with a canary for a password, right and wrong in every way. Out: neither stdout, stderr nor any file holds
+//! the canary.
+
+use std::fs;
+use std::path::Path;
+
+use super::{binary, run};
+use crate::support::{CATALOG, Ended, Engine, TENANTS, USAGE, Workspace};
+
+const CANARY: &str = "c4n4ry-p4ssw0rd";
+
+const COMMANDS: &[&[&str]] = &[
+    &["import", "catalog", "catalog.toml"],
+    &["import", "tenants", "tenants.csv"],
+    &["import", "usage", "usage.csv"],
+    &["status"],
+    &["status", "--json"],
+    &["run", "--dry-run"],
+    &["run", "--json"],
+    &["run", "--period", "2026-09"],
+];
+
+/// A workspace on PostgreSQL whose own URL carries a password; the test server asks for none.
+fn workspace() -> Workspace {
+    let mut workspace = Workspace::new(Engine::Postgres);
+    workspace.url = workspace.url.replacen("billrecon@", &format!("billrecon:{CANARY}@"), 1);
+    assert!(workspace.url.contains(CANARY));
+    workspace.write("catalog.toml", CATALOG);
+    workspace.write("tenants.csv", TENANTS);
+    workspace.write("usage.csv", USAGE);
+    workspace
+}
+
+#[track_caller]
+fn keeps_it(ended: &Ended) {
+    assert!(!ended.stdout.contains(CANARY) && !ended.stderr.contains(CANARY), "{ended:#?}");
+}
+
+/// All files below a folder hold no canary either.
+fn no_file_holds_it(folder: &Path) {
+    for entry in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+        if entry.is_dir() {
+            no_file_holds_it(&entry);
+        } else {
+            let bytes = fs::read(&entry).unwrap();
+            let found = bytes.windows(CANARY.len()).any(|window| window == CANARY.as_bytes());
+            assert!(!found, "{}", entry.display());
+        }
+    }
+}
+
+#[test]
+fn no_command_prints_the_password_of_a_database_that_works() {
+    let workspace = workspace();
+    for command in COMMANDS {
+        let ended = workspace.run(&[command, &["--log", "trace"][..]].concat()).expect(0);
+        keeps_it(&ended);
+    }
+    no_file_holds_it(workspace.folder.path());
+    let kept = format!("SELECT COUNT(*) FROM runs WHERE holder LIKE '%{CANARY}%'");
+    assert_eq!(workspace.number(&kept), 0);
+}
+
+#[test]
+fn no_command_prints_the_password_of_a_database_that_does_not_answer() {
+    let workspace = workspace();
+    let right = &workspace.url;
+    let (server, _) = right.rsplit_once('/').unwrap();
+    let wrong = [
+        format!("{server}/no_such_database"),
+        right.replacen("//billrecon:", "//nobody_knows:", 1),
+        format!("postgres://app:{CANARY}@no-such-host.invalid/billrecon"),
+        format!("postgres://app@no-such-host.invalid/billrecon?password={CANARY}"),
+        format!("{right}?sslmode=verify-full"),
+        format!("{right}?sslmode={CANARY}"),
+    ];
+    for url in wrong {
+        for command in COMMANDS {
+            let arguments = [command, &["--log", "trace", "--database", &url][..]].concat();
+            let ended = workspace.run(&arguments);
+            assert!(matches!(ended.code, Some(74..=78)), "{command:?}: {ended:?}");
+            keeps_it(&ended);
+        }
+    }
+}
+
+/// One of the two tests that take the ten seconds which the program waits for a database.
+#[test]
+fn a_server_that_is_not_there_is_75_and_its_password_stays_secret() {
+    let folder = tempfile::tempdir().unwrap();
+    // Port 1 is never given to anybody.
+    let url = format!("postgres://app:{CANARY}@127.0.0.1:1/billrecon");
+    let ended = run(folder.path(), &["run", "--log", "trace", "--database", &url]).expect(75);
+    keeps_it(&ended);
+    assert!(ended.stderr.contains("run again"), "{}", ended.stderr);
+}
+
+/// A mistyped URL is the likeliest reason for an error message about it.
+#[test]
+fn a_mistyped_url_is_refused_without_showing_it() {
+    let folder = tempfile::tempdir().unwrap();
+    for url in [
+        format!("postgres://app:{CANARY}@host:99999/billrecon"),
+        format!("postgres://app:{CANARY}@[::1/billrecon"),
+        format!("postgres:/app:{CANARY}@host/billrecon"),
+        format!("postgres:app:{CANARY}@host/billrecon"),
+        format!("app:{CANARY}@host/billrecon"),
+        format!("postgers://app:{CANARY}@host/billrecon"),
+        format!("{CANARY}://app@host/billrecon"),
+        format!("\"postgres://app:{CANARY}@host/billrecon\""),
+    ] {
+        for (flags, variables) in [
+            (vec!["--database", url.as_str()], None),
+            (vec![], Some(("BILLRECON_DATABASE_URL", url.as_str()))),
+        ] {
+            let arguments = [&["status", "--log", "trace"][..], &flags].concat();
+            let output = binary(folder.path(), &arguments).envs(variables).output().unwrap();
+            keeps_it(&Ended::of(output).expect(78));
+        }
+    }
+}
+
+#[test]
+fn a_broken_configuration_is_refused_without_showing_the_url_in_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("postgres://app:{CANARY}@host/billrecon");
+    for text in [
+        format!("database = \"{url}\n"),
+        format!("database = {url}\n"),
+        format!("database = \"{url}\"\ndatabase = \"{url}\"\n"),
+        format!("database = [\"{url}\"]\n"),
+        format!("databse = \"{url}\"\n"),
+        format!("database.url = \"{url}\"\n"),
+        format!("lease = \"{url}\"\n"),
+    ] {
+        fs::write(folder.path().join("billrecon.toml"), &text).unwrap();
+        let ended = run(folder.path(), &["status", "--log", "trace"]).expect(78);
+        assert!(ended.stderr.contains("billrecon.toml"), "{}", ended.stderr);
+        keeps_it(&ended);
+    }
+}
+
+#[test]
+fn a_url_where_the_name_of_its_file_belongs_is_not_shown() {
+    let folder = tempfile::tempdir().unwrap();
+    let variable = ("BILLRECON_DATABASE_URL_FILE", format!("postgres://app:{CANARY}@host/billrecon"));
+    let output = binary(folder.path(), &["status"]).envs([variable]).output().unwrap();
+    let ended = Ended::of(output).expect(78);
+    assert!(ended.stderr.contains("BILLRECON_DATABASE_URL_FILE"), "{}", ended.stderr);
+    keeps_it(&ended);
+}
+
+/// libpq has secrets beside the password; the driver logs parameters that it does not know.
+#[test]
+fn a_parameter_of_the_url_that_the_driver_does_not_know_is_not_logged() {
+    let workspace = workspace();
+    for parameter in ["sslpassword", "passwd"] {
+        let url = format!("{}?{parameter}={CANARY}", workspace.url.replace(CANARY, "x"));
+        let ended = workspace.run(&["status", "--log", "trace", "--database", &url]);
+        keeps_it(&ended);
+    }
+}
