@@ -93,10 +93,7 @@ fn an_unknown_misspelt_or_double_column_is_refused() {
         ("tenant_id,plan,currency,started\n", "the column `started` is unknown"),
         ("tenant_id,plan,curency,started_at\n", "`currency` (is `curency` meant?)"),
         ("tenant_id,plan,currency,plan\n", "`plan` twice"),
-        (
-            "tenant,product,money,since\n",
-            "the header lacks `tenant_id` (is `tenant` meant?), `plan`, `currency`",
-        ),
+        ("tenant,product,money,since\n", "the header lacks `tenant_id`"),
     ] {
         let ended = import_tenants(&workspace, format!("{header}{row}")).expect(65);
         says(&ended, "new.csv: line 1: ");
