@@ -140,7 +140,7 @@ fn an_unknown_key_or_a_wrong_value_is_78_with_the_key_and_the_file() {
         ("time_zone = \"Mars/Phobos\"\n", "time_zone"),
         ("first_period = \"2026-13\"\n", "first_period"),
         ("database = 5\n", "database"),
-        ("time_zone = \"UTC\n", "time_zone"),
+        ("time_zone = \"UTC\n", "line 1"),
     ] {
         fs::write(folder.path().join("billrecon.toml"), text).unwrap();
         for arguments in [&["status"][..], &["run"], &IMPORT] {
