@@ -27,10 +27,8 @@ pub enum ConfigError {
     Unreadable { file: String, cause: std::io::Error },
     #[error("{file}: {problem}")]
     Toml { file: String, problem: String },
-    #[error("configuration: {0}")]
-    Value(Box<figment::Error>),
-    #[error("configuration: {key} {problem}")]
-    Key { key: &'static str, problem: String },
+    #[error("{origin}: {key} {problem}")]
+    Key { origin: String, key: String, problem: String },
 }
 
 /// What every command needs to know.
@@ -81,14 +79,16 @@ impl Config {
             figment = figment.merge(file);
         }
         let figment = figment.merge(Layer::environment()?).merge(Layer::flags(flags));
-        let raw: Raw = figment.extract().map_err(|error| ConfigError::Value(Box::new(error)))?;
+        let raw: Raw = figment.extract().map_err(|error| wrong_value(&error))?;
         // A path on the command line or in the environment is meant from where the person stands.
         let here = |key: &str| {
             figment.find_metadata(key).is_some_and(|found| found.name == FLAGS || found.name == ENVIRONMENT)
         };
         let base_of = |key: &str| if here(key) { PathBuf::new() } else { base.clone() };
         let (database_base, reports_base) = (base_of("database"), base_of("reports"));
-        raw.check(database_base, &reports_base)
+        let origin =
+            |key: &str| figment.find_metadata(key).map(|found| found.name.to_string()).unwrap_or_default();
+        raw.check(database_base, &reports_base, &origin)
     }
 
     /// A hash of the settings that figures depend on.
@@ -113,16 +113,28 @@ fn defaults() -> Dict {
 }
 
 impl Raw {
-    fn check(self, base: PathBuf, reports_base: &Path) -> Result<Config, ConfigError> {
-        let wrong = |key: &'static str, problem: String| ConfigError::Key { key, problem };
-        let time_zone = parse_zone(&self.time_zone).map_err(|error| wrong("time_zone", error.to_string()))?;
+    fn check(
+        self,
+        base: PathBuf,
+        reports_base: &Path,
+        origin: &dyn Fn(&str) -> String,
+    ) -> Result<Config, ConfigError> {
+        let wrong = |key: &str, problem: &str| ConfigError::Key {
+            origin: origin(key),
+            key: key.to_owned(),
+            problem: problem.to_owned(),
+        };
+        let not_a_zone = |_| wrong("time_zone", "is no IANA time zone, such as Europe/Istanbul");
+        let time_zone = parse_zone(&self.time_zone).map_err(not_a_zone)?;
         let first_period = self.first_period.as_deref().map(Period::parse).transpose();
-        let first_period = first_period.map_err(|error| wrong("first_period", error.to_string()))?;
-        let settle_delay = duration("settle_delay", &self.settle_delay)?;
-        let lease_ttl = Duration::try_from(duration("lease.ttl", &self.lease.ttl)?)
-            .ok()
-            .filter(|ttl| *ttl >= Duration::from_secs(1))
-            .ok_or_else(|| wrong("lease.ttl", "must be at least 1s".to_owned()))?;
+        let first_period = first_period.map_err(|_| wrong("first_period", "is no month, such as 2026-10"))?;
+        let not_a_duration = |key| wrong(key, "is no duration, such as 90s, 5m or 2h");
+        let settle_delay = duration(&self.settle_delay).ok_or_else(|| not_a_duration("settle_delay"))?;
+        let lease_ttl = duration(&self.lease.ttl).and_then(|ttl| Duration::try_from(ttl).ok());
+        let lease_ttl = lease_ttl.ok_or_else(|| not_a_duration("lease.ttl"))?;
+        if lease_ttl < LEASE_TTL_MIN {
+            return Err(wrong("lease.ttl", "must be at least 1s"));
+        }
         Ok(Config {
             database_url: self.database,
             base,
@@ -137,10 +149,32 @@ impl Raw {
     }
 }
 
-fn duration(key: &'static str, text: &str) -> Result<SignedDuration, ConfigError> {
-    let problem =
-        || ConfigError::Key { key, problem: format!("`{text}` is no duration such as 90s, 5m or 2h") };
-    text.parse().ok().filter(|duration: &SignedDuration| !duration.is_negative()).ok_or_else(problem)
+/// A shorter lease could expire between two heartbeats of a busy machine.
+const LEASE_TTL_MIN: Duration = Duration::from_secs(1);
+
+fn duration(text: &str) -> Option<SignedDuration> {
+    text.parse().ok().filter(|duration: &SignedDuration| !duration.is_negative())
+}
+
+/// Says which key is wrong and where it stands, and never its value: that may be a password in the wrong place.
+fn wrong_value(error: &figment::Error) -> ConfigError {
+    use figment::error::Kind;
+    let problem = match &error.kind {
+        Kind::InvalidType(_, expected) => format!("has the wrong type; expected {expected}"),
+        Kind::InvalidValue(_, expected) => format!("has a wrong value; expected {expected}"),
+        Kind::UnknownField(name, known) => format!("has no key `{name}`; known are: {}", known.join(", ")),
+        Kind::MissingField(name) => format!("lacks the key `{name}`"),
+        _ => "cannot be understood".to_owned(),
+    };
+    let origin = error.metadata.as_ref().map_or("configuration", |found| found.name.as_ref()).to_owned();
+    let key = if error.path.is_empty() { "it".to_owned() } else { error.path.join(".") };
+    ConfigError::Key { origin, key, problem }
+}
+
+/// What is wrong with TOML, with its place and without its text.
+fn toml_problem(text: &str, error: &toml::de::Error) -> String {
+    let line = error.span().map_or(1, |span| text[..span.start.min(text.len())].lines().count().max(1));
+    format!("line {line}: {}", error.message())
 }
 
 /// The config file as a layer.
@@ -162,7 +196,7 @@ impl ConfigFile {
         };
         let values = toml::from_str(&text).map_err(|error| ConfigError::Toml {
             file: file.clone(),
-            problem: error.to_string().trim_end().to_owned(),
+            problem: toml_problem(&text, &error),
         })?;
         let folder = path.parent().map(Path::to_owned).unwrap_or_default();
         Ok(Some(Self { path: file, folder, values }))
@@ -223,10 +257,12 @@ fn variable(name: &'static str) -> Result<Option<String>, ConfigError> {
     if let Some(text) = std::env::var(name).ok().filter(|text| !text.is_empty()) {
         return Ok(Some(text));
     }
-    let Some(file) = std::env::var(format!("{name}_FILE")).ok().filter(|file| !file.is_empty()) else {
+    let Some(path) = std::env::var(format!("{name}_FILE")).ok().filter(|path| !path.is_empty()) else {
         return Ok(None);
     };
-    match std::fs::read_to_string(&file) {
+    // The variable is named and not its value: somebody may have put the secret itself there.
+    let file = format!("the file that {name}_FILE names");
+    match std::fs::read_to_string(path) {
         Ok(text) => Ok(Some(text.trim().to_owned())),
         Err(cause) => Err(ConfigError::Unreadable { file, cause }),
     }

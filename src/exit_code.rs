@@ -77,7 +77,10 @@ fn of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<ExitCode> {
             Interrupted::Terminate => ExitCode::Terminated,
         });
     }
-    cause.downcast_ref::<ConfigError>().map(|_| ExitCode::Configuration)
+    if cause.downcast_ref::<ConfigError>().is_some() {
+        return Some(ExitCode::Configuration);
+    }
+    cause.downcast_ref::<std::io::Error>().map(|_| ExitCode::Io)
 }
 
 fn of_store(error: &StoreError) -> ExitCode {
@@ -87,7 +90,7 @@ fn of_store(error: &StoreError) -> ExitCode {
         StoreError::CannotWrite(_) => ExitCode::Io,
         StoreError::Unreachable(_) | StoreError::Busy(_) => ExitCode::TryAgain,
         StoreError::Forbidden(_) => ExitCode::Permission,
-        StoreError::BadUrl(_)
+        StoreError::BadUrl
         | StoreError::NoDatabase(_)
         | StoreError::NewerSchema(_)
         | StoreError::OlderSchema => ExitCode::Configuration,

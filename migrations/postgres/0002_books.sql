@@ -60,6 +60,7 @@ CREATE TABLE billing_period_jobs (
     pushed                 BIGINT NOT NULL,
     errors                 BIGINT NOT NULL,
     pending_after          BIGINT NOT NULL,
+    tenants_version        BIGINT NOT NULL,
     run_id                 TEXT COLLATE "C" NOT NULL
 );
 

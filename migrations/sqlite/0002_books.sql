@@ -60,6 +60,7 @@ CREATE TABLE billing_period_jobs (
     pushed          INTEGER NOT NULL,
     errors          INTEGER NOT NULL,
     pending_after   INTEGER NOT NULL,
+    tenants_version INTEGER NOT NULL,
     run_id          TEXT    NOT NULL
 ) STRICT;
 

@@ -62,27 +62,27 @@ pub async fn execute(global: &GlobalFlags) -> anyhow::Result<ExitCode> {
     let settings = settings(folder)?;
     print::data(
         "LEDGER ONLY demo: a company bills match requests. Stripe is not asked, so nothing can be GO.",
-    );
+    )?;
     let started: Timestamp = MONTHS[0].1.parse()?;
     let catalog =
         import::catalog(&settings, input(folder, "catalog.toml", CATALOG)?, Duration::ZERO, started).await?;
     let tenants =
         import::tenants(&settings, input(folder, "tenants.csv", &tenants())?, Duration::ZERO, started)
             .await?;
-    print::data(&format!("imported {} plans and {} tenants", catalog.plans, tenants.tenants));
+    print::data(&format!("imported {} plans and {} tenants", catalog.plans, tenants.tenants))?;
     for (month, closed_at) in MONTHS {
         let now = closed_at.parse()?;
         let file = format!("usage-{month}.csv");
         let receipt =
             import::usage(&settings, input(folder, &file, &usage(month))?, now, |_| ()).await?.counts;
         let (accepted, quarantined) = (receipt.accepted, receipt.quarantined);
-        print::data(&format!("\n{now}  {file}: {accepted} records accepted, {quarantined} quarantined"));
-        run::print_wake(&job::run(&settings, &RunOptions::default(), now).await?, false, false);
+        print::data(&format!("\n{now}  {file}: {accepted} records accepted, {quarantined} quarantined"))?;
+        run::print_wake(&job::run(&settings, &RunOptions::default(), now).await?, false, false)?;
     }
     print::data(&format!(
         "\nEverything is in ./{FOLDER}: the files it was made from, the database and the reports. Look around:\n  \
          cd {FOLDER} && billrecon status"
-    ));
+    ))?;
     Ok(ExitCode::Done)
 }
 

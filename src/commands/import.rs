@@ -35,7 +35,7 @@ pub async fn execute(global: &GlobalFlags, what: &Import, now: Timestamp) -> any
                     .to_string()
             } else {
                 format!("{}: {} meters, {} plans; {changed}", flags.file, receipt.meters, receipt.plans)
-            });
+            })?;
             Ok(ExitCode::Done)
         }
         Import::Tenants(flags) => {
@@ -48,7 +48,7 @@ pub async fn execute(global: &GlobalFlags, what: &Import, now: Timestamp) -> any
                 json!({"tenants": receipt.tenants, "rows": receipt.rows, "unknown_plans": receipt.unknown_plans}).to_string()
             } else {
                 format!("{}: {} tenants in {} rows", flags.file, receipt.tenants, receipt.rows)
-            });
+            })?;
             Ok(ExitCode::Done)
         }
         Import::Usage(flags) => {
@@ -56,12 +56,12 @@ pub async fn execute(global: &GlobalFlags, what: &Import, now: Timestamp) -> any
             let receipt =
                 import::usage(&settings, input, now, |lines| bar.set_message(lines.to_string())).await;
             bar.finish_and_clear();
-            Ok(print_usage(&receipt?, flags.json))
+            Ok(print_usage(&receipt?, flags.json)?)
         }
     }
 }
 
-fn print_usage(receipt: &UsageReceipt, as_json: bool) -> ExitCode {
+fn print_usage(receipt: &UsageReceipt, as_json: bool) -> std::io::Result<ExitCode> {
     let counts = &receipt.counts;
     for line in &receipt.quarantined {
         print::words(&format!("quarantined: {line}"));
@@ -82,8 +82,8 @@ fn print_usage(receipt: &UsageReceipt, as_json: bool) -> ExitCode {
             "{}: {read} read = {accepted} accepted + {duplicate} duplicate + {} quarantined",
             counts.file, counts.quarantined
         )
-    });
-    if counts.quarantined > 0 { ExitCode::Unfinished } else { ExitCode::Done }
+    })?;
+    Ok(if counts.quarantined > 0 { ExitCode::Unfinished } else { ExitCode::Done })
 }
 
 fn open(path: &str) -> Result<(Input, ProgressBar), IngestError> {

@@ -53,10 +53,14 @@ fn configured(config: &Config) -> anyhow::Result<Settings> {
 /// Logs go to stderr, in colour only on a terminal.
 fn start_logging(filter: &str) -> Result<(), ConfigError> {
     let problem = |error| ConfigError::Key {
-        key: "log",
-        problem: format!("`{filter}` is no level or filter: {error}"),
+        origin: "logging".to_owned(),
+        key: "log".to_owned(),
+        problem: format!("is no level or filter: {error}"),
     };
     let filter = EnvFilter::try_new(filter).map_err(problem)?;
+    // sqlx warns of URL parameters that it does not know, with their values: one may be a password.
+    let quiet = "sqlx_postgres::options=off".parse().map_err(problem)?;
+    let filter = filter.add_directive(quiet);
     let colour = std::io::stderr().is_terminal() && !no_color();
     tracing_subscriber::fmt()
         .with_writer(std::io::stderr)

@@ -3,16 +3,21 @@
 //! In: lines of text. Out: the same lines. A reader that closed its end (`| head`) is no fault and ends nothing; control
 //! characters of other people's names never reach a terminal.
 
-use std::io::Write;
+use std::io::{self, Write};
 
-/// A line of data.
-pub fn data(line: &str) {
-    let _reader_gone = writeln!(std::io::stdout().lock(), "{}", printable(line));
+/// A line of data. Whoever has closed their end wants no more of it; any other failure loses what was asked for.
+pub fn data(line: &str) -> io::Result<()> {
+    match writeln!(io::stdout().lock(), "{}", printable(line)) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(io::Error::new(error.kind(), format!("standard output cannot be written: {error}")))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// A line for a person.
 pub fn words(line: &str) {
-    let _reader_gone = writeln!(std::io::stderr().lock(), "{}", printable(line));
+    let _reader_gone = writeln!(io::stderr().lock(), "{}", printable(line));
 }
 
 fn printable(line: &str) -> String {

@@ -31,18 +31,18 @@ pub async fn execute(global: &GlobalFlags, flags: &RunFlags, now: Timestamp) -> 
     if wake.outcomes.is_empty() && wake.failures.is_empty() {
         print::words(&format!("{MODE}: no billing period is due at {as_of}"));
     }
-    Ok(print_wake(&wake, flags.json, dry_run))
+    Ok(print_wake(&wake, flags.json, dry_run)?)
 }
 
 /// Prints what was done and what failed; the exit code is that of the first failure, or says whether something waits
 /// for a person.
-pub fn print_wake(wake: &Wake, as_json: bool, dry_run: bool) -> ExitCode {
+pub fn print_wake(wake: &Wake, as_json: bool, dry_run: bool) -> std::io::Result<ExitCode> {
     for outcome in &wake.outcomes {
-        print::data(&if as_json { json_line(outcome, dry_run) } else { text(outcome, dry_run) });
+        print::data(&if as_json { json_line(outcome, dry_run) } else { text(outcome, dry_run) })?;
     }
     let failed: Vec<ExitCode> = wake.failures.iter().map(failed).collect();
     let unfinished = wake.outcomes.iter().any(|outcome| outcome.unfinished);
-    failed.first().copied().unwrap_or(if unfinished { ExitCode::Unfinished } else { ExitCode::Done })
+    Ok(failed.first().copied().unwrap_or(if unfinished { ExitCode::Unfinished } else { ExitCode::Done }))
 }
 
 fn json_line(outcome: &PeriodOutcome, dry_run: bool) -> String {
@@ -103,6 +103,9 @@ fn deed(outcome: &PeriodOutcome, dry_run: bool) -> String {
         }
         Some(Purpose::Unchanged) | None if outcome.counts.parked > 0 => {
             "nothing new: the parked tenants wait for a person (exceptions.csv says what to do)".to_owned()
+        }
+        Some(Purpose::Unchanged) | None if outcome.reports_dir.is_none() => {
+            "closed before; its files are still missing, and the next run writes them".to_owned()
         }
         Some(Purpose::Unchanged) | None => "nothing to do: closed by the run below".to_owned(),
     }

@@ -59,7 +59,7 @@ impl Period {
 
 impl fmt::Display for Period {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "{:04}-{:02}", self.first_day.year(), self.first_day.month())
+        out.pad(&format!("{:04}-{:02}", self.first_day.year(), self.first_day.month()))
     }
 }
 

@@ -162,6 +162,9 @@ impl RawCatalog {
             let path = format!("plan[{index}]");
             catalog.add_plan(plan.check(&path)?, &path)?;
         }
+        if catalog.meters.is_empty() && catalog.plans.is_empty() {
+            return Err(CatalogFault::new("catalog", "has neither a [[meter]] nor a [[plan]]"));
+        }
         Ok(catalog)
     }
 }

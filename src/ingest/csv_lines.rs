@@ -22,24 +22,44 @@ pub fn read<R: Read>(
     file: &str,
     mut line: impl FnMut(u64, Parsed<'_>) -> bool,
 ) -> Result<(), IngestError> {
-    let (bounded, since_record) = Bounded::new(input);
+    let (bounded, counts) = Bounded::new(input);
     let mut reader = csv::ReaderBuilder::new().flexible(true).has_headers(false).from_reader(bounded);
     let mut record = csv::ByteRecord::new();
-    if !reader.read_byte_record(&mut record).map_err(|error| failed(file, &record, &error))? {
+    if !reader.read_byte_record(&mut record).map_err(|error| failed(file, &record, error))? {
         return Err(IngestError::Empty(file.to_owned()));
     }
     let header = header(file, &record)?;
+    let mut emit = |record: &csv::ByteRecord| {
+        let properties = properties(&header, record);
+        line(line_of(record), fields(&header, record, &properties))
+    };
+    // A record over several lines may be one that an open quote has made of many: it waits until its end is sure.
+    let mut held: Option<csv::ByteRecord> = None;
     loop {
-        since_record.reset();
-        if !reader.read_byte_record(&mut record).map_err(|error| failed(file, &record, &error))? {
+        counts.next_record();
+        let more = reader.read_byte_record(&mut record).map_err(|error| failed(file, &record, error))?;
+        if let Some(held) = held.take() {
+            if !more && counts.quote_is_open() {
+                let problem = "a quote is left open; it hides the lines that follow".to_owned();
+                return Err(IngestError::Line { file: file.to_owned(), line: line_of(&held), problem });
+            }
+            if !emit(&held) {
+                return Ok(());
+            }
+        }
+        if !more {
             return Ok(());
         }
-        let number = record.position().map_or(0, csv::Position::line);
-        let properties = properties(&header, &record);
-        if !line(number, fields(&header, &record, &properties)) {
+        if record.as_slice().contains(&b'\n') {
+            held = Some(record.clone());
+        } else if !emit(&record) {
             return Ok(());
         }
     }
+}
+
+fn line_of(record: &csv::ByteRecord) -> u64 {
+    record.position().map_or(1, csv::Position::line)
 }
 
 fn header(file: &str, record: &csv::ByteRecord) -> Result<Header, IngestError> {
@@ -93,7 +113,13 @@ fn properties(header: &Header, record: &csv::ByteRecord) -> String {
     serde_json::to_string(&others).unwrap_or_default()
 }
 
-fn failed(file: &str, record: &csv::ByteRecord, error: &csv::Error) -> IngestError {
-    let line = record.position().map_or(1, csv::Position::line);
-    IngestError::Line { file: file.to_owned(), line, problem: error.to_string() }
+/// Data that is wrong has a line; a file that cannot be read has a cause.
+pub(in crate::ingest) fn failed(file: &str, record: &csv::ByteRecord, error: csv::Error) -> IngestError {
+    let (line, problem) = (line_of(record), error.to_string());
+    match error.into_kind() {
+        csv::ErrorKind::Io(cause) if cause.kind() != std::io::ErrorKind::InvalidData => {
+            IngestError::Io { file: file.to_owned(), cause }
+        }
+        _ => IngestError::Line { file: file.to_owned(), line, problem },
+    }
 }

@@ -20,11 +20,11 @@ pub fn read<R: Read>(
     file: &str,
     mut line: impl FnMut(u64, Parsed<'_>) -> bool,
 ) -> Result<(), IngestError> {
-    let (bounded, since_record) = Bounded::new(input);
+    let (bounded, counts) = Bounded::new(input);
     let mut reader = BufReader::new(bounded);
     let mut bytes = Vec::new();
     for number in 1.. {
-        since_record.reset();
+        counts.next_record();
         bytes.clear();
         let problem = |error: std::io::Error| IngestError::Line {
             file: file.to_owned(),
@@ -128,6 +128,8 @@ impl<'de> Visitor<'de> for FieldsVisitor {
             let text = match serde_json::from_str::<String>(value.get()) {
                 Ok(text) => text,
                 Err(_) if value.get() == "null" => continue,
+                // Half a surrogate pair: such a text cannot be stored.
+                Err(error) if value.get().starts_with('"') => return Err(serde::de::Error::custom(error)),
                 Err(_) => value.get().to_owned(),
             };
             if fields.insert(name.clone(), text).is_some() {

@@ -16,6 +16,7 @@ use crate::domain::money::Currency;
 use crate::domain::period::Interval;
 use crate::domain::tenant::{Subscription, SubscriptionStatus, Tenant};
 use crate::ingest::IngestError;
+use crate::ingest::csv_lines::failed;
 use crate::ingest::header::Header;
 
 const REQUIRED: [&str; 3] = ["tenant_id", "plan", "currency"];
@@ -34,48 +35,50 @@ const OPTIONAL: [&str; 9] = [
 /// Instants are RFC 3339; a bare date is its first instant in `zone`.
 pub fn read(input: impl Read, file: &str, zone: &TimeZone) -> Result<Vec<Tenant>, IngestError> {
     let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(input);
-    let broken = |line, problem| IngestError::Line { file: file.to_owned(), line, problem };
-    let names = reader.headers().map_err(|error| broken(1, error.to_string()))?;
-    let names: Vec<String> = names.iter().map(str::to_owned).collect();
-    if names.iter().all(String::is_empty) {
-        return Err(IngestError::Empty(file.to_owned()));
-    }
-    let header = Header::new(names, &REQUIRED).map_err(|problem| broken(1, problem))?;
-    let unknown = header
-        .names
-        .iter()
-        .find(|name| !REQUIRED.contains(&name.as_str()) && !OPTIONAL.contains(&name.as_str()));
-    if let Some(unknown) = unknown {
-        return Err(broken(
-            1,
-            format!(
-                "the column `{unknown}` is unknown; known are: {}, {}",
-                REQUIRED.join(", "),
-                OPTIONAL.join(", ")
-            ),
-        ));
-    }
-    let (mut rows, mut faults) = (BTreeMap::new(), Vec::new());
+    let names = reader.headers().map_err(|error| failed(file, &csv::ByteRecord::new(), error))?;
+    let header = header(file, names.iter().map(str::to_owned).collect())?;
+    let (mut rows, mut faults) = (Rows::new(), Vec::new());
     for record in reader.records() {
         let (line, row) = match record {
-            Ok(record) => {
-                (record.position().map_or(0, csv::Position::line), subscription(&header, &record, zone))
-            }
-            Err(error) => (error.position().map_or(0, csv::Position::line), Err(error.to_string())),
+            Ok(record) => (line_of(record.position()), subscription(&header, &record, zone)),
+            Err(error) if error.is_io_error() => return Err(failed(file, &csv::ByteRecord::new(), error)),
+            Err(error) => (line_of(error.position()), Err(error.to_string())),
         };
         match row {
-            Ok(row) => rows.entry(row.tenant_id.clone()).or_insert_with(Vec::new).push(row),
+            Ok(row) => rows.entry(row.tenant_id.clone()).or_default().push((line, row)),
             Err(fault) => faults.push(format!("line {line}: {fault}")),
         }
     }
     let mut tenants = Vec::with_capacity(rows.len());
     for (id, rows) in rows {
-        match Tenant::new(id.clone(), rows) {
+        let lines: Vec<String> = rows.iter().map(|(line, _)| line.to_string()).collect();
+        match Tenant::new(id.clone(), rows.into_iter().map(|(_, row)| row).collect()) {
             Ok(tenant) => tenants.push(tenant),
-            Err(fault) => faults.push(format!("tenant `{id}`: {fault}")),
+            Err(fault) => faults.push(format!("line {}: tenant `{id}`: {fault}", lines.join(", "))),
         }
     }
     if faults.is_empty() { Ok(tenants) } else { Err(IngestError::Rows { file: file.to_owned(), faults }) }
+}
+
+/// Rows with their lines, by tenant.
+type Rows = BTreeMap<String, Vec<(u64, Subscription)>>;
+
+fn header(file: &str, names: Vec<String>) -> Result<Header, IngestError> {
+    if names.iter().all(String::is_empty) {
+        return Err(IngestError::Empty(file.to_owned()));
+    }
+    let broken = |problem| IngestError::Line { file: file.to_owned(), line: 1, problem };
+    let header = Header::new(names, &REQUIRED).map_err(broken)?;
+    let known = |name: &String| REQUIRED.contains(&name.as_str()) || OPTIONAL.contains(&name.as_str());
+    if let Some(unknown) = header.names.iter().find(|name| !known(name)) {
+        let known = [REQUIRED.join(", "), OPTIONAL.join(", ")].join(", ");
+        return Err(broken(format!("the column `{unknown}` is unknown; known are: {known}")));
+    }
+    Ok(header)
+}
+
+fn line_of(position: Option<&csv::Position>) -> u64 {
+    position.map_or(0, csv::Position::line)
 }
 
 fn subscription(

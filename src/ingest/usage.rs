@@ -3,7 +3,7 @@
 //! In: a reader of CSV or NDJSON, and what a record is judged against. Out: one [`JudgedLine`] per line. Works line by
 //! line in bounded memory. Never decides whether a record is new: that is the ledger's.
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{self, BufRead, BufReader, Read};
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -41,9 +41,11 @@ impl Judge {
         mut sink: impl FnMut(JudgedLine) -> bool,
     ) -> Result<(), IngestError> {
         let mut input = BufReader::new(input);
+        let (head, first) = self.head(&mut input)?;
+        let input = io::Cursor::new(head).chain(input);
         let line =
             |number, parsed: Parsed<'_>| sink(JudgedLine { number, outcome: self.judge(number, parsed) });
-        match self.first_byte(&mut input)? {
+        match first {
             b'{' => ndjson_lines::read(input, &self.file, line),
             _ => csv_lines::read(input, &self.file, line),
         }
@@ -100,13 +102,32 @@ impl Judge {
         }
     }
 
-    /// A CSV header cannot begin with a brace, and an object must.
-    fn first_byte(&self, input: &mut impl BufRead) -> Result<u8, IngestError> {
-        let bytes = input.fill_buf().map_err(|cause| IngestError::Io { file: self.file.clone(), cause })?;
-        let bytes = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(bytes);
-        bytes.trim_ascii_start().first().copied().ok_or_else(|| IngestError::Empty(self.file.clone()))
+    /// The bytes up to the first one that says something, without a byte order mark, and that byte: a CSV header
+    /// cannot begin with a brace, and an object must. Byte by byte, because a pipe may deliver so.
+    fn head(&self, input: &mut impl BufRead) -> Result<(Vec<u8>, u8), IngestError> {
+        let mut head = Vec::new();
+        loop {
+            let bytes =
+                input.fill_buf().map_err(|cause| IngestError::Io { file: self.file.clone(), cause })?;
+            let Some(&byte) = bytes.first() else { return Err(IngestError::Empty(self.file.clone())) };
+            input.consume(1);
+            head.push(byte);
+            if head.len() > BLANKS_MAX {
+                let problem = "begins with nothing but blanks".to_owned();
+                return Err(IngestError::Line { file: self.file.clone(), line: 1, problem });
+            }
+            if head == BYTE_ORDER_MARK {
+                head.clear();
+            } else if !byte.is_ascii_whitespace() && !BYTE_ORDER_MARK.starts_with(&head) {
+                return Ok((head, byte));
+            }
+        }
     }
 }
+
+/// More blanks than this before the first word are no file of ours.
+const BLANKS_MAX: usize = 1024 * 1024;
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
 fn clean(text: &str, limit: usize) -> String {
     text.chars()

@@ -22,12 +22,18 @@ pub async fn start(run: &Run, lease: &Lease, books: &Books) -> anyhow::Result<()
 pub async fn commit(
     plan: &PeriodPlan,
     run_id: &str,
+    facts: &RunFacts,
     lease: &Lease,
     books: &Books,
-    now: Timestamp,
 ) -> anyhow::Result<()> {
     let period = plan.report.period;
-    let job = PeriodJob { period, status: plan.status, counts: plan.counts, run_id: run_id.to_owned() };
+    let job = PeriodJob {
+        period,
+        status: plan.status,
+        counts: plan.counts,
+        tenants_version: facts.tenants_version,
+        run_id: run_id.to_owned(),
+    };
     let mut write = books.write(lease.term()?).await?;
     write.save_windows(period, plan.writes(), run_id).await?;
     write.save_report(run_id, &plan.report.exceptions, &plan.report.controls).await?;
@@ -38,7 +44,17 @@ pub async fn commit(
         closed: plan.counts.closed,
         parked: plan.counts.parked,
     };
-    write.audit(&event, run_id, now).await?;
+    write.audit(&event, run_id, facts.started_at).await?;
+    Ok(write.commit().await?)
+}
+
+/// Records that a closed period was looked at with the tenants of now, so that the next wake need not.
+pub async fn keep(job: &PeriodJob, tenants_version: i64, lease: &Lease, books: &Books) -> anyhow::Result<()> {
+    if job.tenants_version == tenants_version {
+        return Ok(());
+    }
+    let mut write = books.write(lease.term()?).await?;
+    write.keep_closed(job.period, tenants_version).await?;
     Ok(write.commit().await?)
 }
 
@@ -60,7 +76,7 @@ pub async fn abandon_dead_runs(lease: &Lease, books: &Books, now: Timestamp) -> 
 }
 
 /// The record of a new run.
-pub fn new_run(plan: &PeriodPlan, run_id: String, lease: &Lease, facts: RunFacts) -> anyhow::Result<Run> {
+pub fn new_run(plan: &PeriodPlan, run_id: String, lease: &Lease, facts: &RunFacts) -> anyhow::Result<Run> {
     let term = lease.term()?;
     Ok(Run {
         run_id,
@@ -70,9 +86,9 @@ pub fn new_run(plan: &PeriodPlan, run_id: String, lease: &Lease, facts: RunFacts
         holder: term.holder.clone(),
         started_at: facts.started_at,
         code_version: env!("CARGO_PKG_VERSION").to_owned(),
-        catalog_hash: facts.catalog_hash,
-        rules_hash: facts.rules_hash,
-        time_zone: facts.time_zone,
+        catalog_hash: facts.catalog_hash.clone(),
+        rules_hash: facts.rules_hash.clone(),
+        time_zone: facts.time_zone.clone(),
         period_status: plan.status,
     })
 }
@@ -83,4 +99,5 @@ pub struct RunFacts {
     pub catalog_hash: String,
     pub rules_hash: String,
     pub time_zone: String,
+    pub tenants_version: i64,
 }

@@ -165,12 +165,13 @@ async fn import_usage(
         progress(receipt.counts.read);
     }
     let read = reading.await.context("the reader ended")?;
-    read.with_context(|| {
-        format!("{} lines before the fault are in; mend the file and import it again", receipt.counts.read)
-    })?;
+    // A file that ends in a fault has a receipt too: its lines before the fault are in the ledger.
     let mut append = store.books().append().await?;
     append.receipt(&receipt.counts, now).await?;
     append.commit().await?;
+    read.with_context(|| {
+        format!("{} lines before the fault are in; mend the file and import it again", receipt.counts.read)
+    })?;
     Ok(receipt)
 }
 
@@ -245,5 +246,10 @@ async fn take_batch(
 fn read_text(mut reader: Box<dyn Read + Send>, file: &str) -> Result<String, IngestError> {
     let mut text = String::new();
     let read = reader.read_to_string(&mut text);
-    read.map(|_| text).map_err(|cause| IngestError::Io { file: file.to_owned(), cause })
+    read.map(|_| text).map_err(|cause| match cause.kind() {
+        std::io::ErrorKind::InvalidData => {
+            IngestError::Toml { file: file.to_owned(), problem: "is not UTF-8".to_owned() }
+        }
+        _ => IngestError::Io { file: file.to_owned(), cause },
+    })
 }

@@ -33,7 +33,7 @@ pub async fn observe(
 ) -> anyhow::Result<Observation> {
     let mut snapshot = ledger.snapshot().await?;
     let mut totals = LedgerTotals::new();
-    for (range, ids) in ranges(windows) {
+    for (range, ids) in ranges(windows, &stored) {
         totals.insert(range, totals_of(range, &ids, tenants, &mut snapshot).await?);
     }
     let quarantine = snapshot.quarantine(&period.to_string()).await?;
@@ -42,13 +42,20 @@ pub async fn observe(
 
 /// Each range of time that is needed, with the tenants that need it: windows, segments and gaps. Most companies need
 /// one: all tenants on the same calendar month.
-fn ranges<'a>(windows: &'a PeriodWindows<'_>) -> BTreeMap<Window, BTreeSet<&'a str>> {
+fn ranges<'a>(
+    windows: &'a PeriodWindows<'_>,
+    stored: &'a [WindowFigures],
+) -> BTreeMap<Window, BTreeSet<&'a str>> {
     let mut ranges: BTreeMap<Window, BTreeSet<&str>> = BTreeMap::new();
     let all = [&windows.due, &windows.open, &windows.closed, &windows.without_plan];
     for window in all.into_iter().flatten() {
         for range in pieces(window) {
             ranges.entry(range).or_default().insert(window.tenant.id());
         }
+    }
+    // A closed window that the tenant's rows no longer lay out: what came late to it is still looked for.
+    for window in stored {
+        ranges.entry(window.window).or_default().insert(&window.tenant_id);
     }
     ranges
 }

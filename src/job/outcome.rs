@@ -59,7 +59,8 @@ impl PeriodOutcome {
     }
 
     /// Nothing is left to do, or nothing can be done until a person has acted.
-    pub fn done_before(job: &PeriodJob, settings: &Settings) -> Self {
+    pub fn done_before(job: &PeriodJob, settings: &Settings, delivered: bool) -> Self {
+        let folder = settings.reports.join(job.period.to_string()).join(&job.run_id);
         let judged = matches!(job.status, PeriodStatus::Closed | PeriodStatus::Partial);
         Self {
             period: job.period,
@@ -67,7 +68,7 @@ impl PeriodOutcome {
             status: job.status,
             verdict: judged.then(Verdict::ledger_only),
             counts: job.counts,
-            reports_dir: Some(settings.reports.join(job.period.to_string()).join(&job.run_id)),
+            reports_dir: delivered.then_some(folder),
             purpose: None,
             newly_closed: 0,
             provisional: 0,

@@ -3,7 +3,7 @@
 //! In: settings, options, `now`. Out: one [`PeriodOutcome`] per period. A period that cannot be finished never blocks
 //! a later one. A dry run does the same up to the plan, from a database that it cannot write to.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -18,7 +18,7 @@ use crate::job::lease::{Lease, under_lease};
 use crate::job::outcome::PeriodOutcome;
 use crate::job::plan::{self, PeriodPlan, Purpose};
 use crate::job::{Refusal, Settings, current_catalog, deliver, new_run_id, observe};
-use crate::store::books::{PeriodJob, PeriodStatus};
+use crate::store::books::{PeriodJob, PeriodStatus, RunState};
 use crate::store::{Access, Books, Store, StoreError};
 
 #[derive(Clone, Debug, Default)]
@@ -95,13 +95,26 @@ async fn dry_run(
     let rules = Rules::read(settings, options, &store.books(), now).await?;
     let mut wake = Wake::default();
     for period in rules.periods.clone() {
-        let planned = plan_period(period, &rules, settings, store, now).await;
-        let Some(plan) = wake.take(period, planned)? else { continue };
-        if rules.explicit || plan.purpose != Purpose::Look {
-            wake.outcomes.push(PeriodOutcome::planned(&plan, None, None)?);
-        }
+        let outcome = look_at_period(period, &rules, settings, store, now).await;
+        let outcome = wake.take(period, outcome)?.flatten();
+        wake.outcomes.extend(outcome);
     }
     Ok(wake)
+}
+
+/// What [`close_period`] would do.
+async fn look_at_period(
+    period: Period,
+    rules: &Rules,
+    settings: &Settings,
+    store: &Store,
+    now: Timestamp,
+) -> anyhow::Result<Option<PeriodOutcome>> {
+    match plan_period(period, rules, settings, store, now).await? {
+        Step::Settled(job) => Ok(rules.settled(job, settings)),
+        Step::Nothing => Ok(None),
+        Step::Planned(plan) => PeriodOutcome::planned(&plan, None, None).map(Some),
+    }
 }
 
 /// What holds for all periods of a wake.
@@ -109,8 +122,11 @@ struct Rules {
     catalog: Catalog,
     catalog_hash: String,
     tenants: Vec<Tenant>,
+    tenants_version: i64,
     periods: Vec<Period>,
     jobs: BTreeMap<Period, PeriodJob>,
+    /// Runs whose files are still missing.
+    undelivered: BTreeSet<String>,
     /// A person named the period.
     explicit: bool,
 }
@@ -125,18 +141,29 @@ impl Rules {
         let mut view = books.snapshot().await?;
         let (stored, catalog) = current_catalog(&mut view).await?;
         let tenants = view.tenants().await?;
+        let tenants_version = view.tenants_version().await?;
         let jobs = view.period_jobs().await?;
-        let periods = match options.period {
+        let undelivered = view.runs(RunState::Committed).await?.into_iter().map(|run| run.run_id).collect();
+        let mut periods = match options.period {
             Some(period) => vec![explicit_period(period, settings, &tenants, now)?],
             None => match due::first_period(&tenants, settings)? {
                 Some(first) => due::begun(first, settings, now),
                 None => Vec::new(),
             },
         };
-        let is_open = |period: &Period| jobs.get(period).is_none_or(|job| job.status != PeriodStatus::Closed);
         let explicit = options.period.is_some();
-        let periods = periods.into_iter().filter(|period| explicit || is_open(period)).collect();
-        Ok(Self { catalog, catalog_hash: stored.catalog_hash, tenants, periods, jobs, explicit })
+        // A closed period gets a new window only by an import of tenants.
+        let is_final =
+            |job: &PeriodJob| job.status == PeriodStatus::Closed && job.tenants_version == tenants_version;
+        periods.retain(|period| explicit || !jobs.get(period).is_some_and(is_final));
+        let catalog_hash = stored.catalog_hash;
+        Ok(Self { catalog, catalog_hash, tenants, tenants_version, periods, jobs, undelivered, explicit })
+    }
+
+    /// A closed period is worth a word only to a person who asks for it; a parked tenant always is.
+    fn settled(&self, job: &PeriodJob, settings: &Settings) -> Option<PeriodOutcome> {
+        let outcome = PeriodOutcome::done_before(job, settings, !self.undelivered.contains(&job.run_id));
+        (self.explicit || job.status != PeriodStatus::Closed).then_some(outcome)
     }
 }
 
@@ -157,20 +184,41 @@ fn explicit_period(
     }
 }
 
+/// What is to be done with a period.
+enum Step<'a> {
+    /// Nothing, or nothing until a person has acted: an earlier run did all.
+    Settled(&'a PeriodJob),
+    /// Nothing is final yet, and nobody asked.
+    Nothing,
+    Planned(Box<PeriodPlan>),
+}
+
 /// Observe → plan.
-async fn plan_period(
+async fn plan_period<'a>(
     period: Period,
-    rules: &Rules,
+    rules: &'a Rules,
     settings: &Settings,
     store: &Store,
     now: Timestamp,
-) -> anyhow::Result<PeriodPlan> {
+) -> anyhow::Result<Step<'a>> {
     let mut view = store.books().snapshot().await?;
-    let stored = view.windows(period).await?;
     let closed = view.closed_windows(due::reach(period, settings)).await?;
     let windows = due::windows(period, &rules.tenants, settings, &closed, now);
+    let job = rules.jobs.get(&period);
+    if windows.due.is_empty() {
+        match job.filter(|job| job.status == PeriodStatus::Closed) {
+            Some(job) => return Ok(Step::Settled(job)),
+            None if !rules.explicit => return Ok(Step::Nothing),
+            None => {}
+        }
+    }
+    let stored = view.windows(period).await?;
     let observed = observe::observe(period, &windows, &rules.tenants, stored, &store.ledger()).await?;
-    Ok(plan::plan(period, &windows, &rules.catalog, observed)?)
+    let plan = plan::plan(period, &windows, &rules.catalog, observed)?;
+    Ok(match job.filter(|_| plan.purpose == Purpose::Unchanged) {
+        Some(job) => Step::Settled(job),
+        None => Step::Planned(Box::new(plan)),
+    })
 }
 
 /// One period: observe → plan → execute → deliver.
@@ -182,29 +230,26 @@ async fn close_period(
     lease: &Lease,
     now: Timestamp,
 ) -> anyhow::Result<Option<PeriodOutcome>> {
-    if let Some(job) = rules.jobs.get(&period).filter(|job| job.status == PeriodStatus::Closed) {
-        return Ok(Some(PeriodOutcome::done_before(job, settings)));
-    }
     let books = store.books();
-    let plan = plan_period(period, rules, settings, store, now).await?;
-    match plan.purpose {
-        Purpose::Look if !rules.explicit => return Ok(None),
-        Purpose::Unchanged => {
-            let job = rules.jobs.get(&period).context("parked windows without a period job")?;
-            return Ok(Some(PeriodOutcome::done_before(job, settings)));
+    let plan = match plan_period(period, rules, settings, store, now).await? {
+        Step::Nothing => return Ok(None),
+        Step::Settled(job) => {
+            execute::keep(job, rules.tenants_version, lease, &books).await?;
+            return Ok(rules.settled(job, settings));
         }
-        Purpose::Look | Purpose::Close => {}
-    }
+        Step::Planned(plan) => plan,
+    };
     let facts = RunFacts {
         started_at: now,
         catalog_hash: rules.catalog_hash.clone(),
         rules_hash: settings.rules_hash.clone(),
         time_zone: settings.time_zone_name.clone(),
+        tenants_version: rules.tenants_version,
     };
-    let run = execute::new_run(&plan, new_run_id(now), lease, facts)?;
+    let run = execute::new_run(&plan, new_run_id(now), lease, &facts)?;
     execute::start(&run, lease, &books).await?;
     let folder = if plan.purpose == Purpose::Close {
-        execute::commit(&plan, &run.run_id, lease, &books, now).await?;
+        execute::commit(&plan, &run.run_id, &facts, lease, &books).await?;
         deliver::deliver_committed(&run, settings, lease, &books, now).await?
     } else {
         deliver::deliver(&run, &plan.report, settings, lease, &books, now).await?

@@ -28,12 +28,17 @@ pub async fn status(settings: &Settings, now: Timestamp) -> anyhow::Result<Statu
     let mut view = store.books().snapshot().await?;
     let tenants = view.tenants().await?;
     let jobs = view.period_jobs().await?;
+    let tenants_version = view.tenants_version().await?;
     let mut due = Vec::new();
     // Without a first period nothing is due by itself; `run` says what to configure.
     if let Some(first) = due::first_period(&tenants, settings).ok().flatten() {
         for period in due::begun(first, settings, now) {
-            let closed = jobs.get(&period).is_some_and(|job| job.status == PeriodStatus::Closed);
-            if !closed && has_due_window(period, &tenants, settings, &mut view, now).await? {
+            let is_final = |job: &PeriodJob| {
+                job.status == PeriodStatus::Closed && job.tenants_version == tenants_version
+            };
+            if !jobs.get(&period).is_some_and(is_final)
+                && has_due_window(period, &tenants, settings, &mut view, now).await?
+            {
                 due.push(period);
             }
         }

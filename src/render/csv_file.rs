@@ -52,13 +52,12 @@ fn cell_text<'a>(cell: &'a Cell<'_>) -> Cow<'a, str> {
     }
 }
 
-/// `= + - @` and the control characters begin a formula in one spreadsheet or another.
+/// What begins a formula in one spreadsheet or another: `= + - @`, control characters, and the wide forms of the signs,
+/// which East Asian versions of Excel take for the signs themselves.
+const FORMULA_STARTS: [char; 12] = ['=', '+', '-', '@', '\t', '\r', '\n', '\0', '＝', '＋', '－', '＠'];
+
 fn harmless(text: &str) -> Cow<'_, str> {
-    if text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n', '\0']) {
-        Cow::Owned(format!("'{text}"))
-    } else {
-        Cow::Borrowed(text)
-    }
+    if text.starts_with(FORMULA_STARTS) { Cow::Owned(format!("'{text}")) } else { Cow::Borrowed(text) }
 }
 
 struct Hashing {
@@ -86,7 +85,7 @@ mod tests {
 
     #[test]
     fn text_that_would_be_a_formula_gets_an_apostrophe() {
-        for text in ["=HYPERLINK(\"http://x\")", "+1", "-1", "@SUM(A1)", "\tx", "\rx", "\nx"] {
+        for text in ["=HYPERLINK(\"http://x\")", "+1", "-1", "@SUM(A1)", "\tx", "\rx", "\nx", "＝1"] {
             assert_eq!(harmless(text), format!("'{text}"));
         }
         assert_eq!(harmless("acme = good"), "acme = good");

@@ -75,13 +75,21 @@ fn write_set(partial: &Path, report: &Report, facts: &Facts) -> Result<String, R
 
 /// The set of this run was delivered before, and the process ended before it could say so.
 fn keep(folder: PathBuf, partial: &Path, manifest_sha256: String) -> Result<Delivered, RenderError> {
-    let there = fs::read(folder.join("manifest.json")).map(|manifest| sha256_hex(&manifest));
+    let same = same_files(partial, &folder).unwrap_or(false);
     let removed = fs::remove_dir_all(partial);
     removed.map_err(|cause| RenderError::Io { path: partial.to_owned(), cause })?;
-    match there {
-        Ok(there) if there == manifest_sha256 => Ok(Delivered { folder, manifest_sha256 }),
-        _ => Err(RenderError::Foreign(folder)),
+    if same { Ok(Delivered { folder, manifest_sha256 }) } else { Err(RenderError::Foreign(folder)) }
+}
+
+/// Whether every file of the set is there with the same bytes.
+fn same_files(partial: &Path, folder: &Path) -> io::Result<bool> {
+    for entry in fs::read_dir(partial)? {
+        let entry = entry?;
+        if fs::read(entry.path())? != fs::read(folder.join(entry.file_name()))? {
+            return Ok(false);
+        }
     }
+    Ok(true)
 }
 
 /// Reports show what customers owe: only their owner may read them.

@@ -80,7 +80,10 @@ mod tests {
     #[test]
     fn values_are_numbered_and_tokens_replaced() {
         let template = "SELECT {exact:quantity} FROM t WHERE a = ? AND b < ?";
-        assert_eq!(Dialect::Postgres.render(template), "SELECT quantity::text FROM t WHERE a = ? AND b < ?");
+        assert_eq!(
+            Dialect::Postgres.render(template),
+            "SELECT quantity::text FROM t WHERE a = $1 AND b < $2"
+        );
         assert_eq!(
             Dialect::Sqlite.render(template),
             "SELECT quantity_floor, quantity_rest FROM t WHERE a = ? AND b < ?"

@@ -7,8 +7,9 @@ use crate::store::lease::Holder;
 
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    #[error("`{0}` is not a database URL: write sqlite://PATH or postgres://USER@HOST/NAME")]
-    BadUrl(String),
+    /// Its text is not shown: it may hold a password.
+    #[error("the database URL is none that is known here: write sqlite://PATH or postgres://USER@HOST/NAME")]
+    BadUrl,
     #[error(
         "there is no database at {0}: import a catalog, tenants and usage first (`billrecon import --help`)"
     )]

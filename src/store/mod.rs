@@ -11,12 +11,15 @@ pub mod lease;
 pub mod ledger;
 mod migrate;
 
+use std::fs::OpenOptions;
+use std::io::ErrorKind;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use sqlx::ConnectOptions as _;
-use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{ConnectOptions as _, Connection as _};
 
 pub use books::Books;
 use connection::Pool;
@@ -59,8 +62,19 @@ impl Database {
         if url.starts_with("postgres://") || url.starts_with("postgresql://") {
             return Ok(Self::Postgres(Box::new(PostgresUrl(url.to_owned()))));
         }
-        // The text may hold a password even if it is no URL: show the scheme only.
-        Err(StoreError::BadUrl(url.split("://").next().unwrap_or_default().chars().take(32).collect()))
+        Err(StoreError::BadUrl)
+    }
+
+    /// Adds the file to an error that would not say which file it means.
+    fn name_in(&self, error: StoreError) -> StoreError {
+        let Self::Sqlite(path) = self else { return error };
+        let named = |text| format!("{}: {text}", path.display());
+        match error {
+            StoreError::Unreachable(text) => StoreError::Unreachable(named(text)),
+            StoreError::Damaged(text) => StoreError::Damaged(named(text)),
+            StoreError::Busy(text) => StoreError::Busy(named(text)),
+            other => other,
+        }
     }
 
     /// `sqlite` or `postgres`.
@@ -89,14 +103,18 @@ pub struct Store {
 impl Store {
     pub async fn open(database: &Database, access: Access) -> Result<Self, StoreError> {
         let pool = match database {
-            Database::Sqlite(path) => open_sqlite(path, access).await?,
-            Database::Postgres(url) => open_postgres(url).await?,
+            Database::Sqlite(path) => open_sqlite(path, access).await,
+            Database::Postgres(url) => open_postgres(url).await,
         };
-        match access {
-            Access::Write => migrate::bring_up_to_date(&pool).await?,
-            Access::ReadOnly => migrate::require_current(&pool).await?,
-        }
-        Ok(Self { pool })
+        let opened = async {
+            let pool = pool?;
+            match access {
+                Access::Write => migrate::bring_up_to_date(&pool).await?,
+                Access::ReadOnly => migrate::require_current(&pool).await?,
+            }
+            Ok(Self { pool })
+        };
+        opened.await.map_err(|error| database.name_in(error))
     }
 
     pub fn ledger(&self) -> Ledger {
@@ -117,29 +135,40 @@ async fn open_sqlite(path: &Path, access: Access) -> Result<Pool, StoreError> {
     if access == Access::ReadOnly && !path.exists() {
         return Err(StoreError::NoDatabase(path.display().to_string()));
     }
+    if access == Access::Write {
+        make_private_file(path)?;
+    }
     let options =
         SqliteConnectOptions::new().filename(path).busy_timeout(BUSY_TIMEOUT).disable_statement_logging();
     let options = match access {
         // FULL: a committed intent or close must survive a power cut.
         Access::Write => options
-            .create_if_missing(true)
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
             .pragma("cache_size", CACHE_KIB),
         Access::ReadOnly => options.read_only(true),
     };
     let pool = SqlitePoolOptions::new().max_connections(CONNECTIONS).acquire_timeout(CONNECT_TIMEOUT * 2);
-    let named = |error: StoreError| match error {
-        StoreError::Unreachable(text) => StoreError::Unreachable(format!("{}: {text}", path.display())),
-        StoreError::Damaged(text) => StoreError::Damaged(format!("{}: {text}", path.display())),
-        other => other,
-    };
-    pool.connect_with(options).await.map(Pool::Sqlite).map_err(|error| named(error.into()))
+    Ok(Pool::Sqlite(pool.connect_with(options).await?))
+}
+
+/// The ledger says what customers owe: only its owner may read it. SQLite gives its side files the same mode.
+fn make_private_file(path: &Path) -> Result<(), StoreError> {
+    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
+        Err(error) if error.kind() != ErrorKind::AlreadyExists => {
+            Err(StoreError::Unreachable(error.to_string()))
+        }
+        _ => Ok(()),
+    }
 }
 
 async fn open_postgres(url: &PostgresUrl) -> Result<Pool, StoreError> {
-    let options: PgConnectOptions = url.0.parse().map_err(|_| StoreError::BadUrl("postgres".to_owned()))?;
+    let options: PgConnectOptions = url.0.parse().map_err(|_| StoreError::BadUrl)?;
     let options = options.application_name("billrecon").disable_statement_logging();
+    // The pool asks again and again until its time is up and then says only that; a first connection says why.
+    let first = tokio::time::timeout(CONNECT_TIMEOUT, PgConnection::connect_with(&options)).await;
+    let first = first.map_err(|_| StoreError::Unreachable("no answer within 10 s".to_owned()))??;
+    first.close().await?;
     let pool = PgPoolOptions::new().max_connections(CONNECTIONS).acquire_timeout(CONNECT_TIMEOUT);
-    pool.connect_with(options).await.map(Pool::Postgres).map_err(StoreError::from)
+    Ok(Pool::Postgres(pool.connect_with(options).await?))
 }

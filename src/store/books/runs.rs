@@ -105,6 +105,8 @@ pub struct PeriodJob {
     pub period: Period,
     pub status: PeriodStatus,
     pub counts: JobCounts,
+    /// The tenants as they were when it was last looked at; see [`BooksView::tenants_version`].
+    pub tenants_version: i64,
     /// The run that touched it last.
     pub run_id: String,
 }
@@ -113,7 +115,7 @@ impl BooksView {
     pub async fn period_jobs(&mut self) -> Result<BTreeMap<Period, PeriodJob>, StoreError> {
         let sql =
             "SELECT period, status, tenants, closed, parked, not_billed, pending_before, pushed, errors,
-            pending_after, run_id FROM billing_period_jobs";
+            pending_after, tenants_version, run_id FROM billing_period_jobs";
         let rows = self.tx.fetch(sql, Vec::new()).await?;
         rows.into_iter().map(|row| job_of(row).map(|job| (job.period, job))).collect()
     }
@@ -172,15 +174,23 @@ impl BooksWrite {
             counts.pushed.into(),
             counts.errors.into(),
             counts.pending_after.into(),
+            job.tenants_version.into(),
             run_id.into(),
         ];
         let sql = "INSERT INTO billing_period_jobs (period, status, tenants, closed, parked, not_billed,
-                pending_before, pushed, errors, pending_after, run_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                pending_before, pushed, errors, pending_after, tenants_version, run_id)
+            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
             ON CONFLICT (period) DO UPDATE SET status = excluded.status, tenants = excluded.tenants,
                 closed = excluded.closed, parked = excluded.parked, not_billed = excluded.not_billed,
                 pending_before = excluded.pending_before, pushed = excluded.pushed, errors = excluded.errors,
-                pending_after = excluded.pending_after, run_id = excluded.run_id";
+                pending_after = excluded.pending_after, tenants_version = excluded.tenants_version, run_id = excluded.run_id";
         self.tx.execute(sql, values).await.map(|_| ())
+    }
+
+    /// Records that a closed period was looked at again and nothing of it is left to close.
+    pub async fn keep_closed(&mut self, period: Period, tenants_version: i64) -> Result<(), StoreError> {
+        let sql = "UPDATE billing_period_jobs SET tenants_version = ? WHERE period = ?";
+        self.tx.execute(sql, vec![tenants_version.into(), period.to_string().into()]).await.map(|_| ())
     }
 
     pub async fn finish_run(&mut self, run_id: &str, manifest_sha256: &str) -> Result<(), StoreError> {
@@ -208,6 +218,7 @@ fn job_of(mut row: Row) -> Result<PeriodJob, StoreError> {
             errors: row.count()?,
             pending_after: row.count()?,
         },
+        tenants_version: row.integer()?,
         run_id: row.text()?,
     })
 }
