@@ -53,8 +53,16 @@ pub async fn deliver(
     now: Timestamp,
 ) -> anyhow::Result<PathBuf> {
     // A run that has lost the lease leaves no files either.
-    books.prove(lease.term()?).await?;
-    let delivered = render::deliver(&settings.reports, report, &facts(run, settings))?;
+    let term = lease.term()?;
+    books.prove(term).await?;
+    let delivered = match render::deliver(&settings.reports, report, &facts(run, settings), term.fence) {
+        Ok(delivered) => delivered,
+        Err(error) => {
+            // A successor removes what a run that lost the lease has begun to write: then that is what is wrong.
+            books.prove(lease.term()?).await?;
+            return Err(error.into());
+        }
+    };
     let mut write = books.write(lease.term()?).await?;
     write.finish_run(&run.run_id, &delivered.manifest_sha256).await?;
     let event = AuditEvent::ReportsWritten { period: run.period, manifest_sha256: delivered.manifest_sha256 };

@@ -16,7 +16,7 @@ use crate::domain::tenant::Tenant;
 use crate::domain::usage::{Known, UsageRecord};
 use crate::ingest::usage::{Judge, JudgedLine};
 use crate::ingest::{IngestError, catalog, tenants};
-use crate::job::interrupt::unless_interrupted;
+use crate::job::interrupt::Signals;
 use crate::job::lease::under_lease;
 use crate::job::{Settings, current_catalog, new_run_id};
 use crate::store::books::StoredCatalog;
@@ -138,7 +138,8 @@ pub async fn usage(
     progress: impl Fn(u64),
 ) -> anyhow::Result<UsageReceipt> {
     let store = settings.open(Access::Write).await?;
-    let receipt = unless_interrupted(import_usage(settings, input, now, progress, &store)).await;
+    let receipt =
+        Signals::listen()?.unless_interrupted(import_usage(settings, input, now, progress, &store)).await;
     store.close().await;
     receipt
 }

@@ -5,7 +5,7 @@
 
 use std::future::Future;
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Interrupted {
@@ -18,18 +18,35 @@ pub enum Interrupted {
 /// The exit code of a process that a second SIGINT ends.
 const INTERRUPTED: i32 = 130;
 
-pub async fn unless_interrupted<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    let reason = tokio::select! {
-        result = work => return result,
-        _ = interrupt.recv() => Interrupted::Interrupt,
-        _ = terminate.recv() => Interrupted::Terminate,
-    };
-    tokio::spawn(async move {
-        if interrupt.recv().await.is_some() {
-            std::process::exit(INTERRUPTED);
-        }
-    });
-    Err(reason.into())
+/// Listens from the moment it is made, so that a signal between two pieces of work is not lost.
+pub struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    pub fn listen() -> anyhow::Result<Self> {
+        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+    }
+
+    /// The result of the work, unless a signal has come before it.
+    pub async fn unless_interrupted<T>(
+        &mut self,
+        work: impl Future<Output = anyhow::Result<T>>,
+    ) -> anyhow::Result<T> {
+        let reason = tokio::select! {
+            biased;
+            _ = self.interrupt.recv() => Interrupted::Interrupt,
+            _ = self.terminate.recv() => Interrupted::Terminate,
+            result = work => return result,
+        };
+        // From here on another listener waits for the second one.
+        let mut second = signal(SignalKind::interrupt())?;
+        tokio::spawn(async move {
+            if second.recv().await.is_some() {
+                std::process::exit(INTERRUPTED);
+            }
+        });
+        Err(reason.into())
+    }
 }

@@ -7,12 +7,11 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use anyhow::Context;
 use jiff::Timestamp;
 use tokio::task::JoinHandle;
 
 use crate::domain::audit::AuditEvent;
-use crate::job::interrupt::unless_interrupted;
+use crate::job::interrupt::Signals;
 use crate::store::lease::Term;
 use crate::store::{Books, StoreError};
 
@@ -34,14 +33,18 @@ pub async fn under_lease<T>(
     now: Timestamp,
     work: impl AsyncFnOnce(&Lease) -> anyhow::Result<T>,
 ) -> anyhow::Result<T> {
-    let lease = unless_interrupted(Lease::take(books, ttl, wait)).await?;
-    let result = unless_interrupted(async {
-        lease.audit_takeover(now).await?;
-        work(&lease).await
-    })
-    .await;
-    lease.release().await;
-    result
+    let mut signals = Signals::listen()?;
+    let lease = signals.unless_interrupted(Lease::take(books, ttl, wait)).await?;
+    let result = signals
+        .unless_interrupted(async {
+            lease.audit_takeover(now).await?;
+            work(&lease).await
+        })
+        .await;
+    let kept = lease.release().await;
+    // What was read under a lost lease may be another run's work, and is not ours to report.
+    let done = result?;
+    if kept { Ok(done) } else { Err(StoreError::LeaseLost.into()) }
 }
 
 impl Lease {
@@ -55,7 +58,9 @@ impl Lease {
                     tracing::info!("lease won by {holder} (term {})", term.fence);
                     return Ok(Self::keep(books.clone(), term, ttl, asked));
                 }
-                Err(StoreError::LeaseHeld(_)) if asked < give_up => tokio::time::sleep(ASK_AGAIN).await,
+                Err(StoreError::LeaseHeld(_) | StoreError::Busy(_)) if asked < give_up => {
+                    tokio::time::sleep(ASK_AGAIN).await;
+                }
                 Err(error) => return Err(error.into()),
             }
         }
@@ -88,12 +93,16 @@ impl Lease {
         Ok(write.commit().await?)
     }
 
-    async fn release(self) {
+    /// Gives the lease back; `false` if another run has taken it over.
+    async fn release(self) -> bool {
         self.heartbeat.abort();
-        let released =
-            self.books.release_lease(&self.term).await.context("the lease could not be given back");
-        if let Err(error) = released {
-            tracing::warn!("{error:#}; it expires by itself");
+        match self.books.release_lease(&self.term).await {
+            Ok(()) => true,
+            Err(StoreError::LeaseLost) => false,
+            Err(error) => {
+                tracing::warn!("the lease could not be given back: {error}; it expires by itself");
+                true
+            }
         }
     }
 }

@@ -38,23 +38,32 @@ pub struct Delivered {
 }
 
 /// Writes the set to `<reports>/<period>/<run id>/`. A set that is there already is kept if it is the same.
-pub fn deliver(reports: &Path, report: &Report, facts: &Facts) -> Result<Delivered, RenderError> {
+/// `fence` is the writer's: a run that lost its lease in the middle must not meet its successor in one folder.
+pub fn deliver(reports: &Path, report: &Report, facts: &Facts, fence: i64) -> Result<Delivered, RenderError> {
     let parent = reports.join(report.period.to_string());
     let folder = parent.join(&facts.run_id);
-    let partial = parent.join(format!("{}.partial", facts.run_id));
+    let partial = parent.join(format!("{}.{fence}.partial", facts.run_id));
     make_folder(&parent)?;
-    if partial.exists() {
-        fs::remove_dir_all(&partial)
-            .map_err(|cause| RenderError::CannotCreate { path: partial.clone(), cause })?;
-    }
+    remove_partial(&parent).map_err(|cause| RenderError::CannotCreate { path: parent.clone(), cause })?;
     make_folder(&partial)?;
     let manifest_sha256 = write_set(&partial, report, facts)?;
-    if folder.exists() {
-        return keep(folder, &partial, manifest_sha256);
+    // A folder that is there and not empty makes the rename fail.
+    match fs::rename(&partial, &folder).and_then(|()| File::open(&parent)?.sync_all()) {
+        Ok(()) => Ok(Delivered { folder, manifest_sha256 }),
+        Err(_) if partial.exists() && folder.exists() => keep(folder, &partial, manifest_sha256),
+        Err(cause) => Err(RenderError::Io { path: folder, cause }),
     }
-    let renamed = fs::rename(&partial, &folder).and_then(|()| File::open(&parent)?.sync_all());
-    renamed.map_err(|cause| RenderError::Io { path: folder.clone(), cause })?;
-    Ok(Delivered { folder, manifest_sha256 })
+}
+
+/// Whoever began these has lost the lease: only its holder comes here.
+fn remove_partial(parent: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(parent)? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|end| end == "partial") {
+            fs::remove_dir_all(path)?;
+        }
+    }
+    Ok(())
 }
 
 fn write_set(partial: &Path, report: &Report, facts: &Facts) -> Result<String, RenderError> {

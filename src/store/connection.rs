@@ -88,13 +88,22 @@ pub(in crate::store) enum Tx {
     Postgres(Transaction<'static, Postgres>),
 }
 
+/// Nobody waits for ever, neither for a lock nor for a process that stands still or is gone inside a transaction: such
+/// a session ends, and with it its locks. `SET LOCAL` is the form that a pooler cannot lose.
+const BEGIN_WRITE: &str =
+    "BEGIN; SET LOCAL lock_timeout = '10s'; SET LOCAL idle_in_transaction_session_timeout = '60s'";
+const BEGIN_SNAPSHOT: &str =
+    "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL lock_timeout = '10s'";
+/// How long closing waits for connections in the middle of a statement.
+const CLOSE_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(2);
+
 impl Pool {
     /// For writing. SQLite takes its write lock at once: a transaction that reads first and writes later would fail
     /// with SQLITE_BUSY_SNAPSHOT, without waiting.
     pub async fn begin_write(&self) -> Result<Tx, StoreError> {
         Ok(match self {
             Self::Sqlite(pool) => Tx::Sqlite(pool.begin_with("BEGIN IMMEDIATE").await?),
-            Self::Postgres(pool) => Tx::Postgres(pool.begin().await?),
+            Self::Postgres(pool) => Tx::Postgres(pool.begin_with(BEGIN_WRITE).await?),
         })
     }
 
@@ -102,16 +111,17 @@ impl Pool {
     pub async fn begin_snapshot(&self) -> Result<Tx, StoreError> {
         Ok(match self {
             Self::Sqlite(pool) => Tx::Sqlite(pool.begin_with("BEGIN DEFERRED").await?),
-            Self::Postgres(pool) => {
-                Tx::Postgres(pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?)
-            }
+            Self::Postgres(pool) => Tx::Postgres(pool.begin_with(BEGIN_SNAPSHOT).await?),
         })
     }
 
     pub async fn close(&self) {
         match self {
             Self::Sqlite(pool) => pool.close().await,
-            Self::Postgres(pool) => pool.close().await,
+            // A statement that waits for a lock has been given up; the server ends it when we are gone.
+            Self::Postgres(pool) => {
+                let _given_up = tokio::time::timeout(CLOSE_TIMEOUT, pool.close()).await;
+            }
         }
     }
 }

@@ -91,7 +91,7 @@ fn from_postgres(code: &str, text: String) -> StoreError {
     match code {
         "42501" => StoreError::Forbidden(text),
         "53100" => StoreError::CannotWrite(text),
-        "40001" | "40P01" | "55P03" | "53300" => StoreError::Busy(text),
+        "25P03" | "40001" | "40P01" | "55P03" | "53300" => StoreError::Busy(text),
         _ if code.starts_with("08")
             || code.starts_with("57P")
             || code.starts_with("28")

@@ -86,8 +86,10 @@ pub(in crate::store) async fn renew(pool: &Pool, term: &Term, ttl: Duration) -> 
 pub(in crate::store) async fn release(pool: &Pool, term: &Term) -> Result<(), StoreError> {
     let mut tx = pool.begin_write().await?;
     let sql = "UPDATE lease SET holder = '', expires_at = 0 WHERE name = ? AND fence = ? AND holder = ?";
-    tx.execute(sql, vec![NAME.into(), term.fence.into(), term.holder.as_str().into()]).await?;
-    tx.commit().await
+    match tx.execute(sql, vec![NAME.into(), term.fence.into(), term.holder.as_str().into()]).await? {
+        1 => tx.commit().await,
+        _ => Err(StoreError::LeaseLost),
+    }
 }
 
 /// Proves inside a write transaction that the term is still valid, and keeps it so until the transaction ends.
