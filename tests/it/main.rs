@@ -14,5 +14,6 @@ mod docs;
 mod dry_run;
 mod files;
 mod scale;
+mod store_conformance;
 mod support;
 mod tidy;
