@@ -18,3 +18,4 @@ mod scale;
 mod store_conformance;
 mod support;
 mod tidy;
+mod windows;
