@@ -157,17 +157,16 @@ fn a_trial_and_two_cycles_in_one_month_park_their_tenants_alone() {
         ("trial", MATCH, "5", "2026-02-15T12:00:00Z"),
         ("turn", MATCH, "5", "2026-02-05T12:00:00Z"),
     ];
-    let tenants = format!(
-        "tenant_id,plan,currency,billing_anchor,trial_end,started_at,ended_at
+    let tenants = "\
+tenant_id,plan,currency,billing_anchor,trial_end,started_at,ended_at
 good,pro,try,,,2026-02-01,
 trial,pro,try,,2026-02-10,2026-02-01,
 turn,pro,try,,,2026-02-01,2026-02-10
 turn,pro,try,2026-02-10T00:00:00Z,,2026-02-10,
-"
-    );
+";
     for engine in ENGINES {
         let workspace = Workspace::new(engine);
-        workspace.import(CATALOG, &tenants, &super::usage_rows(&usage));
+        workspace.import(CATALOG, tenants, &super::usage_rows(&usage));
         let month = run(&workspace, "2026-02", 3);
         assert_eq!(month.status(), "partial");
         assert_eq!(month.exceptions(), ["trial parked trial pro  1", "turn parked window_change pro  1"]);
