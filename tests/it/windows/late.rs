@@ -144,3 +144,16 @@ fn a_record_that_comes_twice_is_counted_once_in_every_control_total() {
         assert_eq!(month.control(MATCH, "accepted"), pair("1", "107"));
     }
 }
+
+#[test]
+fn a_period_with_damaged_figures_does_not_keep_later_periods_from_closing() {
+    for engine in ENGINES {
+        let workspace = company(Workspace::new(engine), "", &TENANTS, &USAGE);
+        run(&workspace, "2026-02", 3);
+        workspace.sql(
+            "UPDATE window_lines SET amount_minor = amount_minor + 1 WHERE tier = 2 RETURNING tenant_id",
+        );
+        workspace.run(&["run"]).expect(65);
+        assert_eq!(workspace.report_folders("2026-03").len(), 1, "March was not closed");
+    }
+}

@@ -6,6 +6,7 @@
 
 mod cycles;
 mod late;
+mod moves;
 mod plans;
 
 use std::collections::BTreeMap;
