@@ -133,3 +133,24 @@ fn the_database_refuses_to_change_or_delete_an_audit_row() {
         }
     });
 }
+
+/// SQLite's REPLACE deletes without asking a DELETE trigger.
+#[test]
+fn the_database_refuses_to_write_over_an_audit_row() {
+    on_both(async |store, side| {
+        append(&store, "i-1").await;
+        let row =
+            "(position, recorded_at, run_id, event, details, hash) VALUES (1, 0, '', 'forged', '{}', '')";
+        let before = log(&store).await;
+        let statement = match side.engine {
+            Engine::Sqlite => format!("INSERT OR REPLACE INTO audit_log {row}"),
+            Engine::Postgres => {
+                format!(
+                    "INSERT INTO audit_log {row} ON CONFLICT (position) DO UPDATE SET event = excluded.event"
+                )
+            }
+        };
+        let answer = side.execute(&statement).await;
+        assert_eq!(log(&store).await, before, "{answer:?}");
+    });
+}

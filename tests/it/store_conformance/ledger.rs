@@ -167,6 +167,15 @@ fn a_quantity_comes_back_to_the_last_digit() {
     });
 }
 
+#[test]
+fn the_lowest_quantity_that_parses_is_kept_like_the_highest() {
+    on_both(async |store, _| {
+        let lowest = record("acme", "1", "-999999999999999.999999999999", NOON);
+        let mut batch = store.ledger().begin().await.unwrap();
+        assert_eq!(batch.add(&[lowest], now()).await.unwrap(), [Outcome::Accepted]);
+    });
+}
+
 /// Summed in one piece, 10,000 floors of 10^15 are beyond 2^63, where SQLite's SUM raises an error.
 #[test]
 fn a_sum_beyond_64_bits_is_exact_and_is_too_large_to_be_rated() {

@@ -130,3 +130,25 @@ fn a_month_with_a_change_to_summer_time_has_an_hour_less() {
         assert_eq!(march.lines("acme", &WINDOW), ["2026-02-28T23:00:00Z 2026-03-31T22:00:00Z 11"]);
     }
 }
+
+#[test]
+fn the_window_in_which_the_first_tenant_starts_is_due_whatever_month_it_is_labelled_with() {
+    // Started in the second month of its anchored window; and at an instant that is February in the billing zone.
+    for (zone, anchor, started_at, at) in [
+        ("UTC", "2026-01-31T09:30:15Z", "2026-02-10T00:00:00Z", "2026-02-20T00:00:00Z"),
+        ("Europe/Istanbul", "2026-01-31T22:00:00Z", "2026-01-31T22:00:00Z", "2026-02-20T00:00:00Z"),
+    ] {
+        for engine in ENGINES {
+            let workspace = Workspace::new(engine);
+            workspace.write("billrecon.toml", format!("time_zone = \"{zone}\"\n"));
+            let acme = format!("acme,flat,{anchor},{started_at},,");
+            let workspace = company(workspace, FLAT, &[&acme], &[("acme", MATCH, "10", at)]);
+            workspace.run(&["run"]).expect(0);
+            assert_eq!(
+                workspace.report_folders("2026-01").len(),
+                1,
+                "{zone}: its first window was never due"
+            );
+        }
+    }
+}

@@ -157,3 +157,16 @@ fn a_period_with_damaged_figures_does_not_keep_later_periods_from_closing() {
         assert_eq!(workspace.report_folders("2026-03").len(), 1, "March was not closed");
     }
 }
+
+#[test]
+fn a_bad_line_that_is_mended_further_down_in_the_same_file_waits_for_nobody() {
+    for engine in ENGINES {
+        let workspace = company(Workspace::new(engine), "", &[GOOD], &[]);
+        let mended = usage_rows(&[GOOD_USAGE]);
+        let bad = mended.lines().last().unwrap().replace(",107,", ",1O7,");
+        let (header, record) = mended.split_once('\n').unwrap();
+        workspace.write("both.csv", format!("{header}\n{bad}\n{record}"));
+        workspace.run(&["import", "usage", "both.csv"]).expect(3);
+        assert_eq!(run(&workspace, "2026-02", 0).exceptions(), [""; 0]);
+    }
+}

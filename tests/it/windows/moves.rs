@@ -4,7 +4,7 @@
 //! unit billed twice, closed lines as they were, and everybody else's month closed whatever is wrong with one tenant.
 
 use super::{MATCH, Month, Used, company, import_more, run, run_to_one_of, scaled, tenant_rows};
-use crate::support::{ENGINES, Workspace};
+use crate::support::{CATALOG, ENGINES, Workspace};
 
 const LINE: [&str; 4] = ["kind", "tier", "quantity", "amount"];
 const GOOD: &str = "good,pro,,2025-01-01,,";
@@ -36,10 +36,61 @@ fn good_is_billed(workspace: &Workspace, period: &str) -> Month {
     month
 }
 
+/// A period that closes for the first time has nothing late: what belongs to another window is not this one's.
+#[track_caller]
+fn assert_nothing_late(month: &Month) {
+    assert_eq!(month.control(MATCH, "late"), ("0".to_owned(), "0".to_owned()));
+}
+
 /// The usage units that all reports of a workspace bill to a tenant, the last one of each period.
 fn billed_units(months: &[Month], tenant: &str) -> i128 {
     let quantities = months.iter().flat_map(|month| month.lines(tenant, &["quantity"]));
     quantities.map(|quantity| scaled(&quantity)).sum()
+}
+
+#[test]
+fn a_tenant_in_two_cycles_of_one_month_is_parked_with_usage_in_either_and_stops_nobody() {
+    let tenants = [GOOD, "turn,flat,,2026-02-01,2026-02-10,", "turn,flat,2026-02-10T00:00:00Z,2026-02-10,,"];
+    // The last one lies in the second cycle and outside of the first.
+    let usage: [Used<'_>; 3] = [
+        ("turn", MATCH, "1", "2026-02-05T00:00:00Z"),
+        ("turn", MATCH, "10", "2026-02-15T00:00:00Z"),
+        ("turn", MATCH, "100", "2026-03-05T00:00:00Z"),
+    ];
+    for engine in ENGINES {
+        let workspace = company(Workspace::new(engine), FLAT, &tenants, &usage);
+        let month = good_is_billed(&workspace, "2026-02");
+        assert_eq!(month.status(), "partial");
+        assert!(month.exceptions().iter().any(|one| one.starts_with("turn parked window_change")));
+    }
+}
+
+#[test]
+fn a_change_from_a_monthly_to_a_yearly_plan_stops_nobody_in_the_month_of_the_change() {
+    let tenants = [GOOD, "year,flat,,2025-01-01,2025-02-10,", "year,flat,,2025-02-10,,year"];
+    let usage: [Used<'_>; 2] =
+        [("year", MATCH, "1", "2025-02-05T00:00:00Z"), ("year", MATCH, "10", "2025-02-20T00:00:00Z")];
+    for engine in ENGINES {
+        let workspace = company(Workspace::new(engine), FLAT, &tenants, &usage);
+        let february = good_is_billed(&workspace, "2025-02");
+        assert_nothing_late(&february);
+        assert!(billed_units(&[february], "year") <= scaled("1"));
+    }
+}
+
+#[test]
+fn a_change_from_a_monthly_to_a_yearly_plan_stops_nobody_when_the_year_ends() {
+    let tenants = [GOOD, "year,flat,,2025-01-01,2025-02-01,", "year,flat,,2025-02-01,,year"];
+    let usage: [Used<'_>; 2] =
+        [("year", MATCH, "1", "2025-01-05T00:00:00Z"), ("year", MATCH, "10", "2025-02-20T00:00:00Z")];
+    for engine in ENGINES {
+        let workspace = company(Workspace::new(engine), FLAT, &tenants, &usage);
+        let january = good_is_billed(&workspace, "2025-01");
+        assert_eq!(january.lines("year", &LINE), ["usage  1 7.00"]);
+        let december = good_is_billed(&workspace, "2025-12");
+        assert_nothing_late(&december);
+        assert!(billed_units(&[january, december], "year") <= scaled("11"));
+    }
 }
 
 /// Without January's usage nothing is wrong with December's totals; the windows still begin at the same instant.
@@ -50,6 +101,28 @@ fn a_monthly_and_a_yearly_window_of_one_tenant_may_begin_at_the_same_instant() {
         let workspace = company(Workspace::new(engine), FLAT, &tenants, &[]);
         good_is_billed(&workspace, "2025-01");
         good_is_billed(&workspace, "2025-12");
+    }
+}
+
+#[test]
+fn a_tenant_whose_rows_move_after_its_window_closed_keeps_its_lines_and_stops_nobody() {
+    let usage: [Used<'_>; 2] =
+        [("move", MATCH, "10", "2026-02-20T00:00:00Z"), ("wait", MATCH, "5", "2026-02-20T00:00:00Z")];
+    let wait = "wait,plus,,2026-02-01,,";
+    let plus = "[[plan]]\nkey = \"plus\"\ncurrency = \"try\"\n";
+    for engine in ENGINES {
+        let before = [GOOD, wait, "move,flat,,2026-02-01,,"];
+        let workspace = company(Workspace::new(engine), FLAT, &before, &usage);
+        let first = good_is_billed(&workspace, "2026-02");
+        assert_eq!(first.status(), "partial");
+        let moved = [GOOD, wait, "move,flat,2026-02-10T00:00:00Z,2026-02-01,,"];
+        workspace.write("tenants.csv", tenant_rows(&moved));
+        workspace.run(&["import", "tenants", "tenants.csv"]).expect(0);
+        workspace.write("catalog.toml", format!("{CATALOG}{FLAT}{plus}"));
+        workspace.run(&["import", "catalog", "catalog.toml"]).expect(0);
+        let second = run_to_one_of(&workspace, "2026-02", &[0, 3]);
+        assert_eq!(second.raw_lines("move"), first.raw_lines("move"));
+        assert_eq!(second.raw_lines("good"), first.raw_lines("good"));
     }
 }
 
