@@ -1,7 +1,7 @@
 //! Real cloud usage (`../shared/data/focus-2024-09`), where it is there, and our own small set of the same kind.
 //!
 //! In: `prices.csv`, `usage.csv`, `expected.csv` of a folder. Out: catalog and tenants made from them, and what the
-//! lines must say, computed with no code of the project.
+//! lines must follow from. It computes nothing but a decimal point's place, and that with no code of the project.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -12,6 +12,15 @@ use crate::support::csv_rows;
 pub struct Cloud {
     folder: PathBuf,
     period: &'static str,
+}
+
+/// Decimal text as it stands in the files; nobody has computed with it.
+pub struct Expected {
+    pub records: u64,
+    pub quantity: String,
+    pub list_price_usd: String,
+    /// What the provider itself printed.
+    pub list_cost_usd: String,
 }
 
 impl Cloud {
@@ -63,22 +72,21 @@ impl Cloud {
         format!("tenant_id,plan,currency,started_at\n{rows}")
     }
 
-    /// Quantity and dollar list price by tenant and meter.
-    pub fn expected(&self) -> BTreeMap<(String, String), (String, String)> {
+    /// What the month of a tenant on a meter is, by the two.
+    pub fn expected(&self) -> BTreeMap<(String, String), Expected> {
         let prices: BTreeMap<String, String> = self
             .rows("prices.csv")
             .into_iter()
             .map(|row| (row["meter"].clone(), row["list_unit_price_usd"].clone()))
             .collect();
-        let expected = self.rows("expected.csv").into_iter();
-        expected
-            .map(|row| {
-                (
-                    (row["tenant_id"].clone(), row["meter"].clone()),
-                    (row["quantity"].clone(), prices[&row["meter"]].clone()),
-                )
-            })
-            .collect()
+        let expected = |row: BTreeMap<String, String>| Expected {
+            records: row["events"].parse().unwrap(),
+            quantity: row["quantity"].clone(),
+            list_price_usd: prices[&row["meter"]].clone(),
+            list_cost_usd: row["list_cost_usd"].clone(),
+        };
+        let rows = self.rows("expected.csv").into_iter();
+        rows.map(|row| ((row["tenant_id"].clone(), row["meter"].clone()), expected(row))).collect()
     }
 
     fn rows(&self, file: &str) -> Vec<BTreeMap<String, String>> {
