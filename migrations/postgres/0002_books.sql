@@ -71,6 +71,7 @@ CREATE TABLE billing_windows (
     period                 TEXT COLLATE "C" NOT NULL,
     tenant_name            TEXT COLLATE "C" NOT NULL,
     status                 TEXT COLLATE "C" NOT NULL,
+    accounted              TEXT COLLATE "C" NOT NULL,
     park_reason            TEXT COLLATE "C" NOT NULL,
     run_id                 TEXT COLLATE "C" NOT NULL,
     PRIMARY KEY (tenant_id, window_start, window_end)

@@ -4,7 +4,7 @@ CREATE TABLE usage_ledger (
     tenant_id       TEXT    NOT NULL,
     source_event_id TEXT    NOT NULL,
     meter           TEXT    NOT NULL,
-    quantity_floor  INTEGER NOT NULL CHECK (quantity_floor > -1000000000000000 AND quantity_floor < 1000000000000000),
+    quantity_floor  INTEGER NOT NULL CHECK (quantity_floor >= -1000000000000000 AND quantity_floor < 1000000000000000),
     quantity_rest   INTEGER NOT NULL CHECK (quantity_rest >= 0 AND quantity_rest < 1000000000000),
     occurred_at     INTEGER NOT NULL,
     recorded_at     INTEGER NOT NULL,

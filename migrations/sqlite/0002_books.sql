@@ -71,6 +71,7 @@ CREATE TABLE billing_windows (
     period          TEXT    NOT NULL,
     tenant_name     TEXT    NOT NULL,
     status          TEXT    NOT NULL,
+    accounted       TEXT    NOT NULL,
     park_reason     TEXT    NOT NULL,
     run_id          TEXT    NOT NULL,
     PRIMARY KEY (tenant_id, window_start, window_end)
@@ -156,4 +157,6 @@ CREATE TABLE audit_log (
     hash            TEXT    NOT NULL
 ) STRICT;
 CREATE TRIGGER audit_log_keeps_rows BEFORE UPDATE ON audit_log BEGIN SELECT RAISE(ABORT, 'audit_log is append-only'); END;
+-- INSERT OR REPLACE deletes without asking a DELETE trigger.
+CREATE TRIGGER audit_log_replaces_none BEFORE INSERT ON audit_log WHEN EXISTS (SELECT 1 FROM audit_log WHERE position = NEW.position) BEGIN SELECT RAISE(ABORT, 'audit_log is append-only'); END;
 CREATE TRIGGER audit_log_loses_none BEFORE DELETE ON audit_log BEGIN SELECT RAISE(ABORT, 'audit_log is append-only'); END;

@@ -90,6 +90,8 @@ pub struct WindowFigures {
     pub tenant_id: String,
     pub tenant_name: String,
     pub window: Window,
+    /// The time whose usage belongs here.
+    pub accounted: Vec<Window>,
     pub status: WindowStatus,
     pub park: Option<ParkReason>,
     pub usage: Vec<SegmentUsage>,
@@ -111,6 +113,7 @@ impl WindowFigures {
             tenant_id: window.tenant.id().to_owned(),
             tenant_name: window.tenant.name().to_owned(),
             window: window.window,
+            accounted: window.accounted.clone(),
             status,
             park: None,
             usage: usage_of(window, catalog, totals),
@@ -129,6 +132,19 @@ impl WindowFigures {
     /// The plan at the end of the window, for a person who looks for it.
     pub fn last_plan(&self) -> Option<&PlanId> {
         self.usage.iter().rev().find_map(|usage| usage.plan.as_ref())
+    }
+
+    /// What the ledger holds of this window now, by meter.
+    fn accepted<'a>(&self, totals: &'a LedgerTotals) -> Result<BTreeMap<&'a str, UsageTotal>, NumberError> {
+        let mut accepted: BTreeMap<&str, UsageTotal> = BTreeMap::new();
+        for range in &self.accounted {
+            let by_meter = totals.get(range).and_then(|tenants| tenants.get(&self.tenant_id));
+            for (meter, more) in by_meter.into_iter().flatten() {
+                let total = accepted.entry(meter).or_default();
+                *total = total.checked_add(*more)?;
+            }
+        }
+        Ok(accepted)
     }
 
     fn rate(&mut self, window: &TenantWindow<'_>, catalog: &Catalog) -> Result<Vec<WindowLine>, ParkReason> {
@@ -276,11 +292,10 @@ impl ControlTotals {
     pub fn prove(windows: &[&WindowFigures], totals: &LedgerTotals) -> Result<Self, ControlFault> {
         let mut control = Self::default();
         for window in windows {
-            let now = totals.get(&window.window).and_then(|tenants| tenants.get(&window.tenant_id));
-            for (meter, total) in now.into_iter().flatten() {
-                control.add(meter, Measure::Accepted, *total)?;
+            for (meter, total) in window.accepted(totals)? {
+                control.add(meter, Measure::Accepted, total)?;
                 if window.status == WindowStatus::Closed {
-                    control.add(meter, Measure::Late, late(window, meter, *total)?)?;
+                    control.add(meter, Measure::Late, late(window, meter, total)?)?;
                 }
             }
             for usage in &window.usage {
@@ -316,8 +331,7 @@ impl ControlTotals {
             Measure::ALL.into_iter().map(|measure| (measure, UsageTotal::default())).collect()
         });
         let total = by_measure.entry(measure).or_default();
-        total.records = total.records.checked_add(more.records).ok_or(NumberError::Overflow)?;
-        total.quantity = total.quantity.checked_add(more.quantity)?;
+        *total = total.checked_add(more)?;
         Ok(())
     }
 

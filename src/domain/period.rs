@@ -47,6 +47,11 @@ impl Period {
         Self { first_day: self.first_day.saturating_add(1.month()) }
     }
 
+    #[must_use]
+    pub fn previous(self) -> Self {
+        Self { first_day: self.first_day.saturating_sub(1.month()) }
+    }
+
     /// The first instant of the month in `zone`.
     pub fn start(self, zone: &TimeZone) -> Timestamp {
         midnight(self.first_day, zone)

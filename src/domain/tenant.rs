@@ -153,6 +153,8 @@ pub struct TenantWindow<'a> {
     pub segments: Vec<Segment<'a>>,
     /// Parts of the window in which the tenant had no plan; usage there is excluded and reported.
     pub gaps: Vec<Window>,
+    /// The time whose usage belongs here: the window, unless a row of the tenant with another cycle takes a part of it.
+    pub accounted: Vec<Window>,
     pub park: Option<ParkReason>,
 }
 
@@ -213,7 +215,15 @@ impl Tenant {
             (false, false) => None,
         };
         let gaps = window.without(self.subscriptions.iter().map(Subscription::span));
-        Some(TenantWindow { tenant: self, window, segments, gaps, park })
+        let elsewhere = |one: &Subscription| {
+            one.span().intersection(window).is_some() && one.window(period, zone) != Some(window)
+        };
+        let accounted = if self.subscriptions.iter().any(elsewhere) {
+            segments.iter().map(|segment| segment.range).chain(gaps.iter().copied()).collect()
+        } else {
+            vec![window]
+        };
+        Some(TenantWindow { tenant: self, window, segments, gaps, accounted, park })
     }
 }
 

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::domain::number::{Quantity, QuantitySum};
+use crate::domain::number::{NumberError, Quantity, QuantitySum};
 
 /// Clocks of producers run ahead of ours; Stripe accepts events five minutes ahead, so we do too.
 const FUTURE_TOLERANCE: SignedDuration = SignedDuration::from_mins(5);
@@ -212,6 +212,13 @@ fn occurred_at(text: &str, now: Timestamp) -> Result<Timestamp, Rejection> {
 pub struct UsageTotal {
     pub records: u64,
     pub quantity: QuantitySum,
+}
+
+impl UsageTotal {
+    pub fn checked_add(self, more: Self) -> Result<Self, NumberError> {
+        let records = self.records.checked_add(more.records).ok_or(NumberError::Overflow)?;
+        Ok(Self { records, quantity: self.quantity.checked_add(more.quantity)? })
+    }
 }
 
 /// Totals by tenant and meter over one range of time.

@@ -79,8 +79,17 @@ pub fn first_period(tenants: &[Tenant], settings: &Settings) -> Result<Option<Pe
             tenant.id()
         )));
     }
-    let first = tenants.iter().filter_map(Tenant::started_at).min();
-    Ok(first.map(|first| Period::containing(first, &settings.time_zone)))
+    Ok(tenants.iter().filter_map(|tenant| first_label(tenant, settings)).min())
+}
+
+/// The month in which a tenant starts, or the one before where its first window began then and carries that label.
+fn first_label(tenant: &Tenant, settings: &Settings) -> Option<Period> {
+    let zone = &settings.time_zone;
+    let month = Period::containing(tenant.started_at()?, zone);
+    let covers =
+        |period: &Period| tenant.window(*period, zone).is_some_and(|window| !window.segments.is_empty());
+    // Two months back: one for the anchor, one for a zone in which the start lies in another month than in UTC.
+    [month.previous().previous(), month.previous()].into_iter().find(covers).or(Some(month))
 }
 
 /// All periods from `first` that have begun, oldest first.

@@ -239,8 +239,9 @@ async fn take_batch(
     receipt.quarantined.extend(
         shown.map(|one| format!("{}: line {}: {}: {}", one.file, one.line, one.reason.as_str(), one.detail)),
     );
-    write.resolve_quarantine(&accepted, now).await?;
+    // In this order: a bad line may be mended further down in the same batch.
     write.quarantine(quarantined, now).await?;
+    write.resolve_quarantine(&accepted, now).await?;
     Ok(write.commit().await?)
 }
 

@@ -55,14 +55,16 @@ fn ranges<'a>(
     }
     // A closed window that the tenant's rows no longer lay out: what came late to it is still looked for.
     for window in stored {
-        ranges.entry(window.window).or_default().insert(&window.tenant_id);
+        for range in &window.accounted {
+            ranges.entry(*range).or_default().insert(&window.tenant_id);
+        }
     }
     ranges
 }
 
 fn pieces<'a>(window: &'a TenantWindow<'_>) -> impl Iterator<Item = Window> + 'a {
     let segments = window.segments.iter().map(|segment| segment.range);
-    std::iter::once(window.window).chain(segments).chain(window.gaps.iter().copied())
+    window.accounted.iter().copied().chain(segments).chain(window.gaps.iter().copied())
 }
 
 async fn totals_of(

@@ -18,7 +18,7 @@ use crate::domain::tenant::ParkReason;
 use crate::domain::usage::UsageTotal;
 use crate::store::books::rules::{plan_id, word};
 use crate::store::books::{BooksView, BooksWrite};
-use crate::store::connection::{Row, Value};
+use crate::store::connection::{Row, Value, nanoseconds};
 use crate::store::error::StoreError;
 
 /// Window starts by tenant: the key of all three tables.
@@ -109,7 +109,7 @@ impl BooksView {
     pub async fn windows(&mut self, period: Period) -> Result<Vec<WindowFigures>, StoreError> {
         let of_period = || vec![Value::from(period.to_string())];
         let mut windows = Windows::new();
-        let sql = "SELECT tenant_id, window_start, window_start, window_end, tenant_name, status, park_reason
+        let sql = "SELECT tenant_id, window_start, window_start, window_end, accounted, tenant_name, status, park_reason
             FROM billing_windows WHERE period = ?";
         for row in self.tx.fetch(sql, of_period()).await? {
             let (key, window) = head_of(row)?;
@@ -150,8 +150,17 @@ impl BooksView {
     }
 }
 
-const HEAD_COLUMNS: &[&str] =
-    &["tenant_id", "window_start", "window_end", "period", "tenant_name", "status", "park_reason", "run_id"];
+const HEAD_COLUMNS: &[&str] = &[
+    "tenant_id",
+    "window_start",
+    "window_end",
+    "period",
+    "tenant_name",
+    "status",
+    "accounted",
+    "park_reason",
+    "run_id",
+];
 
 fn head_row(period: Period, window: &WindowFigures, run_id: &str) -> Vec<Value> {
     vec![
@@ -161,6 +170,7 @@ fn head_row(period: Period, window: &WindowFigures, run_id: &str) -> Vec<Value> 
         period.to_string().into(),
         window.tenant_name.as_str().into(),
         window.status.as_str().into(),
+        ranges_text(&window.accounted).into(),
         window.park.map_or("", ParkReason::as_str).into(),
         run_id.into(),
     ]
@@ -171,6 +181,7 @@ fn head_of(mut row: Row) -> Result<((String, i64), WindowFigures), StoreError> {
     let window = WindowFigures {
         tenant_id: key.0.clone(),
         window: Window { start: row.instant()?, end: row.instant()? },
+        accounted: ranges_of(&row.text()?)?,
         tenant_name: row.text()?,
         status: word(&row.text()?, WindowStatus::parse)?,
         park: ParkReason::parse(&row.text()?),
@@ -178,6 +189,24 @@ fn head_of(mut row: Row) -> Result<((String, i64), WindowFigures), StoreError> {
         lines: Vec::new(),
     };
     Ok((key, window))
+}
+
+/// `start..end start..end`, in nanoseconds.
+fn ranges_text(ranges: &[Window]) -> String {
+    let texts =
+        ranges.iter().map(|range| format!("{}..{}", nanoseconds(range.start), nanoseconds(range.end)));
+    texts.collect::<Vec<_>>().join(" ")
+}
+
+fn ranges_of(text: &str) -> Result<Vec<Window>, StoreError> {
+    let wrong = || StoreError::inconsistent("the accounted time of a window", text);
+    let instant =
+        |text: &str| Timestamp::from_nanosecond(text.parse().map_err(|_| wrong())?).map_err(|_| wrong());
+    let range = |text: &str| {
+        let (start, end) = text.split_once("..").ok_or_else(wrong)?;
+        Ok(Window { start: instant(start)?, end: instant(end)? })
+    };
+    text.split_whitespace().map(range).collect()
 }
 
 fn owner<'a>(windows: &'a mut Windows, row: &mut Row) -> Result<&'a mut WindowFigures, StoreError> {

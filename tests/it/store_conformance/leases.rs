@@ -96,8 +96,8 @@ fn a_released_lease_is_free_at_once_and_nobody_is_named() {
         assert_eq!(books.snapshot().await.unwrap().lease_holder().await.unwrap(), None);
         let second = books.take_lease("second", HOUR).await.unwrap();
         assert_eq!((second.fence, second.taken_over_from.as_ref()), (2, None));
-        // Who gives back late gives back nothing of the other's.
-        books.release_lease(&first).await.unwrap();
+        // Who gives back late is told so, and gives back nothing of the other's.
+        assert!(matches!(books.release_lease(&first).await, Err(StoreError::LeaseLost)));
         let holder = books.snapshot().await.unwrap().lease_holder().await.unwrap().unwrap();
         assert_eq!((holder.holder.as_str(), holder.fence), ("second", 2));
     });

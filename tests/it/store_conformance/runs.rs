@@ -41,7 +41,7 @@ fn job(run_id: &str, label: &str, status: PeriodStatus, from: u64) -> PeriodJob 
         errors: from + 6,
         pending_after: from + 7,
     };
-    PeriodJob { period: period(label), status, counts, run_id: run_id.to_owned() }
+    PeriodJob { period: period(label), status, counts, tenants_version: 7, run_id: run_id.to_owned() }
 }
 
 async fn start(store: &Store, term: &Term, runs: &[Run]) {
