@@ -62,7 +62,8 @@ pub fn holds_write_lock(workspace: &Workspace) -> bool {
         return block_on(sqlite_is_locked(&workspace.url));
     }
     let asked = "SELECT COUNT(*) FROM pg_stat_activity WHERE datname = current_database()
-        AND application_name = 'billrecon' AND state = 'active'";
+        AND application_name = 'billrecon' AND state = 'active'
+        AND COALESCE(wait_event_type, '') NOT IN ('Lock', 'Client')";
     wait_until("the server has done what it was asked for", || (workspace.number(asked) == 0).then_some(()));
     let locks = "SELECT COUNT(*) FROM pg_locks WHERE relation = 'lease'::regclass AND granted
         AND mode IN ('RowShareLock', 'RowExclusiveLock')";

@@ -3,9 +3,10 @@
 //! In: a workspace. Out: rows as text, or a failed test. Looks on the side, with SQL of its own; hashes are computed
 //! with no code of the project but for the audit chain, whose definition that code is.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::Path;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 
 use billrecon::domain::audit::chain;
 use billrecon::store::{Access, Database, Store};
@@ -46,6 +47,12 @@ pub fn lease(workspace: &Workspace) -> Option<LeaseRow> {
         acquired_at: acquired_at.parse().unwrap(),
         expires_at: expires_at.parse().unwrap(),
     })
+}
+
+/// Moves the end of the lease into the past of the database's clock, for a holder whose own clock still trusts it.
+pub fn expire_lease(workspace: &Workspace) {
+    let expired = workspace.sql("UPDATE lease SET expires_at = 1 RETURNING holder");
+    assert_eq!(expired.len(), 1);
 }
 
 /// Like [`Workspace::sql`], for a database that may not be there yet.
@@ -99,10 +106,15 @@ pub fn state_of_newest_run(workspace: &Workspace) -> Option<String> {
     workspace.sql(&sql).into_iter().flatten().next()
 }
 
-/// Whether a process is in the middle of writing the files of the period.
-pub fn partial_folder_exists(workspace: &Workspace, period: &str) -> bool {
-    let is_partial = |path: &std::path::PathBuf| path.extension().is_some_and(|end| end == "partial");
-    workspace.report_folders(period).iter().any(is_partial)
+/// The folders in which files of the period are being written, each with marks that no later folder has.
+pub fn partial_folders(workspace: &Workspace, period: &str) -> BTreeSet<(PathBuf, [i64; 2])> {
+    let is_partial = |path: &PathBuf| path.extension().is_some_and(|end| end == "partial");
+    let folders = workspace.report_folders(period).into_iter().filter(is_partial);
+    let marked = folders.filter_map(|path| {
+        let found = fs::metadata(&path).ok()?;
+        Some((path, [found.ctime(), found.ctime_nsec()]))
+    });
+    marked.collect()
 }
 
 /// The period is closed once: one job, one finished run, one whole set of files, the same as `expected`.
