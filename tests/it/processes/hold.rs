@@ -65,9 +65,8 @@ pub fn holds_write_lock(workspace: &Workspace) -> bool {
         AND application_name = 'billrecon' AND state = 'active'
         AND COALESCE(wait_event_type, '') NOT IN ('Lock', 'Client')";
     wait_until("the server has done what it was asked for", || (workspace.number(asked) == 0).then_some(()));
-    let locks = "SELECT COUNT(*) FROM pg_locks WHERE relation = 'lease'::regclass AND granted
-        AND mode IN ('RowShareLock', 'RowExclusiveLock')";
-    workspace.number(locks) > 0
+    let modes = "mode IN ('RowShareLock', 'RowExclusiveLock')";
+    locks(workspace, "lease", &format!("granted AND {modes}")) > 0
 }
 
 async fn sqlite_is_locked(url: &str) -> bool {
@@ -78,10 +77,16 @@ async fn sqlite_is_locked(url: &str) -> bool {
     locked
 }
 
-/// How many statements wait for a lock on a table (PostgreSQL).
-pub fn waiting_for(workspace: &Workspace, table: &str) -> i64 {
+/// Whether a statement waits for a lock on a table (PostgreSQL).
+pub fn waits_for(workspace: &Workspace, table: &str) -> bool {
+    locks(workspace, table, "NOT granted") > 0
+}
+
+/// Copies of one database give the same number to a table, and the server lists the locks of all.
+fn locks(workspace: &Workspace, table: &str, which: &str) -> i64 {
+    let here = "database = (SELECT oid FROM pg_database WHERE datname = current_database())";
     workspace.number(&format!(
-        "SELECT COUNT(*) FROM pg_locks WHERE relation = '{table}'::regclass AND NOT granted"
+        "SELECT COUNT(*) FROM pg_locks WHERE relation = '{table}'::regclass AND {here} AND {which}"
     ))
 }
 
