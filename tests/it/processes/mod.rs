@@ -25,7 +25,7 @@ pub const RUN: [&str; 3] = ["run", "--period", PERIOD];
 pub const RUN_PATIENTLY: [&str; 5] = ["run", "--period", PERIOD, "--lock-wait", "5m"];
 
 /// How long a condition may take to come true on a busy machine; only a hang takes so long.
-const LIMIT: Duration = Duration::from_secs(120);
+const LIMIT: Duration = Duration::from_mins(2);
 
 /// Asks again until there is an answer.
 #[track_caller]
