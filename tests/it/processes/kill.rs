@@ -201,12 +201,13 @@ fn committed_without_files(engine: Engine) {
     twin.run(&RUN).expect(0);
     let workspace = Workspace::with_company(engine);
     workspace.write("blocked", "");
-    let blocked = workspace.run(&[&RUN[..], &["--reports", "blocked/reports"]].concat()).expect(73);
+    let below_a_file = [&RUN[..], &["--reports", "blocked/reports"]].concat();
+    let blocked = workspace.run(&below_a_file).expect(73);
     assert!(blocked.stderr.contains("blocked/reports"), "{}", blocked.stderr);
     let committed = runs(&workspace, "committed");
     assert_eq!(committed.len(), 1);
     // A second failure changes nothing.
-    workspace.run(&["run", "--reports", "blocked/reports"]).expect(73);
+    workspace.run(&below_a_file).expect(73);
     assert_eq!(runs(&workspace, "committed"), committed);
     let ended = workspace.run(&RUN).expect(0);
     assert!(ended.stderr.contains("had closed but not written its files"), "{}", ended.stderr);
