@@ -1,0 +1,182 @@
+//! A holder that stands still for longer than its lease lasts: another takes over, and the first writes nothing more.
+//!
+//! In: SIGSTOP and SIGCONT at chosen moments. Out: exit code 11 for the one that slept, and one set of everything.
+
+use super::company::{Prepared, tenants, usage};
+use super::hold::{Stopped, holds_write_lock, stop_when};
+use super::state::{
+    assert_closed_once, audited, dump, expire_lease, lease, partial_folders, runs, state_of_newest_run,
+};
+use super::{PERIOD, RUN, RUN_PATIENTLY, end_of, lease_of, wait_until, with_lease};
+use crate::support::gate::Gated;
+use crate::support::{Engine, Workspace};
+
+/// Attempts to catch a process at work that may be faster than the one who catches it.
+const ATTEMPTS: usize = 20;
+
+fn paused_at_the_gate(engine: Engine) {
+    let twin = Workspace::with_company(engine);
+    twin.run(&RUN).expect(0);
+    let workspace = Workspace::with_company(engine);
+    let config = lease_of(&workspace, "1s");
+    let first = Gated::spawn(workspace.command(&with_lease(&RUN, &config)));
+    let pid = first.child.id();
+    let held =
+        wait_until("the run holds the lease", || lease(&workspace).filter(|held| held.is_held_by(pid)));
+    let stopped = Stopped::stop(pid).expect("the run is at its gate");
+    let second = end_of(workspace.spawn(&RUN_PATIENTLY), "the run that takes over").expect(0);
+    let warning = format!("the lease of {} had expired and was taken over", held.holder);
+    assert!(second.stderr.contains(&warning), "{}", second.stderr);
+    assert_eq!(audited(&workspace, "lease_taken_over"), 1);
+    let (rows, files) = (dump(&workspace), workspace.data_files(PERIOD));
+    drop(stopped);
+    let first = first.open().join().unwrap();
+    assert_eq!((dump(&workspace), workspace.data_files(PERIOD)), (rows, files));
+    assert_closed_once(&workspace, &twin.data_files(PERIOD));
+    first.expect(11);
+}
+
+#[test]
+fn a_holder_paused_on_sqlite_beyond_its_lease_writes_nothing_more_and_ends_with_11() {
+    paused_at_the_gate(Engine::Sqlite);
+}
+
+#[test]
+fn a_holder_paused_on_postgres_beyond_its_lease_writes_nothing_more_and_ends_with_11() {
+    paused_at_the_gate(Engine::Postgres);
+}
+
+/// Stops a run behind its first row, where `there` is true, lets another one finish the period, and wakes the first.
+/// Its lease is made to expire by the database's clock only, so that nothing but the fence can hold it back.
+fn paused_at_work(engine: Engine, there: impl Fn(&Workspace) -> bool) {
+    let prepared = Prepared::new(engine, &tenants(400), Some(&usage(400, 2_000)));
+    let twin = prepared.copy();
+    twin.run(&RUN).expect(0);
+    for _ in 0..ATTEMPTS {
+        let workspace = prepared.copy();
+        let config = lease_of(&workspace, "1h");
+        let first = workspace.spawn(&with_lease(&RUN, &config));
+        wait_until("the run has begun", || state_of_newest_run(&workspace));
+        let Some(stopped) = stop_when(&first, || there(&workspace) && !holds_write_lock(&workspace)) else {
+            first.wait_with_output().unwrap();
+            continue;
+        };
+        let state = state_of_newest_run(&workspace);
+        expire_lease(&workspace);
+        end_of(workspace.spawn(&RUN_PATIENTLY), "the run that takes over").expect(0);
+        let (rows, files) = (dump(&workspace), workspace.data_files(PERIOD));
+        drop(stopped);
+        let first = end_of(first, "the run that slept");
+        assert_eq!(dump(&workspace), rows, "{first:?}");
+        assert!(workspace.data_files(PERIOD) == files, "{first:?}");
+        assert_closed_once(&workspace, &twin.data_files(PERIOD));
+        println!("{engine:?}: stopped in state {state:?}, ended with {:?}", first.code);
+        // A run that was past its last write may not have noticed.
+        if state.as_deref() != Some("finished") {
+            first.expect(11);
+        }
+        return;
+    }
+    panic!("a run was never caught at work in {ATTEMPTS} attempts");
+}
+
+#[test]
+fn a_holder_paused_at_work_on_sqlite_leaves_one_closed_period() {
+    paused_at_work(Engine::Sqlite, |_| true);
+}
+
+#[test]
+fn a_holder_paused_at_work_on_postgres_leaves_one_closed_period() {
+    paused_at_work(Engine::Postgres, |_| true);
+}
+
+#[test]
+fn a_holder_paused_on_sqlite_while_it_writes_files_leaves_those_of_its_successor_alone() {
+    paused_at_work(Engine::Sqlite, |workspace| !partial_folders(workspace, PERIOD).is_empty());
+}
+
+#[test]
+fn a_holder_paused_on_postgres_while_it_writes_files_leaves_those_of_its_successor_alone() {
+    paused_at_work(Engine::Postgres, |workspace| !partial_folders(workspace, PERIOD).is_empty());
+}
+
+/// Two processes write the files of one run at the same time: the first slept meanwhile and does not know yet that it
+/// has lost the lease.
+fn two_write_files(engine: Engine) {
+    let prepared = Prepared::new(engine, &tenants(400), Some(&usage(400, 2_000)));
+    let twin = prepared.copy();
+    twin.run(&RUN).expect(0);
+    for _ in 0..ATTEMPTS {
+        let workspace = prepared.copy();
+        let config = lease_of(&workspace, "1h");
+        let first = workspace.spawn(&with_lease(&RUN, &config));
+        wait_until("the run has begun", || state_of_newest_run(&workspace));
+        let writes = || partial_folders(&workspace, PERIOD);
+        let Some(asleep) = stop_when(&first, || !writes().is_empty() && !holds_write_lock(&workspace)) else {
+            first.wait_with_output().unwrap();
+            continue;
+        };
+        let of_first = writes();
+        expire_lease(&workspace);
+        let second = workspace.spawn(&with_lease(&RUN, &config));
+        let writes_too = || !writes().is_subset(&of_first) && !holds_write_lock(&workspace);
+        let Some(waiting) = stop_when(&second, writes_too) else {
+            second.wait_with_output().unwrap();
+            drop(asleep);
+            first.wait_with_output().unwrap();
+            continue;
+        };
+        drop(asleep);
+        let first = end_of(first, "the run that slept");
+        drop(waiting);
+        end_of(second, "the run that took over").expect(0);
+        assert_closed_once(&workspace, &twin.data_files(PERIOD));
+        first.expect(11);
+        return;
+    }
+    panic!("two runs were never caught writing files in {ATTEMPTS} attempts");
+}
+
+#[test]
+fn two_processes_that_write_the_same_files_on_sqlite_leave_one_whole_set() {
+    two_write_files(Engine::Sqlite);
+}
+
+#[test]
+fn two_processes_that_write_the_same_files_on_postgres_leave_one_whole_set() {
+    two_write_files(Engine::Postgres);
+}
+
+/// A holder that stands still inside a transaction keeps the row of the lease locked. Nobody can take over then, and
+/// nobody may wait for ever.
+fn paused_in_a_transaction(engine: Engine) {
+    let prepared = Prepared::new(engine, &tenants(400), Some(&usage(400, 2_000)));
+    for _ in 0..ATTEMPTS {
+        let workspace = prepared.copy();
+        let first = workspace.spawn(&RUN);
+        wait_until("the run has begun", || state_of_newest_run(&workspace));
+        let Some(stopped) = stop_when(&first, || holds_write_lock(&workspace)) else {
+            first.wait_with_output().unwrap();
+            continue;
+        };
+        let second = end_of(workspace.spawn(&RUN), "a run beside a holder that stands still");
+        assert!(matches!(second.code, Some(11 | 75)), "{second:?}");
+        drop(stopped);
+        let first = end_of(first, "the run that slept");
+        assert!(matches!(first.code, Some(0 | 11 | 75)), "{first:?}");
+        end_of(workspace.spawn(&RUN_PATIENTLY), "the run that goes on").expect(0);
+        assert_eq!(runs(&workspace, "finished").len(), 1);
+        return;
+    }
+    panic!("a run was never caught in a transaction in {ATTEMPTS} attempts");
+}
+
+#[test]
+fn a_holder_paused_in_a_transaction_on_sqlite_makes_nobody_wait_for_ever() {
+    paused_in_a_transaction(Engine::Sqlite);
+}
+
+#[test]
+fn a_holder_paused_in_a_transaction_on_postgres_makes_nobody_wait_for_ever() {
+    paused_in_a_transaction(Engine::Postgres);
+}
