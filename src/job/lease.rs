@@ -55,8 +55,10 @@ impl Lease {
             let asked = Instant::now();
             match books.take_lease(&holder, ttl).await {
                 Ok(term) => {
-                    tracing::info!("lease won by {holder} (term {})", term.fence);
-                    return Ok(Self::keep(books.clone(), term, ttl, asked));
+                    let lease = Self::keep(books.clone(), term, ttl, asked);
+                    // After the first heartbeat is set: whoever reads our words slowly must not cost us the lease.
+                    tracing::info!("lease won by {holder} (term {})", lease.term.fence);
+                    return Ok(lease);
                 }
                 Err(StoreError::LeaseHeld(_) | StoreError::Busy(_)) if asked < give_up => {
                     tokio::time::sleep(ASK_AGAIN).await;

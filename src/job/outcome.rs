@@ -82,5 +82,6 @@ impl PeriodOutcome {
 fn describe(one: &Exception) -> String {
     let meter = if one.meter.is_empty() { String::new() } else { format!(" on {}", one.meter) };
     let (kind, records) = (one.kind.as_str(), one.records);
-    format!("{kind}: {}{meter}, {} ({records} records): {}", one.tenant_id, one.reason, one.next_step)
+    let noun = if records == 1 { "record" } else { "records" };
+    format!("{kind}: {}{meter}, {} ({records} {noun}): {}", one.tenant_id, one.reason, one.next_step)
 }
