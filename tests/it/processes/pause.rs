@@ -9,7 +9,7 @@ use super::state::{
 };
 use super::{PERIOD, RUN, RUN_PATIENTLY, end_of, lease_of, wait_until, with_lease};
 use crate::support::gate::Gated;
-use crate::support::{Engine, Workspace};
+use crate::support::{Engine, TENANTS, Workspace};
 
 /// Attempts to catch a process at work that may be faster than the one who catches it.
 const ATTEMPTS: usize = 20;
@@ -179,4 +179,31 @@ fn a_holder_paused_in_a_transaction_on_sqlite_makes_nobody_wait_for_ever() {
 #[test]
 fn a_holder_paused_in_a_transaction_on_postgres_makes_nobody_wait_for_ever() {
     paused_in_a_transaction(Engine::Postgres);
+}
+
+/// Whoever has imported since then has the last word.
+fn paused_import(engine: Engine) {
+    let workspace = Workspace::with_company(engine);
+    let older = TENANTS.replace(",Acme,", ",Acme of yesterday,");
+    workspace.write("older.csv", older);
+    workspace.write("newer.csv", TENANTS.replace(",Acme,", ",Acme of today,"));
+    let config = lease_of(&workspace, "1s");
+    let arguments = with_lease(&["import", "tenants", "older.csv"], &config);
+    let first = Gated::spawn(workspace.command(&arguments));
+    let pid = first.child.id();
+    wait_until("the import holds the lease", || lease(&workspace).filter(|held| held.is_held_by(pid)));
+    let stopped = Stopped::stop(pid).expect("the import is at its gate");
+    let newer = ["import", "tenants", "newer.csv", "--lock-wait", "5m"];
+    end_of(workspace.spawn(&newer), "the import that takes over").expect(0);
+    let rows = dump(&workspace);
+    drop(stopped);
+    let first = first.open().join().unwrap();
+    assert_eq!(dump(&workspace), rows);
+    first.expect(11);
+}
+
+#[test]
+fn an_import_paused_beyond_its_lease_does_not_overwrite_a_newer_one() {
+    paused_import(Engine::Sqlite);
+    paused_import(Engine::Postgres);
 }
