@@ -50,6 +50,17 @@ impl fmt::Display for Holder {
 
 /// Takes the lease if it is free or expired; else [`StoreError::LeaseHeld`].
 pub(in crate::store) async fn take(pool: &Pool, holder: &str, ttl: Duration) -> Result<Term, StoreError> {
+    match try_to_take(pool, holder, ttl).await {
+        // The holder is in the middle of a long transaction: it can still be named.
+        Err(StoreError::Busy(text)) => match current(&mut pool.begin_snapshot().await?).await? {
+            Some(held) => Err(StoreError::LeaseHeld(held)),
+            None => Err(StoreError::Busy(text)),
+        },
+        tried => tried,
+    }
+}
+
+async fn try_to_take(pool: &Pool, holder: &str, ttl: Duration) -> Result<Term, StoreError> {
     let mut tx = pool.begin_write().await?;
     let before = current(&mut tx).await?;
     let values = vec![NAME.into(), holder.into(), milliseconds(ttl)];
