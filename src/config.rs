@@ -53,7 +53,7 @@ impl fmt::Debug for Config {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a table")]
 struct Raw {
     database: String,
     reports: String,
@@ -65,7 +65,7 @@ struct Raw {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a table")]
 struct RawLease {
     ttl: String,
 }
@@ -162,7 +162,7 @@ fn wrong_value(error: &figment::Error) -> ConfigError {
     let problem = match &error.kind {
         Kind::InvalidType(_, expected) => format!("has the wrong type; expected {expected}"),
         Kind::InvalidValue(_, expected) => format!("has a wrong value; expected {expected}"),
-        Kind::UnknownField(name, known) => format!("has no key `{name}`; known are: {}", known.join(", ")),
+        Kind::UnknownField(_, known) => format!("is no key; known are: {}", known.join(", ")),
         Kind::MissingField(name) => format!("lacks the key `{name}`"),
         _ => "cannot be understood".to_owned(),
     };
