@@ -248,11 +248,15 @@ async fn close_period(
     };
     let run = execute::new_run(&plan, new_run_id(now), lease, &facts)?;
     execute::start(&run, lease, &books).await?;
+    let mut outcome = PeriodOutcome::planned(&plan, Some(run.run_id.clone()), None)?;
     let folder = if plan.purpose == Purpose::Close {
         execute::commit(&plan, &run.run_id, &facts, lease, &books).await?;
+        // The figures come back from the database; two copies of a large company need not be in memory.
+        drop(plan);
         deliver::deliver_committed(&run, settings, lease, &books, now).await?
     } else {
         deliver::deliver(&run, &plan.report, settings, lease, &books, now).await?
     };
-    PeriodOutcome::planned(&plan, Some(run.run_id), Some(folder)).map(Some)
+    outcome.reports_dir = Some(folder);
+    Ok(Some(outcome))
 }

@@ -3,6 +3,7 @@
 //! In: statement templates of [`Dialect`] with values. Out: rows that are read column by column. Never builds SQL from
 //! data, and never turns a number into a binary float.
 
+use futures_util::TryStreamExt as _;
 use jiff::Timestamp;
 use sqlx::postgres::{PgArguments, PgPool, PgRow};
 use sqlx::sqlite::{SqliteArguments, SqlitePool, SqliteRow};
@@ -156,13 +157,40 @@ impl Tx {
         self.fetch_rendered(sql, values).await
     }
 
-    /// Inserts rows with as few statements as the bind limits allow. Each column is bound in the order given; an exact
-    /// number takes the two columns that its dialect needs. `suffix` is such as `ON CONFLICT DO NOTHING`.
+    /// Rows turned into values one by one, so that never more than a few rows of the driver are in memory.
+    pub async fn fetch_map<T>(
+        &mut self,
+        template: &'static str,
+        values: Vec<Value>,
+        mut map: impl FnMut(Row) -> Result<T, StoreError>,
+    ) -> Result<Vec<T>, StoreError> {
+        let sql = AssertSqlSafe(self.dialect().render(template));
+        let mut mapped = Vec::new();
+        match self {
+            Self::Sqlite(tx) => {
+                let mut rows = sqlx::query_with(sql, sqlite_values(values)?).fetch(&mut **tx);
+                while let Some(row) = rows.try_next().await? {
+                    mapped.push(map(Row { row: DriverRow::Sqlite(row), column: 0 })?);
+                }
+            }
+            Self::Postgres(tx) => {
+                let mut rows = sqlx::query_with(sql, postgres_values(values)?).fetch(&mut **tx);
+                while let Some(row) = rows.try_next().await? {
+                    mapped.push(map(Row { row: DriverRow::Postgres(row), column: 0 })?);
+                }
+            }
+        }
+        Ok(mapped)
+    }
+
+    /// Inserts rows with as few statements as the bind limits allow; they are made as they are needed. Each column is
+    /// bound in the order given; an exact number takes the two columns that its dialect needs. `suffix` is such as
+    /// `ON CONFLICT DO NOTHING`.
     pub async fn insert(
         &mut self,
         table: &'static str,
         columns: &'static [&'static str],
-        rows: Vec<Vec<Value>>,
+        rows: impl IntoIterator<Item = Vec<Value>>,
         suffix: &'static str,
     ) -> Result<Vec<Row>, StoreError> {
         let mut returned = Vec::new();

@@ -69,8 +69,8 @@ impl LedgerBatch {
             firsts.entry(key(record)).or_insert(record);
         }
         // In the order of the keys, so that two imports at once wait for each other and never deadlock.
-        let rows: Vec<Vec<Value>> = firsts.values().map(|record| row_of(record, now)).collect();
-        let sent = rows.len();
+        let sent = firsts.len();
+        let rows = firsts.values().map(|record| row_of(record, now));
         let columns = &[
             "tenant_id",
             "source_event_id",
@@ -153,7 +153,7 @@ impl LedgerBatch {
                 now.into(),
             ]
         });
-        self.tx.insert("quarantine", columns, rows.collect(), "ON CONFLICT DO NOTHING").await.map(|_| ())
+        self.tx.insert("quarantine", columns, rows, "ON CONFLICT DO NOTHING").await.map(|_| ())
     }
 
     /// Marks quarantined lines whose record has been accepted in a mended form. A conflict stays: its id was taken
@@ -198,11 +198,13 @@ impl LedgerSnapshot {
             GROUP BY tenant_id, meter";
         let values = vec![first.into(), last.into(), range.start.into(), range.end.into()];
         let mut totals = TotalsByMeter::new();
-        for mut row in self.tx.fetch(sql, values).await? {
+        let add = |mut row: Row| {
             let (tenant_id, meter) = (row.text()?, row.text()?);
             let total = UsageTotal { records: row.count()?, quantity: row.quantity_sum()? };
             totals.entry(tenant_id).or_default().insert(meter, total);
-        }
+            Ok(())
+        };
+        self.tx.fetch_map(sql, values, add).await?;
         Ok(totals)
     }
 

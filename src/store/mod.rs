@@ -32,7 +32,7 @@ const CONNECTIONS: u32 = 4;
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 /// Page cache of a SQLite connection that writes, in KiB (a negative number says so to SQLite). Records come in the order
 /// of time and lie in the order of tenants, so an import touches pages all over the file.
-const CACHE_KIB: &str = "-65536";
+const CACHE_KIB: &str = "-32768";
 /// How long a connection may take to be made.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 

@@ -35,22 +35,24 @@ impl BooksWrite {
     ) -> Result<(), StoreError> {
         let sql = "DELETE FROM billing_windows WHERE period = ? AND status = 'parked'";
         self.tx.execute(sql, vec![period.to_string().into()]).await?;
-        let (mut heads, mut usage, mut lines) = (Vec::new(), Vec::new(), Vec::new());
-        for window in windows {
-            heads.push(head_row(period, window, run_id));
-            if window.status == WindowStatus::Closed {
-                for (position, one) in (0i64..).zip(&window.usage) {
-                    usage.push(usage_row(period, window, position, one)?);
-                }
-                lines.extend(
-                    (0i64..)
-                        .zip(&window.lines)
-                        .map(|(position, one)| line_row(period, window, position, one)),
-                );
-            }
-        }
+        let heads = windows.iter().map(|window| head_row(period, window, run_id));
         self.tx.insert("billing_windows", HEAD_COLUMNS, heads, "").await?;
+        let closed = || windows.iter().filter(|window| window.status == WindowStatus::Closed);
+        let mut fault = None;
+        let usage = closed()
+            .flat_map(|window| {
+                (0i64..).zip(&window.usage).map(move |(position, one)| (window, position, one))
+            })
+            .map_while(|(window, position, one)| {
+                usage_row(period, window, position, one).map_err(|error| fault = Some(error)).ok()
+            });
         self.tx.insert("window_usage", USAGE_COLUMNS, usage, "").await?;
+        if let Some(fault) = fault {
+            return Err(fault);
+        }
+        let lines = closed().flat_map(|window| {
+            (0i64..).zip(&window.lines).map(move |(position, one)| line_row(period, window, position, one))
+        });
         self.tx.insert("window_lines", LINE_COLUMNS, lines, "").await.map(|_| ())
     }
 
@@ -61,8 +63,7 @@ impl BooksWrite {
         exceptions: &[Exception],
         controls: &ControlTotals,
     ) -> Result<(), StoreError> {
-        let rows =
-            (0i64..).zip(exceptions).map(|(position, one)| exception_row(run_id, position, one)).collect();
+        let rows = (0i64..).zip(exceptions).map(|(position, one)| exception_row(run_id, position, one));
         self.tx.insert("run_exceptions", EXCEPTION_COLUMNS, rows, "").await?;
         let mut rows = Vec::new();
         for (meter, by_measure) in &controls.0 {
@@ -86,8 +87,8 @@ impl BooksView {
     pub async fn parked_keys(&mut self, period: Period) -> Result<BTreeSet<(String, Timestamp)>, StoreError> {
         let sql =
             "SELECT tenant_id, window_start FROM billing_windows WHERE period = ? AND status = 'parked'";
-        let rows = self.tx.fetch(sql, vec![period.to_string().into()]).await?;
-        rows.into_iter().map(|mut row| Ok((row.text()?, row.instant()?))).collect()
+        let key = |mut row: Row| Ok((row.text()?, row.instant()?));
+        Ok(self.tx.fetch_map(sql, vec![period.to_string().into()], key).await?.into_iter().collect())
     }
 
     /// The closed windows, of whatever period, that have an instant in common with `range`, by tenant.
@@ -111,22 +112,23 @@ impl BooksView {
         let mut windows = Windows::new();
         let sql = "SELECT tenant_id, window_start, window_start, window_end, accounted, tenant_name, status, park_reason
             FROM billing_windows WHERE period = ?";
-        for row in self.tx.fetch(sql, of_period()).await? {
-            let (key, window) = head_of(row)?;
-            windows.insert(key, window);
-        }
+        windows.extend(self.tx.fetch_map(sql, of_period(), head_of).await?);
         let sql = "SELECT tenant_id, window_start, segment_start, segment_end, meter, disposition, plan, plan_interval,
             currency, records, {exact:quantity}, {exact:free} FROM window_usage WHERE period = ?
             ORDER BY tenant_id, window_start, position";
-        for mut row in self.tx.fetch(sql, of_period()).await? {
+        let usage = |mut row: Row| {
             owner(&mut windows, &mut row)?.usage.push(usage_of(row)?);
-        }
+            Ok(())
+        };
+        self.tx.fetch_map(sql, of_period(), usage).await?;
         let sql = "SELECT tenant_id, window_start, segment_start, segment_end, meter, kind, tier, plan, plan_interval,
             currency, {exact:quantity}, {exact:unit_amount}, amount_minor FROM window_lines WHERE period = ?
             ORDER BY tenant_id, window_start, position";
-        for mut row in self.tx.fetch(sql, of_period()).await? {
+        let lines = |mut row: Row| {
             owner(&mut windows, &mut row)?.lines.push(line_of(row)?);
-        }
+            Ok(())
+        };
+        self.tx.fetch_map(sql, of_period(), lines).await?;
         Ok(windows.into_values().collect())
     }
 
@@ -135,8 +137,7 @@ impl BooksView {
         let windows = self.windows(period).await?;
         let sql = "SELECT tenant_id, kind, reason, plan, meter, tenant_name, records, quantity, next_step
             FROM run_exceptions WHERE run_id = ? ORDER BY position";
-        let rows = self.tx.fetch(sql, vec![run_id.into()]).await?;
-        let exceptions = rows.into_iter().map(exception_of).collect::<Result<_, _>>()?;
+        let exceptions = self.tx.fetch_map(sql, vec![run_id.into()], exception_of).await?;
         let sql = "SELECT meter, measure, records, quantity FROM run_control_totals WHERE run_id = ?";
         let mut controls = ControlTotals::default();
         for mut row in self.tx.fetch(sql, vec![run_id.into()]).await? {

@@ -42,8 +42,7 @@ impl BooksView {
             FROM tenants ORDER BY tenant_id, position";
         let mut tenants = Vec::new();
         let mut rows: Vec<Subscription> = Vec::new();
-        for row in self.tx.fetch(sql, Vec::new()).await? {
-            let subscription = subscription_of(row)?;
+        for subscription in self.tx.fetch_map(sql, Vec::new(), subscription_of).await? {
             if rows.first().is_some_and(|first| first.tenant_id != subscription.tenant_id) {
                 tenants.push(tenant_of(std::mem::take(&mut rows))?);
             }
@@ -84,10 +83,9 @@ impl BooksWrite {
         ];
         let ids = tenants.iter().map(|tenant| vec![tenant.id().into()]).collect();
         self.tx.for_keys("DELETE FROM tenants WHERE tenant_id IN (VALUES", ids).await?;
-        let mut rows = Vec::new();
-        for tenant in tenants {
-            rows.extend((0i64..).zip(tenant.subscriptions()).map(|(position, one)| row_of(position, one)));
-        }
+        let rows = tenants.iter().flat_map(|tenant| {
+            (0i64..).zip(tenant.subscriptions()).map(|(position, one)| row_of(position, one))
+        });
         self.tx.insert("tenants", columns, rows, "").await.map(|_| ())
     }
 }
