@@ -5,13 +5,14 @@
 
 use futures_util::TryStreamExt as _;
 use jiff::Timestamp;
-use sqlx::postgres::{PgArguments, PgPool, PgRow};
-use sqlx::sqlite::{SqliteArguments, SqlitePool, SqliteRow};
-use sqlx::{Arguments, AssertSqlSafe, Postgres, Row as _, Sqlite, Transaction};
+use sqlx::postgres::{PgArguments, PgPool};
+use sqlx::sqlite::{SqliteArguments, SqlitePool};
+use sqlx::{Arguments, AssertSqlSafe, Postgres, Sqlite, Transaction};
 
-use crate::domain::number::{Quantity, QuantitySum, UnitAmount};
+use crate::domain::number::{Quantity, UnitAmount};
 use crate::store::dialect::Dialect;
 use crate::store::error::StoreError;
+use crate::store::row::{DriverRow, Row};
 
 #[derive(Clone)]
 pub(in crate::store) enum Pool {
@@ -170,13 +171,13 @@ impl Tx {
             Self::Sqlite(tx) => {
                 let mut rows = sqlx::query_with(sql, sqlite_values(values)?).fetch(&mut **tx);
                 while let Some(row) = rows.try_next().await? {
-                    mapped.push(map(Row { row: DriverRow::Sqlite(row), column: 0 })?);
+                    mapped.push(map(DriverRow::Sqlite(row).into())?);
                 }
             }
             Self::Postgres(tx) => {
                 let mut rows = sqlx::query_with(sql, postgres_values(values)?).fetch(&mut **tx);
                 while let Some(row) = rows.try_next().await? {
-                    mapped.push(map(Row { row: DriverRow::Postgres(row), column: 0 })?);
+                    mapped.push(map(DriverRow::Postgres(row).into())?);
                 }
             }
         }
@@ -235,11 +236,11 @@ impl Tx {
         Ok(match self {
             Self::Sqlite(tx) => {
                 let rows = sqlx::query_with(sql, sqlite_values(values)?).fetch_all(&mut **tx).await?;
-                rows.into_iter().map(|row| Row { row: DriverRow::Sqlite(row), column: 0 }).collect()
+                rows.into_iter().map(|row| DriverRow::Sqlite(row).into()).collect()
             }
             Self::Postgres(tx) => {
                 let rows = sqlx::query_with(sql, postgres_values(values)?).fetch_all(&mut **tx).await?;
-                rows.into_iter().map(|row| Row { row: DriverRow::Postgres(row), column: 0 }).collect()
+                rows.into_iter().map(|row| DriverRow::Postgres(row).into()).collect()
             }
         })
     }
@@ -309,99 +310,4 @@ fn postgres_values(values: Vec<Value>) -> Result<PgArguments, StoreError> {
         added.map_err(sqlx::Error::Encode)?;
     }
     Ok(arguments)
-}
-
-enum DriverRow {
-    Sqlite(SqliteRow),
-    Postgres(PgRow),
-}
-
-/// A row, read from left to right.
-pub(in crate::store) struct Row {
-    row: DriverRow,
-    column: usize,
-}
-
-impl Row {
-    pub fn integer(&mut self) -> Result<i64, StoreError> {
-        let column = self.take();
-        Ok(match &self.row {
-            DriverRow::Sqlite(row) => row.try_get(column)?,
-            DriverRow::Postgres(row) => row.try_get(column)?,
-        })
-    }
-
-    pub fn optional_integer(&mut self) -> Result<Option<i64>, StoreError> {
-        let column = self.take();
-        Ok(match &self.row {
-            DriverRow::Sqlite(row) => row.try_get(column)?,
-            DriverRow::Postgres(row) => row.try_get(column)?,
-        })
-    }
-
-    pub fn text(&mut self) -> Result<String, StoreError> {
-        let column = self.take();
-        Ok(match &self.row {
-            DriverRow::Sqlite(row) => row.try_get(column)?,
-            DriverRow::Postgres(row) => row.try_get(column)?,
-        })
-    }
-
-    pub fn count(&mut self) -> Result<u64, StoreError> {
-        let number = self.integer()?;
-        u64::try_from(number).map_err(|_| StoreError::inconsistent("a count", number))
-    }
-
-    pub fn instant(&mut self) -> Result<Timestamp, StoreError> {
-        let number = self.integer()?;
-        Timestamp::from_nanosecond(number.into())
-            .map_err(|error| StoreError::inconsistent("an instant", error))
-    }
-
-    pub fn optional_instant(&mut self) -> Result<Option<Timestamp>, StoreError> {
-        let Some(number) = self.optional_integer()? else { return Ok(None) };
-        let instant = Timestamp::from_nanosecond(number.into());
-        instant.map(Some).map_err(|error| StoreError::inconsistent("an instant", error))
-    }
-
-    /// A column selected with `{exact:…}`.
-    pub fn quantity(&mut self) -> Result<Quantity, StoreError> {
-        let read = match self.row {
-            DriverRow::Sqlite(_) => Quantity::from_floor_and_fraction(self.integer()?, self.integer()?),
-            DriverRow::Postgres(_) => QuantitySum::parse(&self.text()?).and_then(QuantitySum::to_quantity),
-        };
-        read.map_err(|error| StoreError::inconsistent("a quantity", error))
-    }
-
-    /// A column selected with `{exact:…}`.
-    pub fn unit_amount(&mut self) -> Result<UnitAmount, StoreError> {
-        match self.row {
-            DriverRow::Sqlite(_) => Ok(UnitAmount::from_floor_and_fraction(self.integer()?, self.integer()?)),
-            DriverRow::Postgres(_) => UnitAmount::parse_stored(&self.text()?)
-                .map_err(|error| StoreError::inconsistent("a unit amount", error)),
-        }
-    }
-
-    /// A column selected with `{sum:…}`.
-    pub fn quantity_sum(&mut self) -> Result<QuantitySum, StoreError> {
-        let read = match self.row {
-            DriverRow::Sqlite(_) => {
-                let (high, low) = (self.integer()?, self.integer()?);
-                let (rest_high, rest_low) = (self.integer()?, self.integer()?);
-                QuantitySum::from_parts(join(high, low), join(rest_high, rest_low))
-            }
-            DriverRow::Postgres(_) => QuantitySum::parse(&self.text()?),
-        };
-        read.map_err(|error| StoreError::inconsistent("a sum", error))
-    }
-
-    fn take(&mut self) -> usize {
-        self.column += 1;
-        self.column - 1
-    }
-}
-
-/// Puts the two halves of a partial sum together; see the `{sum:…}` token.
-fn join(high: i64, low: i64) -> i128 {
-    i128::from(high) * 1_000_000 + i128::from(low)
 }

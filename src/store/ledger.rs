@@ -12,8 +12,9 @@ use jiff::Timestamp;
 use crate::domain::period::Window;
 use crate::domain::report::QuarantineCount;
 use crate::domain::usage::{QuarantinedLine, TotalsByMeter, UsageRecord, UsageTotal};
-use crate::store::connection::{Pool, Row, Tx, Value};
+use crate::store::connection::{Pool, Tx, Value};
 use crate::store::error::StoreError;
+use crate::store::row::Row;
 
 pub struct Ledger {
     pool: Pool,

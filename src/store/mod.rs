@@ -10,6 +10,7 @@ mod error;
 pub mod lease;
 pub mod ledger;
 mod migrate;
+mod row;
 
 use std::fs::OpenOptions;
 use std::io::ErrorKind;

@@ -18,8 +18,9 @@ use crate::domain::tenant::ParkReason;
 use crate::domain::usage::UsageTotal;
 use crate::store::books::rules::{plan_id, word};
 use crate::store::books::{BooksView, BooksWrite};
-use crate::store::connection::{Row, Value, nanoseconds};
+use crate::store::connection::{Value, nanoseconds};
 use crate::store::error::StoreError;
+use crate::store::row::Row;
 
 /// Window starts by tenant: the key of all three tables.
 type Windows = BTreeMap<(String, i64), WindowFigures>;

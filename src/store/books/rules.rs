@@ -10,8 +10,9 @@ use crate::domain::money::Currency;
 use crate::domain::period::Interval;
 use crate::domain::tenant::{Subscription, SubscriptionStatus, Tenant};
 use crate::store::books::{BooksView, BooksWrite};
-use crate::store::connection::{Row, Value};
+use crate::store::connection::Value;
 use crate::store::error::StoreError;
+use crate::store::row::Row;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredCatalog {

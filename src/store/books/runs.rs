@@ -10,8 +10,8 @@ use jiff::Timestamp;
 use crate::domain::period::Period;
 use crate::store::books::rules::word;
 use crate::store::books::{BooksView, BooksWrite};
-use crate::store::connection::Row;
 use crate::store::error::StoreError;
+use crate::store::row::Row;
 
 /// How far a run has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
