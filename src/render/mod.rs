@@ -44,7 +44,8 @@ pub fn deliver(reports: &Path, report: &Report, facts: &Facts, fence: i64) -> Re
     let folder = parent.join(&facts.run_id);
     let partial = parent.join(format!("{}.{fence}.partial", facts.run_id));
     make_folder(&parent)?;
-    remove_partial(&parent).map_err(|cause| RenderError::CannotCreate { path: parent.clone(), cause })?;
+    remove_partial(&parent, fence)
+        .map_err(|cause| RenderError::CannotCreate { path: parent.clone(), cause })?;
     make_folder(&partial)?;
     let manifest_sha256 = write_set(&partial, report, facts)?;
     // A folder that is there and not empty makes the rename fail.
@@ -55,15 +56,23 @@ pub fn deliver(reports: &Path, report: &Report, facts: &Facts, fence: i64) -> Re
     }
 }
 
-/// Whoever began these has lost the lease: only its holder comes here.
-fn remove_partial(parent: &Path) -> io::Result<()> {
-    for entry in fs::read_dir(parent)? {
-        let path = entry?.path();
-        if path.extension().is_some_and(|end| end == "partial") {
-            fs::remove_dir_all(path)?;
-        }
+/// Removes what earlier terms began. Their writers have lost the lease, but may not know it yet: so each folder is
+/// renamed first, and what its writer adds or renames from now on has no place to be. A later term's stays.
+fn remove_partial(parent: &Path, fence: i64) -> io::Result<()> {
+    let paths: Vec<PathBuf> =
+        fs::read_dir(parent)?.map(|entry| Ok(entry?.path())).collect::<io::Result<_>>()?;
+    for path in paths.into_iter().filter(|path| term_of(path).is_some_and(|term| term <= fence)) {
+        let aside = path.with_extension(format!("{fence}.partial"));
+        fs::rename(&path, &aside)?;
+        fs::remove_dir_all(aside)?;
     }
     Ok(())
+}
+
+/// `RUN.FENCE.partial`
+fn term_of(path: &Path) -> Option<i64> {
+    let name = path.file_name()?.to_str()?.strip_suffix(".partial")?;
+    name.rsplit_once('.')?.1.parse().ok()
 }
 
 fn write_set(partial: &Path, report: &Report, facts: &Facts) -> Result<String, RenderError> {
