@@ -54,12 +54,14 @@ pub fn windows<'a>(
     windows
 }
 
-/// The time in which windows of a period can lie: a yearly one begins eleven months before its label.
-pub fn reach(period: Period, settings: &Settings) -> Window {
-    let year = SignedDuration::from_hours(24 * 400);
-    let start = period.start(&settings.time_zone);
-    let (from, to) = (start.saturating_sub(year), start.saturating_add(year));
-    Window { start: from.unwrap_or(Timestamp::MIN), end: to.unwrap_or(Timestamp::MAX) }
+/// The time in which the period's windows lie, so that only closed windows near them need to be read.
+pub fn reach(period: Period, tenants: &[Tenant], settings: &Settings) -> Window {
+    let windows = tenants.iter().filter_map(|tenant| tenant.window(period, &settings.time_zone));
+    let month =
+        Window { start: period.start(&settings.time_zone), end: period.next().start(&settings.time_zone) };
+    windows
+        .map(|window| window.window)
+        .fold(month, |all, one| Window { start: all.start.min(one.start), end: all.end.max(one.end) })
 }
 
 /// When a window is final without an invoice that says so.

@@ -202,7 +202,7 @@ async fn plan_period<'a>(
     now: Timestamp,
 ) -> anyhow::Result<Step<'a>> {
     let mut view = store.books().snapshot().await?;
-    let closed = view.closed_windows(due::reach(period, settings)).await?;
+    let closed = view.closed_windows(due::reach(period, &rules.tenants, settings)).await?;
     let windows = due::windows(period, &rules.tenants, settings, &closed, now);
     let job = rules.jobs.get(&period);
     if windows.due.is_empty() {

@@ -64,7 +64,7 @@ async fn has_due_window(
     view: &mut BooksView,
     now: Timestamp,
 ) -> anyhow::Result<bool> {
-    let closed = view.closed_windows(due::reach(period, settings)).await?;
+    let closed = view.closed_windows(due::reach(period, tenants, settings)).await?;
     let parked = view.parked_keys(period).await?;
     let windows = due::windows(period, tenants, settings, &closed, now);
     let key = |window: &TenantWindow<'_>| (window.tenant.id().to_owned(), window.window.start);
