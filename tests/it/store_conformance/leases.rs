@@ -14,6 +14,8 @@ use tokio::task::JoinSet;
 use super::{HOUR, Side, now, on_both};
 
 const AT_ONCE: Duration = Duration::ZERO;
+/// A case that takes longer hangs.
+const A_MINUTE: Duration = Duration::from_mins(1);
 
 fn is_lost<T>(result: &Result<T, StoreError>) -> bool {
     matches!(result, Err(StoreError::LeaseLost))
@@ -188,6 +190,12 @@ async fn take_over(side: Side) -> usize {
     rows
 }
 
+async fn until_expired(store: &Store) {
+    while store.books().snapshot().await.unwrap().lease_holder().await.unwrap().unwrap().expires_in_ms > 0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
 #[test]
 fn a_write_that_began_in_its_term_is_finished_before_another_can_take_over() {
     on_both(async |store, side| {
@@ -196,15 +204,13 @@ fn a_write_that_began_in_its_term_is_finished_before_another_can_take_over() {
         write.audit(&event, "r-1", now()).await.unwrap();
         let mut successor = tokio::spawn(take_over(side));
         // By the database's own clock the term is over, and the write is still open.
-        while store.books().snapshot().await.unwrap().lease_holder().await.unwrap().unwrap().expires_in_ms > 0
-        {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+        tokio::time::timeout(A_MINUTE, until_expired(&store)).await.unwrap();
         // Time in which a successor that can overtake does so; a right one waits however long this is.
         let overtaken = tokio::time::timeout(Duration::from_millis(300), &mut successor).await;
         assert!(overtaken.is_err(), "the successor saw {overtaken:?} rows");
         write.commit().await.unwrap();
-        assert_eq!(successor.await.unwrap(), 1, "the successor began before the write was there");
+        let seen = tokio::time::timeout(A_MINUTE, successor).await.unwrap();
+        assert_eq!(seen.unwrap(), 1, "the successor began before the write was there");
         assert_powerless(&store, &term).await;
     });
 }

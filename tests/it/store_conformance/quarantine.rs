@@ -64,7 +64,8 @@ fn lines_are_counted_by_tenant_meter_and_reason_of_their_period() {
                 QuarantinedLine { meter: "storage".to_owned(), ..line("h-4") },
                 QuarantinedLine { tenant_id: String::new(), ..line("h-5") },
                 QuarantinedLine { period: "2026-09".to_owned(), ..line("h-6") },
-                QuarantinedLine { period: String::new(), ..line("h-7") },
+                QuarantinedLine { period: "2026-11".to_owned(), ..line("h-7") },
+                QuarantinedLine { period: String::new(), ..line("h-8") },
             ],
         )
         .await;
@@ -83,7 +84,7 @@ fn lines_are_counted_by_tenant_meter_and_reason_of_their_period() {
                 ("acme", "storage", "bad_quantity", 1),
             ]
         );
-        assert_eq!(waiting(&store).await, 7);
+        assert_eq!(waiting(&store).await, 8);
     });
 }
 
