@@ -14,7 +14,7 @@ use billrecon::store::lease::Term;
 use billrecon::store::{Store, StoreError};
 use jiff::tz::TimeZone;
 
-use super::{on_both, term};
+use super::{on_both, term, window};
 use crate::support::Engine;
 
 /// Prices and quotas with twelve places; the base fee of `lot` is the largest amount that a bill can hold.
@@ -132,6 +132,24 @@ fn windows_come_back_to_the_digit_with_their_gaps_and_quotas() {
         assert_eq!(windows(&store).await.unwrap(), kept(&figures()));
         let elsewhere = store.books().snapshot().await.unwrap().windows(october().next()).await.unwrap();
         assert_eq!(elsewhere, []);
+    });
+}
+
+#[test]
+fn the_time_that_a_window_accounts_for_comes_back_in_all_its_pieces() {
+    on_both(async |store, _| {
+        let term = term(&store).await;
+        let [mut acme, mut beta, cold, _] = figures().try_into().unwrap();
+        assert_eq!(cold.accounted, [cold.window]);
+        acme.accounted = vec![
+            window("2026-10-02T00:00:00.000000001Z", "2026-10-10T00:00:00Z"),
+            window("2026-10-10T00:00:00Z", "2026-10-10T00:00:00.000000001Z"),
+        ];
+        beta.accounted.clear();
+        beta.usage.clear();
+        let all = [acme, beta, cold];
+        save(&store, &term, &all).await.unwrap();
+        assert_eq!(windows(&store).await.unwrap(), all);
     });
 }
 
