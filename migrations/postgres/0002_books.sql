@@ -79,6 +79,7 @@ CREATE TABLE billing_windows (
 CREATE INDEX billing_windows_by_period ON billing_windows (period);
 CREATE INDEX billing_windows_by_end ON billing_windows (window_end);
 
+-- NaN sorts above every number, so an upper bound refuses it.
 -- What a closed window used, by segment and meter; and what it was billed. Written once.
 CREATE TABLE window_usage (
     tenant_id              TEXT COLLATE "C" NOT NULL,
@@ -93,8 +94,8 @@ CREATE TABLE window_usage (
     meter                  TEXT COLLATE "C" NOT NULL,
     disposition            TEXT COLLATE "C" NOT NULL,
     records                BIGINT NOT NULL,
-    quantity               NUMERIC(36, 12) NOT NULL,
-    free                   NUMERIC(36, 12) NOT NULL,
+    quantity               NUMERIC(36, 12) NOT NULL CHECK (quantity < 1000000000000000000000000),
+    free                   NUMERIC(36, 12) NOT NULL CHECK (free < 1000000000000000000000000),
     PRIMARY KEY (tenant_id, window_start, position)
 );
 CREATE INDEX window_usage_by_period ON window_usage (period);
@@ -112,8 +113,8 @@ CREATE TABLE window_lines (
     meter                  TEXT COLLATE "C" NOT NULL,
     kind                   TEXT COLLATE "C" NOT NULL,
     tier                   BIGINT,
-    quantity               NUMERIC(36, 12) NOT NULL,
-    unit_amount            NUMERIC(36, 12) NOT NULL,
+    quantity               NUMERIC(36, 12) NOT NULL CHECK (quantity < 1000000000000000000000000),
+    unit_amount            NUMERIC(36, 12) NOT NULL CHECK (unit_amount < 1000000000000000000000000),
     amount_minor           BIGINT NOT NULL,
     PRIMARY KEY (tenant_id, window_start, position)
 );

@@ -288,15 +288,22 @@ pub struct ControlTotals(pub BTreeMap<String, BTreeMap<Measure, UsageTotal>>);
 
 impl ControlTotals {
     /// Adds up the windows of a period and proves both identities. `totals` is the ledger as it is now: what it holds
-    /// beyond a closed window's own figures came late.
-    pub fn prove(windows: &[&WindowFigures], totals: &LedgerTotals) -> Result<Self, ControlFault> {
+    /// beyond the figures of a window that an `earlier` run closed came late; a window looked at `now` has nothing late,
+    /// so a record that got lost on the way breaks the proof.
+    pub fn prove(
+        earlier: &[&WindowFigures],
+        now: &[&WindowFigures],
+        totals: &LedgerTotals,
+    ) -> Result<Self, ControlFault> {
         let mut control = Self::default();
-        for window in windows {
+        for window in earlier {
+            for (meter, total) in window.accepted(totals)? {
+                control.add(meter, Measure::Late, late(window, meter, total)?)?;
+            }
+        }
+        for window in earlier.iter().chain(now) {
             for (meter, total) in window.accepted(totals)? {
                 control.add(meter, Measure::Accepted, total)?;
-                if window.status == WindowStatus::Closed {
-                    control.add(meter, Measure::Late, late(window, meter, total)?)?;
-                }
             }
             for usage in &window.usage {
                 control.add_usage(window, usage)?;
@@ -466,7 +473,7 @@ mod tests {
         let figures = WindowFigures::new(&window, &catalog(), &totals, WindowStatus::Closed);
         let amounts: Vec<i64> = figures.lines.iter().map(|line| line.line.amount.minor).collect();
         assert_eq!(amounts, [0, 21_000, 99_900]);
-        let control = ControlTotals::prove(&[&figures], &totals).unwrap();
+        let control = ControlTotals::prove(&[], &[&figures], &totals).unwrap();
         assert_eq!(measure(&control, "calls", Measure::Accepted), (5, "134".into()));
         assert_eq!(measure(&control, "calls", Measure::Excluded), (2, "4".into()));
         assert_eq!(measure(&control, "calls", Measure::Free), (0, "100".into()));
@@ -481,7 +488,7 @@ mod tests {
         let then = totals(&[(window.window, "calls", total(3, "130"))]);
         let closed = WindowFigures::new(&window, &catalog(), &then, WindowStatus::Closed);
         let now = totals(&[(window.window, "calls", total(4, "137.5"))]);
-        let control = ControlTotals::prove(&[&closed], &now).unwrap();
+        let control = ControlTotals::prove(&[&closed], &[], &now).unwrap();
         assert_eq!(measure(&control, "calls", Measure::Late), (1, "7.5".into()));
         assert_eq!(measure(&control, "calls", Measure::InWindow), (3, "130".into()));
     }
@@ -491,12 +498,12 @@ mod tests {
         let tenant = tenant("pro", "2026-01-01T00:00:00Z");
         let window = october(&tenant);
         let totals_now = totals(&[(window.window, "calls", total(3, "130"))]);
-        let mut figures = WindowFigures::new(&window, &catalog(), &totals_now, WindowStatus::Open);
+        let mut figures = WindowFigures::new(&window, &catalog(), &totals_now, WindowStatus::Closed);
         let more = totals(&[(window.window, "calls", total(4, "131"))]);
-        let fault = ControlTotals::prove(&[&figures], &more).unwrap_err();
+        let fault = ControlTotals::prove(&[], &[&figures], &more).unwrap_err();
         assert_eq!(fault, ControlFault::Records("calls".into()));
         figures.lines[1].line.quantity = Quantity::whole(29).unwrap();
-        let fault = ControlTotals::prove(&[&figures], &totals_now).unwrap_err();
+        let fault = ControlTotals::prove(&[], &[&figures], &totals_now).unwrap_err();
         assert_eq!(fault, ControlFault::Lines("acme".into(), "calls".into()));
     }
 
@@ -507,7 +514,7 @@ mod tests {
         let some = totals(&[(window.window, "calls", total(1, "12"))]);
         let parked = WindowFigures::new(&window, &catalog(), &some, WindowStatus::Closed);
         assert_eq!((parked.status, parked.park), (WindowStatus::Parked, Some(ParkReason::UnknownPlan)));
-        let control = ControlTotals::prove(&[&parked], &some).unwrap();
+        let control = ControlTotals::prove(&[], &[&parked], &some).unwrap();
         assert_eq!(measure(&control, "calls", Measure::Parked), (1, "12".into()));
         let pro = tenant("pro", "2026-01-01T00:00:00Z");
         let window = october(&pro);
@@ -515,7 +522,7 @@ mod tests {
         let parked = WindowFigures::new(&window, &catalog(), &absurd, WindowStatus::Closed);
         assert_eq!(parked.park, Some(ParkReason::Overflow));
         assert!(parked.lines.is_empty());
-        ControlTotals::prove(&[&parked], &absurd).unwrap();
+        ControlTotals::prove(&[], &[&parked], &absurd).unwrap();
     }
 
     proptest! {
@@ -525,7 +532,7 @@ mod tests {
             let window = october(&tenant);
             let totals = totals(&[(window.window, "calls", total(records, &format!("{units}.{milli:03}")))]);
             let figures = WindowFigures::new(&window, &catalog(), &totals, WindowStatus::Closed);
-            prop_assert!(ControlTotals::prove(&[&figures], &totals).is_ok());
+            prop_assert!(ControlTotals::prove(&[], &[&figures], &totals).is_ok());
         }
     }
 }

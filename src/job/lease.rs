@@ -115,8 +115,9 @@ fn trust(ttl: Duration) -> Duration {
 }
 
 async fn heartbeat(books: Books, term: Term, ttl: Duration, trusted_until: Arc<Mutex<Option<Instant>>>) {
+    let mut pause = ttl / 3;
     loop {
-        tokio::time::sleep(ttl / 3).await;
+        tokio::time::sleep(pause).await;
         let asked = Instant::now();
         let until = match books.renew_lease(&term, ttl).await {
             Ok(()) => Some(asked + trust(ttl)),
@@ -126,6 +127,8 @@ async fn heartbeat(books: Books, term: Term, ttl: Duration, trusted_until: Arc<M
                 continue;
             }
         };
+        // An answer that our own long write held up is old already: ask again at once.
+        pause = if asked.elapsed() > ttl / 3 { Duration::ZERO } else { ttl / 3 };
         *trusted_until.lock().unwrap_or_else(PoisonError::into_inner) = until;
         if until.is_none() {
             return;

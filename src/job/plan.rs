@@ -69,7 +69,8 @@ pub fn plan(
     let strays: Vec<WindowFigures> = without_plan.filter(|window| !window.usage.is_empty()).collect();
     let looked_at: Vec<&WindowFigures> = all.iter().chain(&strays).collect();
     let exceptions = exceptions(&looked_at, &quarantine);
-    let controls = ControlTotals::prove(&looked_at, &totals)?;
+    let (earlier, now) = looked_at.split_at(new.start);
+    let controls = ControlTotals::prove(earlier, now, &totals)?;
     let judged = matches!(status, PeriodStatus::Closed | PeriodStatus::Partial);
     let report = Report { period, windows: all, exceptions, controls };
     Ok(PeriodPlan { purpose, status, counts, verdict: judged.then(Verdict::ledger_only), report, new })
