@@ -2,6 +2,8 @@
 //!
 //! In: SIGSTOP and SIGCONT at chosen moments. Out: exit code 11 for the one that slept, and one set of everything.
 
+use std::fs;
+
 use super::company::{Prepared, tenants, usage};
 use super::hold::{Stopped, holds_write_lock, stop_when};
 use super::state::{
@@ -101,8 +103,9 @@ fn a_holder_paused_on_postgres_while_it_writes_files_leaves_those_of_its_success
 }
 
 /// Two processes write the files of one run at the same time: the first slept meanwhile and does not know yet that it
-/// has lost the lease.
-fn two_write_files(engine: Engine) {
+/// has lost the lease. `clutter` are more files beside those of the first, so that the second can be caught while it
+/// removes them.
+fn two_write_files(engine: Engine, clutter: usize) {
     let prepared = Prepared::new(engine, &tenants(400), Some(&usage(400, 2_000)));
     let twin = prepared.copy();
     twin.run(&RUN).expect(0);
@@ -116,6 +119,9 @@ fn two_write_files(engine: Engine) {
             first.wait_with_output().unwrap();
             continue;
         };
+        for (folder, _) in writes() {
+            (0..clutter).for_each(|number| fs::write(folder.join(number.to_string()), "").unwrap());
+        }
         let of_first = writes();
         expire_lease(&workspace);
         let second = workspace.spawn(&with_lease(&RUN, &config));
@@ -139,12 +145,18 @@ fn two_write_files(engine: Engine) {
 
 #[test]
 fn two_processes_that_write_the_same_files_on_sqlite_leave_one_whole_set() {
-    two_write_files(Engine::Sqlite);
+    two_write_files(Engine::Sqlite, 0);
 }
 
 #[test]
 fn two_processes_that_write_the_same_files_on_postgres_leave_one_whole_set() {
-    two_write_files(Engine::Postgres);
+    two_write_files(Engine::Postgres, 0);
+}
+
+#[test]
+fn files_that_a_successor_is_removing_never_become_a_set() {
+    two_write_files(Engine::Sqlite, 5_000);
+    two_write_files(Engine::Postgres, 5_000);
 }
 
 /// A holder that stands still inside a transaction keeps the row of the lease locked. Nobody can take over then, and
