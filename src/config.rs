@@ -173,7 +173,8 @@ fn wrong_value(error: &figment::Error) -> ConfigError {
 
 /// What is wrong with TOML, with its place and without its text.
 fn toml_problem(text: &str, error: &toml::de::Error) -> String {
-    let line = error.span().map_or(1, |span| text[..span.start.min(text.len())].lines().count().max(1));
+    let before = error.span().and_then(|span| text.as_bytes().get(..span.start)).unwrap_or_default();
+    let line = 1 + memchr::memchr_iter(b'\n', before).count();
     format!("line {line}: {}", error.message())
 }
 
