@@ -68,11 +68,31 @@ pub enum PushScope {
     Overage,
 }
 
+/// How the catalog names a price of Stripe's.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum PriceRef {
+    Id(String),
+    LookupKey(String),
+}
+
+impl std::fmt::Display for PriceRef {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Id(id) => write!(out, "price `{id}`"),
+            Self::LookupKey(key) => write!(out, "price with lookup key `{key}`"),
+        }
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UsagePrice {
     pub billing: Billing,
     pub push: PushScope,
     pub free_quota: Option<Quantity>,
+    /// What Stripe charges by while `billing` is shadow; it must be 0.
+    pub shadow_price: Option<PriceRef>,
+    /// What Stripe charges by when `billing` is live.
+    pub overage_price: Option<PriceRef>,
     /// The candidate price with the quota worked in: what a tenant would owe for its whole usage.
     pub price: Price,
 }
@@ -150,7 +170,15 @@ impl UsagePrice {
             }
             (_, price) => price,
         };
-        Ok(Self { billing, push, free_quota, price })
+        Ok(Self { billing, push, free_quota, shadow_price: None, overage_price: None, price })
+    }
+
+    /// The price that Stripe is to charge by now.
+    pub fn price_in_force(&self) -> Option<&PriceRef> {
+        match self.billing {
+            Billing::Shadow => self.shadow_price.as_ref(),
+            Billing::Live => self.overage_price.as_ref(),
+        }
     }
 }
 

@@ -7,6 +7,8 @@ pub mod audit;
 pub mod catalog;
 pub mod decide;
 pub mod figures;
+pub mod intent;
+pub mod invoice;
 pub mod money;
 pub mod number;
 pub mod period;

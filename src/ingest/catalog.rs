@@ -8,7 +8,8 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use crate::domain::catalog::{
-    Aggregation, Billing, Catalog, CatalogFault, Meter, Plan, PlanId, Price, PushScope, Tier, UsagePrice,
+    Aggregation, Billing, Catalog, CatalogFault, Meter, Plan, PlanId, Price, PriceRef, PushScope, Tier,
+    UsagePrice,
 };
 use crate::domain::money::Currency;
 use crate::domain::number::{NumberError, Quantity, UnitAmount};
@@ -72,14 +73,10 @@ struct RawUsage {
     #[serde(default)]
     push: RawPush,
     free_quota: Option<RawDecimal>,
-    #[serde(default, rename = "shadow_price_id")]
-    _shadow_price_id: Option<String>,
-    #[serde(default, rename = "overage_price_id")]
-    _overage_price_id: Option<String>,
-    #[serde(default, rename = "shadow_price_lookup_key")]
-    _shadow_price_lookup_key: Option<String>,
-    #[serde(default, rename = "overage_price_lookup_key")]
-    _overage_price_lookup_key: Option<String>,
+    shadow_price_id: Option<String>,
+    overage_price_id: Option<String>,
+    shadow_price_lookup_key: Option<String>,
+    overage_price_lookup_key: Option<String>,
     price: RawPrice,
 }
 
@@ -206,7 +203,33 @@ impl RawUsage {
         let quota =
             self.free_quota.as_ref().map(|quota| quantity(&quota.text(), &format!("{path}.free_quota")));
         let price = self.price.check(&format!("{path}.price"))?;
-        UsagePrice::new(billing, push, quota.transpose()?, price, path)
+        let price_of = |id: &Option<String>, lookup_key: &Option<String>, name| {
+            price_ref(id.as_deref(), lookup_key.as_deref(), &format!("{path}.{name}"))
+        };
+        Ok(UsagePrice {
+            shadow_price: price_of(&self.shadow_price_id, &self.shadow_price_lookup_key, "shadow_price_id")?,
+            overage_price: price_of(
+                &self.overage_price_id,
+                &self.overage_price_lookup_key,
+                "overage_price_id",
+            )?,
+            ..UsagePrice::new(billing, push, quota.transpose()?, price, path)?
+        })
+    }
+}
+
+fn price_ref(
+    id: Option<&str>,
+    lookup_key: Option<&str>,
+    path: &str,
+) -> Result<Option<PriceRef>, CatalogFault> {
+    match (id, lookup_key) {
+        (Some(_), Some(_)) => {
+            Err(CatalogFault::new(path, "name the price by its id or by its lookup key, not by both"))
+        }
+        (Some(id), None) => Ok(Some(PriceRef::Id(identifier(id, path)?))),
+        (None, Some(key)) => Ok(Some(PriceRef::LookupKey(identifier(key, path)?))),
+        (None, None) => Ok(None),
     }
 }
 

@@ -1,0 +1,182 @@
+//! What Stripe holds and answers, in our own types: prices, meters, subscriptions, invoices and their lines.
+//!
+//! In: nothing; the Stripe adapter builds these from answers that it has understood. Out: plain values with the few
+//! questions that the job asks of them. Never a guess: what an answer left out is `None`, and what could not be read is
+//! an error of the adapter and never a value here. Shapes: Stripe's API reference of 2026-09-30.endive.
+
+use jiff::Timestamp;
+
+use crate::domain::money::Currency;
+use crate::domain::number::{Quantity, UnitAmount};
+use crate::domain::period::Window;
+use crate::domain::tenant::SubscriptionStatus;
+
+/// The account that a key belongs to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Account {
+    pub id: String,
+    pub livemode: bool,
+}
+
+impl Account {
+    /// The sandbox of billrecon, embedded or served to others.
+    pub fn is_sandbox(&self) -> bool {
+        self.id.starts_with("acct_sandbox")
+    }
+}
+
+/// A price as Stripe has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StripePrice {
+    pub id: String,
+    pub lookup_key: Option<String>,
+    pub active: bool,
+    pub livemode: bool,
+    pub currency: Currency,
+    /// `None` for a licensed price.
+    pub meter_id: Option<String>,
+    /// `month`, `year`, `week` or `day`; empty for a one-off price.
+    pub interval: String,
+    pub scheme: StripeScheme,
+    /// Whether quantities are divided before they are priced.
+    pub transforms: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StripeScheme {
+    PerUnit(UnitAmount),
+    Graduated(Vec<StripeTier>),
+    Volume(Vec<StripeTier>),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StripeTier {
+    /// Inclusive; `None` is open.
+    pub up_to: Option<Quantity>,
+    pub unit_amount: UnitAmount,
+    pub flat_amount: UnitAmount,
+}
+
+impl StripePrice {
+    /// Whether it can never charge anything, whatever the quantity.
+    pub fn is_zero(&self) -> bool {
+        match &self.scheme {
+            StripeScheme::PerUnit(unit_amount) => unit_amount.is_zero(),
+            StripeScheme::Graduated(tiers) | StripeScheme::Volume(tiers) => {
+                tiers.iter().all(|tier| tier.unit_amount.is_zero() && tier.flat_amount.is_zero())
+            }
+        }
+    }
+
+    /// The units that it gives away before the first one that costs something; `None` if it never costs anything.
+    pub fn free_units(&self) -> Option<Quantity> {
+        let tiers = match &self.scheme {
+            StripeScheme::PerUnit(unit_amount) => {
+                return (!unit_amount.is_zero()).then_some(Quantity::ZERO);
+            }
+            StripeScheme::Graduated(tiers) | StripeScheme::Volume(tiers) => tiers,
+        };
+        let mut free = Quantity::ZERO;
+        for tier in tiers {
+            if !tier.unit_amount.is_zero() || !tier.flat_amount.is_zero() {
+                return Some(free);
+            }
+            free = tier.up_to?;
+        }
+        None
+    }
+}
+
+/// How a meter's events become one number. Pre-aggregating meters overwrite instead of adding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MeterFormula {
+    Sum,
+    Count,
+    Last,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StripeMeter {
+    pub id: String,
+    pub event_name: String,
+    /// `None`: one that we do not know.
+    pub formula: Option<MeterFormula>,
+    pub pre_aggregates: bool,
+    pub active: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StripeSubscription {
+    pub id: String,
+    pub customer_id: String,
+    /// `None`: one that we do not know.
+    pub status: Option<SubscriptionStatus>,
+    pub items: Vec<SubscriptionItem>,
+    /// `false`: there are more items than could be read.
+    pub items_complete: bool,
+}
+
+/// One price on a subscription, with the period that it is in now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SubscriptionItem {
+    pub id: String,
+    pub price_id: String,
+    pub current_period: Window,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InvoiceStatus {
+    Draft,
+    Open,
+    Paid,
+    Uncollectible,
+    Void,
+}
+
+/// A preview invoice, or one that Stripe has made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Invoice {
+    /// `upcoming_in_…` for a preview: not lasting.
+    pub id: String,
+    pub subscription_id: Option<String>,
+    pub customer_id: Option<String>,
+    pub status: InvoiceStatus,
+    /// `subscription_cycle`, `upcoming`, …
+    pub billing_reason: String,
+    pub created: Timestamp,
+    pub lines: Vec<InvoiceLine>,
+    /// `false`: there are more lines than could be read, so sums over them mean nothing.
+    pub lines_complete: bool,
+    /// Stripe's id of the request that answered.
+    pub request_id: String,
+}
+
+impl Invoice {
+    /// Whether Stripe takes no more usage for it.
+    pub fn has_left_draft(&self) -> bool {
+        self.status != InvoiceStatus::Draft
+    }
+}
+
+/// One line, amount before discounts and tax, in minor units.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InvoiceLine {
+    pub id: String,
+    pub amount_minor: i64,
+    pub currency: Currency,
+    /// `quantity_decimal`, else `quantity`.
+    pub quantity: Option<Quantity>,
+    pub price_id: Option<String>,
+    pub subscription_item_id: Option<String>,
+    /// The time whose service it bills.
+    pub period: Window,
+    pub proration: bool,
+    pub description: String,
+}
+
+/// A meter's total of one customer in a window.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MeterTotal {
+    pub quantity: Quantity,
+    pub request_id: String,
+}
