@@ -31,6 +31,26 @@ pub struct PushKey {
     pub segment: Window,
 }
 
+/// Whether we send usage to Stripe, or only look at what the application sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PushMode {
+    Observe,
+    Push,
+}
+
+impl PushMode {
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Observe, Self::Push].into_iter().find(|mode| mode.as_str() == text)
+    }
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Observe => "observe",
+            Self::Push => "push",
+        }
+    }
+}
+
 /// `planned → sent → confirmed`, or one of the other ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum IntentState {
@@ -151,7 +171,7 @@ pub fn next_step(
     if quantity.is_zero() {
         return Ok(PushStep::Nothing);
     }
-    if intents.iter().any(|one| one.state == IntentState::Unknown || is_unsent(one)) {
+    if intents.iter().any(is_in_doubt) {
         return Ok(PushStep::Wait);
     }
     let records = target_records.saturating_sub(counted.records);
@@ -187,11 +207,13 @@ pub fn next_step(
     Ok(PushStep::Send(intent))
 }
 
-fn is_unsent(intent: &Intent) -> bool {
-    intent.state == IntentState::Planned
+/// Asked for, and nobody knows whether Stripe has it.
+fn is_in_doubt(intent: &Intent) -> bool {
+    let asked = intent.state == IntentState::Planned && intent.attempted_at.is_some();
+    asked || intent.state == IntentState::Unknown
 }
 
-/// What the intents of a key add up to: that which Stripe holds or may hold, and that which is settled as unbillable.
+/// What the intents of a key account for: what Stripe holds, may hold or is about to get, and what is unbillable.
 struct Settled {
     quantity: Quantity,
     records: u64,
@@ -199,11 +221,56 @@ struct Settled {
 
 fn settled(intents: &[Intent]) -> Result<Settled, NumberError> {
     let mut sum = Settled { quantity: Quantity::ZERO, records: 0 };
-    for one in intents.iter().filter(|one| one.is_counted() || one.state == IntentState::Unbillable) {
+    for one in intents.iter().filter(|one| one.state != IntentState::Rejected) {
         sum.quantity = sum.quantity.checked_add(one.quantity)?;
         sum.records += one.records;
     }
     Ok(sum)
+}
+
+/// What a meter's total says about the intents of one customer, meter and window.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Settlement {
+    /// Stripe holds all that may be there.
+    Confirmed,
+    /// Something is on its way, or still in doubt.
+    Pending,
+    /// These are proven absent: Stripe's total is exactly the rest.
+    Absent(Vec<Intent>),
+    /// Stripe holds more than we have sent.
+    Foreign,
+    /// Too old to be sent again, and the total does not say whether it arrived.
+    Undecided,
+}
+
+/// Reads the doubt out of a total. An intent in doubt is proven absent only when it can no longer be sent: before that
+/// it is simply sent again under its name.
+pub fn settle(
+    intents: &[Intent],
+    total: Quantity,
+    open: bool,
+    now: Timestamp,
+) -> Result<Settlement, NumberError> {
+    let counted = counted(intents)?;
+    if total > counted {
+        return Ok(Settlement::Foreign);
+    }
+    if total == counted {
+        return Ok(Settlement::Confirmed);
+    }
+    let in_doubt = |one: &&Intent| is_in_doubt(one) || one.state == IntentState::Parked;
+    let lost: Vec<Intent> = intents
+        .iter()
+        .filter(in_doubt)
+        .filter(|one| !(open && one.may_be_sent(now)))
+        .cloned()
+        .collect();
+    if lost.is_empty() {
+        return Ok(Settlement::Pending);
+    }
+    let absent = lost.iter().map(|one| one.quantity).try_fold(Quantity::ZERO, Quantity::checked_add)?;
+    let rest = counted.checked_sub(absent)?;
+    Ok(if rest == total { Settlement::Absent(lost) } else { Settlement::Undecided })
 }
 
 /// What Stripe holds or may hold of these intents.

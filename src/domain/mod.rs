@@ -5,6 +5,7 @@
 
 pub mod audit;
 pub mod catalog;
+pub mod controls;
 pub mod decide;
 pub mod figures;
 pub mod intent;
@@ -13,6 +14,7 @@ pub mod money;
 pub mod number;
 pub mod period;
 pub mod rating;
+pub mod reconcile;
 pub mod report;
 pub mod tenant;
 pub mod usage;

@@ -64,7 +64,7 @@ impl fmt::Debug for Currency {
 }
 
 /// Whole minor units (cents, kuruş) of one currency.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct MinorAmount {
     pub minor: i64,
     pub currency: Currency,

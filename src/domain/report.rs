@@ -1,16 +1,21 @@
 //! Reports as plain data: tables of typed cells that CSV, XLSX and HTML print alike.
 //!
 //! In: the figures, exceptions and control totals of one run. Out: tables with sorted rows. Never holds a wall clock
-//! or a run id, so that the same ledger and rules give the same bytes.
+//! or a run id, so that the same ledger, rules and Stripe answers give the same bytes.
+
+mod comparison;
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::domain::catalog::PlanId;
-use crate::domain::figures::{ControlTotals, Disposition, Measure, WindowFigures, WindowLine, WindowStatus};
-use crate::domain::money::{Currency, MinorSum, MoneyError};
+use crate::domain::controls::{ControlTotals, Measure};
+use crate::domain::decide::{DecisionRow, Verdict};
+use crate::domain::figures::{Disposition, WindowFigures, WindowLine, WindowStatus};
+use crate::domain::money::{Currency, MinorAmount, MinorSum, MoneyError};
 use crate::domain::period::Period;
 use crate::domain::rating::{LineKind, RatedLine};
+use crate::domain::reconcile::ReconciliationRow;
 use crate::domain::tenant::ParkReason;
 
 /// Text comes from people and is made harmless where it is printed; numbers and instants come from us.
@@ -34,11 +39,14 @@ pub enum ExceptionKind {
     Excluded,
     Parked,
     Quarantined,
+    /// It could no longer be sent to Stripe when it was due.
+    Unbillable,
 }
 
 impl ExceptionKind {
     pub fn parse(text: &str) -> Option<Self> {
-        [Self::Excluded, Self::Parked, Self::Quarantined].into_iter().find(|kind| kind.as_str() == text)
+        let all = [Self::Excluded, Self::Parked, Self::Quarantined, Self::Unbillable];
+        all.into_iter().find(|kind| kind.as_str() == text)
     }
 
     pub fn as_str(self) -> &'static str {
@@ -46,6 +54,7 @@ impl ExceptionKind {
             Self::Excluded => "excluded",
             Self::Parked => "parked",
             Self::Quarantined => "quarantined",
+            Self::Unbillable => "unbillable",
         }
     }
 }
@@ -63,6 +72,8 @@ pub struct Exception {
     /// Decimal text; empty where the records have no readable quantity.
     pub quantity: String,
     pub next_step: String,
+    /// What the quantity is worth at the candidate price; only for what is unbillable.
+    pub amount: Option<MinorAmount>,
 }
 
 /// Quarantined records of a period, counted by tenant, meter and reason; texts as they stood in the file.
@@ -81,6 +92,13 @@ pub struct Report {
     pub windows: Vec<WindowFigures>,
     pub exceptions: Vec<Exception>,
     pub controls: ControlTotals,
+    /// In the order of the file.
+    pub comparison: Vec<ReconciliationRow>,
+    /// One JSON object a line: request ids and other traces that are not lasting.
+    pub evidence: Vec<String>,
+    pub decision: Vec<DecisionRow>,
+    /// `None` for a period that is not judged yet.
+    pub verdict: Option<Verdict>,
 }
 
 /// Collects what a person should look at, sorted.
@@ -101,6 +119,7 @@ pub fn exceptions(windows: &[&WindowFigures], quarantine: &[QuarantineCount]) ->
             records: usage.total.records,
             quantity: usage.total.quantity.to_string(),
             next_step: excluded_next_step(usage.disposition).to_owned(),
+            amount: None,
         }));
     }
     exceptions.sort();
@@ -118,6 +137,7 @@ fn parked(window: &WindowFigures, reason: ParkReason) -> Exception {
         records: window.usage.iter().map(|usage| usage.total.records).sum(),
         quantity: String::new(),
         next_step: reason.next_step().to_owned(),
+        amount: None,
     }
 }
 
@@ -132,6 +152,7 @@ fn quarantined(count: &QuarantineCount) -> Exception {
         records: count.records,
         quantity: String::new(),
         next_step: "mend the records at their source and import them again; they are not billed".to_owned(),
+        amount: None,
     }
 }
 
@@ -146,9 +167,16 @@ fn excluded_next_step(disposition: Disposition) -> &'static str {
 }
 
 impl Report {
-    /// The data files of §12 that a run without Stripe can fill.
+    /// The CSV files of a run.
     pub fn tables(&self) -> Result<Vec<Table<'_>>, MoneyError> {
-        Ok(vec![self.summary()?, self.lines(), self.exception_rows(), self.control_totals()])
+        Ok(vec![
+            self.summary()?,
+            self.lines(),
+            self.reconciliation(),
+            self.exception_rows(),
+            self.decision_rows(),
+            self.control_totals(),
+        ])
     }
 
     fn lines(&self) -> Table<'_> {
@@ -258,6 +286,9 @@ impl Report {
                 "quantity",
                 "tenant_name",
                 "next_step",
+                "amount_minor",
+                "amount",
+                "currency",
             ],
             rows: Box::new(self.exceptions.iter().map(move |one| {
                 vec![
@@ -271,6 +302,9 @@ impl Report {
                     Cell::Number(one.quantity.clone()),
                     text(&one.tenant_name),
                     text(&one.next_step),
+                    number(one.amount.map(|amount| amount.minor)),
+                    number(one.amount),
+                    word(number_text(one.amount.map(|amount| amount.currency))),
                 ]
             })),
         }
@@ -356,6 +390,15 @@ impl<'a> PlanSum<'a> {
         }
         Ok(row)
     }
+}
+
+/// A number that may be unknown: then the cell is empty.
+fn number<'a>(value: Option<impl ToString>) -> Cell<'a> {
+    Cell::Number(number_text(value))
+}
+
+fn number_text(value: Option<impl ToString>) -> String {
+    value.map(|value| value.to_string()).unwrap_or_default()
 }
 
 fn text(text: &str) -> Cell<'_> {

@@ -105,10 +105,39 @@ pub enum ParkReason {
     Trial,
     /// A total or an amount does not fit the numbers that a bill can hold.
     Overflow,
+    /// The plan sells usage, and the tenant has no Stripe customer or subscription.
+    NoStripeMapping,
+    /// Customer, subscription or price at Stripe are not those that the ledger names.
+    Mapping,
+    /// The subscription's period at Stripe is another one than our window.
+    WindowMismatch,
+    /// Stripe's meter holds usage that we have not sent.
+    ForeignUsage,
+    /// More was sent than the ledger holds now, as after a restored backup.
+    StripeAheadOfLedger,
+    /// A push in doubt is older than Stripe's memory, and Stripe's total does not settle it.
+    UnknownPush,
+    /// The quantity has more digits than an event takes.
+    TooManyDigits,
+    /// Stripe's answers about the window could not be read when it was to close.
+    Incomplete,
 }
 
 impl ParkReason {
-    pub const ALL: [Self; 4] = [Self::UnknownPlan, Self::WindowChange, Self::Trial, Self::Overflow];
+    pub const ALL: [Self; 12] = [
+        Self::UnknownPlan,
+        Self::WindowChange,
+        Self::Trial,
+        Self::Overflow,
+        Self::NoStripeMapping,
+        Self::Mapping,
+        Self::WindowMismatch,
+        Self::ForeignUsage,
+        Self::StripeAheadOfLedger,
+        Self::UnknownPush,
+        Self::TooManyDigits,
+        Self::Incomplete,
+    ];
 
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|reason| reason.as_str() == text)
@@ -120,6 +149,14 @@ impl ParkReason {
             Self::WindowChange => "window_change",
             Self::Trial => "trial",
             Self::Overflow => "overflow",
+            Self::NoStripeMapping => "no_stripe_mapping",
+            Self::Mapping => "mapping",
+            Self::WindowMismatch => "window_mismatch",
+            Self::ForeignUsage => "foreign_usage",
+            Self::StripeAheadOfLedger => "stripe_ahead_of_ledger",
+            Self::UnknownPush => "unknown_push",
+            Self::TooManyDigits => "too_many_digits",
+            Self::Incomplete => "incomplete",
         }
     }
 
@@ -134,6 +171,24 @@ impl ParkReason {
             }
             Self::Trial => "bill this window by hand: trial windows are not rated yet",
             Self::Overflow => "look for a wrong quantity or price: the total exceeds what a bill can hold",
+            Self::NoStripeMapping => {
+                "give the tenant its stripe_customer_id and stripe_subscription_id; then run again"
+            }
+            Self::Mapping => {
+                "compare the tenant's customer, subscription and metered price with Stripe's; then run again"
+            }
+            Self::WindowMismatch => {
+                "set billing_anchor and interval to those of the Stripe subscription; then run again"
+            }
+            Self::ForeignUsage => {
+                "find who else sends usage to this meter: if the application does, set [push] mode = \"observe\""
+            }
+            Self::StripeAheadOfLedger => {
+                "import the usage that the ledger lacks (was a backup restored?); then run again"
+            }
+            Self::UnknownPush => "compare the meter's total at Stripe with the ledger and settle it by hand",
+            Self::TooManyDigits => "look at the quantity: Stripe takes at most 15 significant digits",
+            Self::Incomplete => "run again; if it stays, send Stripe the request id in evidence.ndjson",
         }
     }
 }

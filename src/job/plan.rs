@@ -8,7 +8,8 @@ use std::ops::Range;
 
 use crate::domain::catalog::Catalog;
 use crate::domain::decide::Verdict;
-use crate::domain::figures::{ControlFault, ControlTotals, WindowFigures, WindowStatus};
+use crate::domain::controls::{ControlFault, ControlTotals};
+use crate::domain::figures::{WindowFigures, WindowStatus};
 use crate::domain::period::Period;
 use crate::domain::report::{Report, exceptions};
 use crate::domain::tenant::TenantWindow;

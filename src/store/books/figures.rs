@@ -7,9 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
-use crate::domain::figures::{
-    ControlTotals, Disposition, Measure, SegmentUsage, WindowFigures, WindowLine, WindowStatus,
-};
+use crate::domain::controls::{ControlTotals, Measure};
+use crate::domain::figures::{Disposition, SegmentUsage, WindowFigures, WindowLine, WindowStatus};
+use crate::domain::money::{Currency, MinorAmount};
 use crate::domain::number::QuantitySum;
 use crate::domain::period::{Period, Window};
 use crate::domain::rating::{LineKind, RatedLine, Split};
@@ -111,8 +111,8 @@ impl BooksView {
     pub async fn windows(&mut self, period: Period) -> Result<Vec<WindowFigures>, StoreError> {
         let of_period = || vec![Value::from(period.to_string())];
         let mut windows = Windows::new();
-        let sql = "SELECT tenant_id, window_start, window_start, window_end, accounted, tenant_name, status, park_reason
-            FROM billing_windows WHERE period = ?";
+        let sql = "SELECT tenant_id, window_start, window_start, window_end, accounted, tenant_name, status, park_reason,
+            not_billed, full_cycle FROM billing_windows WHERE period = ?";
         windows.extend(self.tx.fetch_map(sql, of_period(), head_of).await?);
         let sql = "SELECT tenant_id, window_start, segment_start, segment_end, meter, disposition, plan, plan_interval,
             currency, records, {exact:quantity}, {exact:free} FROM window_usage WHERE period = ?
@@ -136,8 +136,8 @@ impl BooksView {
     /// What a committed run reports.
     pub async fn report(&mut self, period: Period, run_id: &str) -> Result<Report, StoreError> {
         let windows = self.windows(period).await?;
-        let sql = "SELECT tenant_id, kind, reason, plan, meter, tenant_name, records, quantity, next_step
-            FROM run_exceptions WHERE run_id = ? ORDER BY position";
+        let sql = "SELECT tenant_id, kind, reason, plan, meter, tenant_name, records, quantity, next_step,
+            amount, currency FROM run_exceptions WHERE run_id = ? ORDER BY position";
         let exceptions = self.tx.fetch_map(sql, vec![run_id.into()], exception_of).await?;
         let sql = "SELECT meter, measure, records, quantity FROM run_control_totals WHERE run_id = ?";
         let mut controls = ControlTotals::default();
@@ -148,7 +148,12 @@ impl BooksView {
             let quantity = quantity.map_err(|error| StoreError::inconsistent("a control total", error))?;
             controls.0.entry(meter).or_default().insert(measure, UsageTotal { records, quantity });
         }
-        Ok(Report { period, windows, exceptions, controls })
+        let mut comparison = self.comparison(period, run_id).await?;
+        comparison.sort();
+        let evidence = self.evidence(run_id).await?;
+        let decision = self.decision(run_id).await?;
+        let verdict = self.run(run_id).await?.and_then(|run| run.verdict);
+        Ok(Report { period, windows, exceptions, controls, comparison, evidence, decision, verdict })
     }
 }
 
@@ -161,6 +166,8 @@ const HEAD_COLUMNS: &[&str] = &[
     "status",
     "accounted",
     "park_reason",
+    "not_billed",
+    "full_cycle",
     "run_id",
 ];
 
@@ -174,6 +181,8 @@ fn head_row(period: Period, window: &WindowFigures, run_id: &str) -> Vec<Value> 
         window.status.as_str().into(),
         ranges_text(&window.accounted).into(),
         window.park.map_or("", ParkReason::as_str).into(),
+        i64::from(window.not_billed).into(),
+        i64::from(window.full_cycle).into(),
         run_id.into(),
     ]
 }
@@ -187,6 +196,8 @@ fn head_of(mut row: Row) -> Result<((String, i64), WindowFigures), StoreError> {
         tenant_name: row.text()?,
         status: word(&row.text()?, WindowStatus::parse)?,
         park: ParkReason::parse(&row.text()?),
+        not_billed: row.integer()? != 0,
+        full_cycle: row.integer()? != 0,
         usage: Vec::new(),
         lines: Vec::new(),
     };
@@ -350,6 +361,8 @@ const EXCEPTION_COLUMNS: &[&str] = &[
     "records",
     "quantity",
     "next_step",
+    "amount",
+    "currency",
 ];
 
 fn exception_row(run_id: &str, position: i64, one: &Exception) -> Vec<Value> {
@@ -365,6 +378,8 @@ fn exception_row(run_id: &str, position: i64, one: &Exception) -> Vec<Value> {
         one.records.into(),
         one.quantity.as_str().into(),
         one.next_step.as_str().into(),
+        one.amount.map_or(String::new(), |amount| amount.minor.to_string()).into(),
+        one.amount.as_ref().map_or("", |amount| amount.currency.code()).into(),
     ]
 }
 
@@ -379,5 +394,17 @@ fn exception_of(mut row: Row) -> Result<Exception, StoreError> {
         records: row.count()?,
         quantity: row.text()?,
         next_step: row.text()?,
+        amount: amount_of(&mut row)?,
     })
+}
+
+/// Minor units and currency; both empty where there is none.
+fn amount_of(row: &mut Row) -> Result<Option<MinorAmount>, StoreError> {
+    let (minor, currency) = (row.text()?, row.text()?);
+    if minor.is_empty() {
+        return Ok(None);
+    }
+    let minor = minor.parse().map_err(|error| StoreError::inconsistent("an amount", error))?;
+    let currency = Currency::parse(&currency).map_err(|error| StoreError::inconsistent("an amount", error))?;
+    Ok(Some(MinorAmount::new(minor, currency)))
 }

@@ -1,16 +1,22 @@
-//! The books port: rules, tenants, lease, runs, closed figures, audit log.
+//! The books port: rules, tenants, lease, runs, intents, closed figures, comparison, outbox, audit log.
 //!
 //! In: values of the domain and a won [`Term`]. Out: the same values, as they were written. [`BooksWrite`] exists only
 //! with a valid term, checked inside its transaction, so no state can be written without the lease. Never computes.
 
+mod account;
 mod audit;
+mod comparison;
 mod figures;
+mod intents;
+mod outbox;
 mod rules;
 mod runs;
 
 use std::time::Duration;
 
 pub use audit::AuditRow;
+pub use comparison::ComparedRow;
+pub use outbox::OutboxMessage;
 pub use rules::StoredCatalog;
 pub use runs::{JobCounts, PeriodJob, PeriodStatus, Run, RunState};
 

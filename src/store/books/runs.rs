@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
+use crate::domain::decide::{Verdict, VerdictWord};
 use crate::domain::period::Period;
 use crate::store::books::rules::word;
 use crate::store::books::{BooksView, BooksWrite};
@@ -84,6 +85,11 @@ pub struct Run {
     pub rules_hash: String,
     pub time_zone: String,
     pub period_status: PeriodStatus,
+    /// `SANDBOX`, `TEST` or `LIVE`, as in every output.
+    pub mode: String,
+    pub account_id: String,
+    /// `None` until a judged period is committed.
+    pub verdict: Option<Verdict>,
 }
 
 /// The counts of `billing_period_jobs`, in tenants but for `pushed` and `errors`, which count pushes.
@@ -124,16 +130,23 @@ impl BooksView {
     pub async fn runs(&mut self, state: RunState) -> Result<Vec<Run>, StoreError> {
         let sql =
             "SELECT run_id, period, state, fence, holder, started_at, code_version, catalog_hash, rules_hash,
-            time_zone, period_status FROM runs WHERE state = ? ORDER BY fence, period, run_id";
+            time_zone, period_status, mode, account_id, verdict, reasons FROM runs WHERE state = ? ORDER BY fence, period, run_id";
         let rows = self.tx.fetch(sql, vec![state.as_str().into()]).await?;
         rows.into_iter().map(run_of).collect()
+    }
+
+    pub async fn run(&mut self, run_id: &str) -> Result<Option<Run>, StoreError> {
+        let sql =
+            "SELECT run_id, period, state, fence, holder, started_at, code_version, catalog_hash, rules_hash,
+            time_zone, period_status, mode, account_id, verdict, reasons FROM runs WHERE run_id = ?";
+        self.tx.fetch(sql, vec![run_id.into()]).await?.pop().map(run_of).transpose()
     }
 
     /// The newest runs in any state.
     pub async fn newest_runs(&mut self) -> Result<Vec<Run>, StoreError> {
         let sql =
             "SELECT run_id, period, state, fence, holder, started_at, code_version, catalog_hash, rules_hash,
-            time_zone, period_status FROM runs ORDER BY fence DESC, period DESC, run_id DESC LIMIT 5";
+            time_zone, period_status, mode, account_id, verdict, reasons FROM runs ORDER BY fence DESC, period DESC, run_id DESC LIMIT 5";
         self.tx.fetch(sql, Vec::new()).await?.into_iter().map(run_of).collect()
     }
 }
@@ -141,7 +154,8 @@ impl BooksView {
 impl BooksWrite {
     pub async fn start_run(&mut self, run: &Run) -> Result<(), StoreError> {
         let sql = "INSERT INTO runs (run_id, period, state, fence, holder, started_at, code_version, catalog_hash,
-            rules_hash, time_zone, period_status, manifest_sha256) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, '')";
+            rules_hash, time_zone, period_status, mode, account_id, manifest_sha256)
+            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, '')";
         let values = vec![
             run.run_id.as_str().into(),
             run.period.to_string().into(),
@@ -154,14 +168,26 @@ impl BooksWrite {
             run.rules_hash.as_str().into(),
             run.time_zone.as_str().into(),
             run.period_status.as_str().into(),
+            run.mode.as_str().into(),
+            run.account_id.as_str().into(),
         ];
         self.tx.execute(sql, values).await.map(|_| ())
     }
 
     /// Records that a run's figures are closed, with the status that its period has now.
-    pub async fn commit_run(&mut self, run_id: &str, job: &PeriodJob) -> Result<(), StoreError> {
-        let sql = "UPDATE runs SET state = 'committed', period_status = ? WHERE run_id = ?";
-        self.tx.execute(sql, vec![job.status.as_str().into(), run_id.into()]).await?;
+    pub async fn commit_run(
+        &mut self,
+        run_id: &str,
+        job: &PeriodJob,
+        verdict: Option<&Verdict>,
+    ) -> Result<(), StoreError> {
+        let sql =
+            "UPDATE runs SET state = 'committed', period_status = ?, verdict = ?, reasons = ? WHERE run_id = ?";
+        let word = verdict.map_or("", |verdict| verdict.word.as_str());
+        let reasons = serde_json::Value::from(verdict.map(|one| one.reasons.clone()).unwrap_or_default());
+        let values =
+            vec![job.status.as_str().into(), word.into(), reasons.to_string().into(), run_id.into()];
+        self.tx.execute(sql, values).await?;
         let counts = &job.counts;
         let values = vec![
             job.period.to_string().into(),
@@ -236,7 +262,19 @@ fn run_of(mut row: Row) -> Result<Run, StoreError> {
         rules_hash: row.text()?,
         time_zone: row.text()?,
         period_status: word(&row.text()?, PeriodStatus::parse)?,
+        mode: row.text()?,
+        account_id: row.text()?,
+        verdict: verdict_of(&row.text()?, &row.text()?)?,
     })
+}
+
+fn verdict_of(text: &str, reasons: &str) -> Result<Option<Verdict>, StoreError> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let reasons = serde_json::from_str(reasons);
+    let reasons = reasons.map_err(|error| StoreError::inconsistent("the reasons of a verdict", error))?;
+    Ok(Some(Verdict { word: word(text, VerdictWord::parse)?, reasons }))
 }
 
 fn period(text: &str) -> Result<Period, StoreError> {

@@ -4,7 +4,8 @@
 //! tampers with stored figures by SQL on the side, which a reader has to notice.
 
 use billrecon::domain::catalog::Catalog;
-use billrecon::domain::figures::{ControlTotals, LedgerTotals, Measure, WindowFigures, WindowStatus};
+use billrecon::domain::controls::{ControlTotals, Measure};
+use billrecon::domain::figures::{LedgerTotals, WindowFigures, WindowStatus};
 use billrecon::domain::number::{Quantity, QuantitySum};
 use billrecon::domain::period::Period;
 use billrecon::domain::report::{Exception, ExceptionKind};

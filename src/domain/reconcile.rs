@@ -1,0 +1,344 @@
+//! Reconciliation: what the ledger expects of Stripe, against what Stripe says, line by line.
+//!
+//! In: an [`Expected`] usage of one tenant, meter and window, and Stripe's answer to it. Out: one
+//! [`ReconciliationRow`] per comparison. Never compares `total` or `amount_due`: tax, discounts, credits and other items are
+//! in them. Never takes an answer that could not be read for 0 or for a match.
+
+use std::collections::BTreeSet;
+
+use crate::domain::catalog::PlanId;
+use crate::domain::invoice::{Invoice, InvoiceLine, MeterTotal};
+use crate::domain::money::{Currency, MinorSum};
+use crate::domain::number::{NumberError, Quantity};
+use crate::domain::period::Window;
+
+/// What is the case. The text is the word in the database and in every file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Class {
+    Matched,
+    QuantityMismatch,
+    AmountMismatch,
+    MissingInStripe,
+    MissingInLedger,
+    /// Stripe's answer could not be read, or not all of it.
+    Incomplete,
+    /// Nothing that the ledger speaks of: base fee, prorations, one-off items.
+    OutOfScope,
+}
+
+impl Class {
+    pub const ALL: [Self; 7] = [
+        Self::Matched,
+        Self::QuantityMismatch,
+        Self::AmountMismatch,
+        Self::MissingInStripe,
+        Self::MissingInLedger,
+        Self::Incomplete,
+        Self::OutOfScope,
+    ];
+
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|class| class.as_str() == text)
+    }
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Matched => "matched",
+            Self::QuantityMismatch => "quantity_mismatch",
+            Self::AmountMismatch => "amount_mismatch",
+            Self::MissingInStripe => "missing_in_stripe",
+            Self::MissingInLedger => "missing_in_ledger",
+            Self::Incomplete => "incomplete",
+            Self::OutOfScope => "out_of_scope",
+        }
+    }
+}
+
+/// Where Stripe's side of a row comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Source {
+    Preview,
+    MeterTotal,
+    Invoice,
+    Subscription,
+}
+
+impl Source {
+    pub fn parse(text: &str) -> Option<Self> {
+        let all = [Self::Preview, Self::MeterTotal, Self::Invoice, Self::Subscription];
+        all.into_iter().find(|source| source.as_str() == text)
+    }
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Preview => "preview",
+            Self::MeterTotal => "meter_total",
+            Self::Invoice => "invoice",
+            Self::Subscription => "subscription",
+        }
+    }
+}
+
+/// Why a row is as it is, as far as the run knows. The words are those of `reason` in `reconciliation.csv`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Cause {
+    /// Sent, and not in Stripe's total yet.
+    LatencyPending,
+    /// Not sent, or refused when it was sent.
+    NotPushed,
+    /// Taken by Stripe and then dropped.
+    RejectedAsync,
+    /// It came or was first seen when the invoice was final already.
+    LateUsage,
+    /// Customer, subscription or price are not those that the ledger expects.
+    Mapping,
+    /// A draft shows what Stripe knew when it was made.
+    DraftStale,
+    /// Not a line of usage.
+    ExtraLines,
+    IncompleteData,
+}
+
+impl Cause {
+    pub const ALL: [Self; 8] = [
+        Self::LatencyPending,
+        Self::NotPushed,
+        Self::RejectedAsync,
+        Self::LateUsage,
+        Self::Mapping,
+        Self::DraftStale,
+        Self::ExtraLines,
+        Self::IncompleteData,
+    ];
+
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|cause| cause.as_str() == text)
+    }
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::LatencyPending => "latency_pending",
+            Self::NotPushed => "not_pushed",
+            Self::RejectedAsync => "rejected_async",
+            Self::LateUsage => "late_usage",
+            Self::Mapping => "mapping",
+            Self::DraftStale => "draft_stale",
+            Self::ExtraLines => "extra_lines",
+            Self::IncompleteData => "incomplete_data",
+        }
+    }
+}
+
+/// What Stripe is to show for one tenant, meter and window.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Expected {
+    pub tenant_id: String,
+    /// The plan at the window's end.
+    pub plan: PlanId,
+    pub meter: String,
+    pub window: Window,
+    pub quantity: Quantity,
+    /// At the price in force: 0 in shadow.
+    pub amount: MinorSum,
+    /// Why a difference would be no surprise.
+    pub cause: Option<Cause>,
+}
+
+/// One comparison, or one thing that cannot be compared. `None` is "not known", which is not 0.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ReconciliationRow {
+    pub tenant_id: String,
+    pub plan: String,
+    pub meter: String,
+    pub window: Option<Window>,
+    pub source: Source,
+    pub class: Class,
+    pub ledger_quantity: Option<Quantity>,
+    pub stripe_quantity: Option<Quantity>,
+    /// Minor units; empty for meter totals, which have no money.
+    pub ledger_amount: Option<i128>,
+    pub stripe_amount: Option<i128>,
+    pub currency: Option<Currency>,
+    pub reason: Option<Cause>,
+    /// Lasting ids only: meter, invoice, subscription.
+    pub evidence: String,
+}
+
+impl ReconciliationRow {
+    /// Whether it is a disagreement, whatever its cause. `incomplete` is none: nothing is known.
+    pub fn is_difference(&self) -> bool {
+        !matches!(self.class, Class::Matched | Class::OutOfScope | Class::Incomplete)
+    }
+
+    /// Stripe's quantity less the ledger's.
+    pub fn difference_quantity(&self) -> Option<Quantity> {
+        self.stripe_quantity?.checked_sub(self.ledger_quantity?).ok()
+    }
+
+    /// Stripe's amount less the ledger's, in minor units.
+    pub fn difference_amount(&self) -> Option<i128> {
+        self.stripe_amount?.checked_sub(self.ledger_amount?)
+    }
+}
+
+/// Which lines of an invoice speak of a meter's usage.
+#[derive(Clone, Debug, Default)]
+pub struct Scope {
+    /// Ids of all prices of the meter, whatever plan they belong to.
+    pub price_ids: BTreeSet<String>,
+}
+
+impl Scope {
+    fn holds(&self, line: &InvoiceLine) -> bool {
+        !line.proration && line.price_id.as_ref().is_some_and(|id| self.price_ids.contains(id))
+    }
+}
+
+/// Against a meter's total of the window.
+pub fn compare_total(expected: &Expected, total: Option<&MeterTotal>, meter_id: &str) -> ReconciliationRow {
+    let row = expected.row(Source::MeterTotal, meter_id);
+    let row = ReconciliationRow { ledger_amount: None, currency: None, ..row };
+    match total {
+        Some(total) => row.judged(expected, Some(total.quantity), None),
+        None => row.incomplete(),
+    }
+}
+
+/// Where Stripe has made no invoice for the window.
+pub fn compare_nothing(expected: &Expected, source: Source, evidence: &str) -> ReconciliationRow {
+    expected.row(source, evidence).missing_in_stripe(expected)
+}
+
+/// Against the usage lines of a preview or a renewal invoice. Usage is the sum of the quantities of all lines of the
+/// item, money the sum of their amounts: a graduated price has a line per tier (captured, `facts` of Stripe's answers).
+pub fn compare_lines(
+    expected: &Expected,
+    invoice: Option<&Invoice>,
+    source: Source,
+    scope: &Scope,
+    evidence: &str,
+) -> Result<ReconciliationRow, NumberError> {
+    let row = expected.row(source, evidence);
+    let Some(invoice) = invoice.filter(|invoice| invoice.lines_complete) else {
+        return Ok(row.incomplete());
+    };
+    let of_window =
+        |line: &&InvoiceLine| scope.holds(line) && line.period.intersection(expected.window).is_some();
+    let lines: Vec<&InvoiceLine> = invoice.lines.iter().filter(of_window).collect();
+    let readable = |line: &&InvoiceLine| {
+        line.quantity.is_some() && line.period == expected.window && line.currency == expected.amount.currency
+    };
+    if !lines.iter().all(readable) {
+        return Ok(ReconciliationRow { reason: Some(Cause::Mapping), ..row.incomplete() });
+    }
+    if lines.is_empty() {
+        return Ok(row.missing_in_stripe(expected));
+    }
+    let mut quantity = Quantity::ZERO;
+    let mut amount = 0i128;
+    for line in &lines {
+        quantity = quantity.checked_add(line.quantity.unwrap_or_default())?;
+        amount += i128::from(line.amount_minor);
+    }
+    Ok(row.judged(expected, Some(quantity), Some(amount)))
+}
+
+/// What an invoice holds beside the usage of `scopes`, as one row per currency, so that the whole of it is explained.
+pub fn out_of_scope(
+    tenant_id: &str,
+    plan: &str,
+    window: Window,
+    invoice: &Invoice,
+    source: Source,
+    scopes: &[Scope],
+    evidence: &str,
+) -> Vec<ReconciliationRow> {
+    let beside = |line: &&InvoiceLine| !scopes.iter().any(|scope| scope.holds(line));
+    let lines: Vec<&InvoiceLine> = invoice.lines.iter().filter(beside).collect();
+    let currencies: BTreeSet<Currency> = lines.iter().map(|line| line.currency).collect();
+    let sum = |currency| {
+        let of_currency = lines.iter().filter(|line| line.currency == currency);
+        of_currency.map(|line| i128::from(line.amount_minor)).sum()
+    };
+    let row = |currency| ReconciliationRow {
+        tenant_id: tenant_id.to_owned(),
+        plan: plan.to_owned(),
+        meter: String::new(),
+        window: Some(window),
+        source,
+        class: Class::OutOfScope,
+        ledger_quantity: None,
+        stripe_quantity: None,
+        ledger_amount: None,
+        stripe_amount: Some(sum(currency)),
+        currency: Some(currency),
+        reason: Some(Cause::ExtraLines),
+        evidence: evidence.to_owned(),
+    };
+    currencies.into_iter().map(row).collect()
+}
+
+/// A subscription of Stripe's with a price of ours that no tenant has.
+pub fn orphan(subscription_id: &str, meter: &str) -> ReconciliationRow {
+    ReconciliationRow {
+        tenant_id: String::new(),
+        plan: String::new(),
+        meter: meter.to_owned(),
+        window: None,
+        source: Source::Subscription,
+        class: Class::MissingInLedger,
+        ledger_quantity: None,
+        stripe_quantity: None,
+        ledger_amount: None,
+        stripe_amount: None,
+        currency: None,
+        reason: Some(Cause::Mapping),
+        evidence: subscription_id.to_owned(),
+    }
+}
+
+impl Expected {
+    fn row(&self, source: Source, evidence: &str) -> ReconciliationRow {
+        ReconciliationRow {
+            tenant_id: self.tenant_id.clone(),
+            plan: self.plan.key.clone(),
+            meter: self.meter.clone(),
+            window: Some(self.window),
+            source,
+            class: Class::Matched,
+            ledger_quantity: Some(self.quantity),
+            stripe_quantity: None,
+            ledger_amount: Some(self.amount.minor),
+            stripe_amount: None,
+            currency: Some(self.amount.currency),
+            reason: None,
+            evidence: evidence.to_owned(),
+        }
+    }
+}
+
+impl ReconciliationRow {
+    fn incomplete(self) -> Self {
+        Self { class: Class::Incomplete, reason: Some(Cause::IncompleteData), ..self }
+    }
+
+    /// No line at all: an agreement only where there is nothing to bill.
+    fn missing_in_stripe(self, expected: &Expected) -> Self {
+        if expected.quantity.is_zero() && expected.amount.minor == 0 {
+            return Self { stripe_quantity: Some(Quantity::ZERO), stripe_amount: Some(0), ..self };
+        }
+        Self { class: Class::MissingInStripe, reason: expected.cause, ..self }
+    }
+
+    fn judged(self, expected: &Expected, quantity: Option<Quantity>, amount: Option<i128>) -> Self {
+        let class = if quantity != Some(expected.quantity) {
+            Class::QuantityMismatch
+        } else if amount.is_some_and(|amount| amount != expected.amount.minor) {
+            Class::AmountMismatch
+        } else {
+            Class::Matched
+        };
+        let reason = expected.cause.filter(|_| class == Class::QuantityMismatch);
+        Self { class, stripe_quantity: quantity, stripe_amount: amount, reason, ..self }
+    }
+}

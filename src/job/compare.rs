@@ -1,0 +1,129 @@
+//! Compare: one row for each thing that the ledger and Stripe can disagree about.
+//!
+//! In: mapped windows, their intents, Stripe's answers. Out: reconciliation rows in the order of the file. Pure.
+
+use std::collections::BTreeSet;
+
+use crate::domain::intent::{Intent, IntentState, PushMode};
+use crate::domain::invoice::Invoice;
+use crate::domain::number::NumberError;
+use crate::domain::reconcile::{
+    Cause, Class, Expected, ReconciliationRow, Scope, Source, compare_lines, compare_nothing, compare_total,
+    orphan, out_of_scope,
+};
+use crate::domain::tenant::Tenant;
+use crate::job::connection::Wire;
+use crate::job::mapping::{Mapped, MeterUse, Stage};
+use crate::job::push::Intents;
+use crate::job::reading::Answers;
+use crate::job::standing::{MeterAtStripe, Standing};
+
+/// The rows of one window; `open` ones show what Stripe would bill now.
+pub struct Compared {
+    pub tenant_id: String,
+    pub window_start: jiff::Timestamp,
+    pub rows: Vec<ReconciliationRow>,
+}
+
+impl Compared {
+    /// Whether an answer is missing: then nothing can be said of the window.
+    pub fn is_incomplete(&self) -> bool {
+        self.rows.iter().any(|row| row.class == Class::Incomplete)
+    }
+}
+
+pub fn compare(
+    mapped: &[Mapped],
+    intents: &Intents,
+    answers: &Answers,
+    standing: &Standing,
+    wire: &Wire,
+) -> Result<Vec<Compared>, NumberError> {
+    let window = |one: &Mapped| {
+        let mut rows = Vec::new();
+        for using in &one.meters {
+            let Some(meter) = standing.meters.get(&using.meter) else { continue };
+            let cause = cause(one, &intents.of(one, &using.meter), wire);
+            let expected = Expected { cause, ..using.expected.clone() };
+            rows.push(compare_total(&expected, answers.total(one, &using.meter), &meter.id));
+            rows.push(invoice_row(one, expected, meter, answers, standing)?);
+        }
+        rows.extend(beside(one, answers, standing));
+        Ok(Compared { tenant_id: one.tenant_id.clone(), window_start: one.window.start, rows })
+    };
+    mapped.iter().map(window).collect()
+}
+
+fn invoice_row(
+    one: &Mapped,
+    expected: Expected,
+    meter: &MeterAtStripe,
+    answers: &Answers,
+    standing: &Standing,
+) -> Result<ReconciliationRow, NumberError> {
+    if one.stage == Stage::Open {
+        let preview = answers.preview(one);
+        return compare_lines(&expected, preview, Source::Preview, &meter.scope, &one.subscription_id);
+    }
+    let expected = match one.stage {
+        Stage::Ended => Expected { cause: Some(Cause::DraftStale), ..expected },
+        Stage::Open | Stage::Final => expected,
+    };
+    match invoice(one, standing) {
+        Some(invoice) => {
+            compare_lines(&expected, Some(invoice), Source::Invoice, &meter.scope, &invoice.id)
+        }
+        None => Ok(compare_nothing(&expected, Source::Invoice, &one.subscription_id)),
+    }
+}
+
+fn invoice<'a>(one: &Mapped, standing: &'a Standing) -> Option<&'a Invoice> {
+    let of_subscription = standing.invoices.get(&one.subscription_id)?;
+    of_subscription.iter().find(|invoice| Some(&invoice.id) == one.invoice_id.as_ref())
+}
+
+/// Base fee, prorations and whatever else stands on the same invoice.
+fn beside(one: &Mapped, answers: &Answers, standing: &Standing) -> Vec<ReconciliationRow> {
+    let (invoice, source) = match one.stage {
+        Stage::Open => (answers.preview(one), Source::Preview),
+        Stage::Ended | Stage::Final => (invoice(one, standing), Source::Invoice),
+    };
+    let Some(invoice) = invoice else { return Vec::new() };
+    let scopes: Vec<Scope> = standing.meters.values().map(|meter| meter.scope.clone()).collect();
+    let plan = one.meters.first().map_or("", |using: &MeterUse| using.expected.plan.key.as_str());
+    let evidence = if source == Source::Preview { &one.subscription_id } else { &invoice.id };
+    out_of_scope(&one.tenant_id, plan, one.window, invoice, source, &scopes, evidence)
+}
+
+/// Why Stripe may show less than the ledger, as far as our own intents tell.
+fn cause(one: &Mapped, intents: &[Intent], wire: &Wire) -> Option<Cause> {
+    if wire.push == PushMode::Observe {
+        return None;
+    }
+    let any = |state| intents.iter().any(|one| one.state == state);
+    if any(IntentState::Unbillable) {
+        return Some(Cause::LateUsage);
+    }
+    if any(IntentState::Sent) {
+        let dropped = one.stage == Stage::Final;
+        return Some(if dropped { Cause::RejectedAsync } else { Cause::LatencyPending });
+    }
+    Some(Cause::NotPushed)
+}
+
+/// Subscriptions that have a price of ours and belong to no tenant.
+pub fn orphans(standing: &Standing, tenants: &[Tenant]) -> Vec<ReconciliationRow> {
+    let known: BTreeSet<&str> = tenants
+        .iter()
+        .flat_map(Tenant::subscriptions)
+        .map(|subscription| subscription.stripe_subscription_id.as_str())
+        .collect();
+    let mut rows = Vec::new();
+    for subscription in standing.subscriptions.values().filter(|one| !known.contains(one.id.as_str())) {
+        let billed = standing.meters.iter().filter(|(_, meter)| {
+            subscription.items.iter().any(|item| meter.scope.price_ids.contains(&item.price_id))
+        });
+        rows.extend(billed.map(|(meter, _)| orphan(&subscription.id, meter)));
+    }
+    rows
+}

@@ -1,0 +1,188 @@
+//! Judge: the populations and facts that the policy decides on.
+//!
+//! In: a period's windows with their figures, the comparison, the intents. Out: a [`Decision`]. Pure. Only whole windows on
+//! one plan count; others are left out and counted.
+
+use std::collections::BTreeMap;
+
+use crate::domain::catalog::{Catalog, Plan, PushScope};
+use crate::domain::decide::{Decision, PeriodFacts, PushRecords, decide};
+use crate::domain::figures::{Disposition, SegmentUsage, WindowFigures, WindowStatus};
+use crate::domain::intent::PushMode;
+use crate::domain::metrics::{Member, MetricsError, Population};
+use crate::domain::money::MinorAmount;
+use crate::domain::number::Quantity;
+use crate::domain::policy::Policy;
+use crate::domain::rating::LineKind;
+use crate::domain::reconcile::{Class, ReconciliationRow, Source};
+use crate::domain::tenant::{SubscriptionStatus, TenantWindow};
+use crate::job::due::PeriodWindows;
+use crate::job::push::Intents;
+
+/// What a judgement looks at.
+pub struct Case<'a> {
+    pub windows: &'a PeriodWindows<'a>,
+    pub figures: &'a [WindowFigures],
+    pub comparison: &'a [ReconciliationRow],
+    pub intents: &'a Intents,
+    pub catalog: &'a Catalog,
+    pub push: PushMode,
+    pub pending_after: u64,
+}
+
+pub fn judge(policy: &Policy, case: &Case<'_>) -> Result<Decision, MetricsError> {
+    let of_policy = case.catalog.plans.values().filter(|plan| plan.id.key == policy.plan);
+    let mut populations: BTreeMap<&str, Population<'_>> = BTreeMap::new();
+    for meter in of_policy.flat_map(|plan| plan.usage.keys()) {
+        populations.entry(meter).or_insert_with(|| population(policy, meter, case));
+    }
+    let facts = facts(policy, case);
+    decide(policy, &facts, &populations.into_values().collect::<Vec<_>>())
+}
+
+fn facts(policy: &Policy, case: &Case<'_>) -> PeriodFacts {
+    let incomplete = case.comparison.iter().filter(|row| row.class == Class::Incomplete).count();
+    let harmful = |row: &&ReconciliationRow| {
+        row.is_difference() && !row.reason.is_some_and(|reason| policy.is_harmless(reason.as_str()))
+    };
+    let closed = || case.figures.iter().filter(|one| one.status == WindowStatus::Closed);
+    let is_billed = |one: &&WindowFigures| {
+        let mut segments = find(case.windows, one).into_iter().flat_map(|window| &window.segments);
+        segments.any(|segment| {
+            let plan = case.catalog.plans.get(&segment.subscription.plan);
+            plan.is_some_and(|plan| !plan.usage.is_empty())
+        })
+    };
+    PeriodFacts {
+        full_cycle: closed().any(|one| one.full_cycle)
+            && closed().filter(is_billed).all(|one| one.full_cycle),
+        pending_after: case.pending_after,
+        incomplete: incomplete as u64,
+        differences: case.comparison.iter().filter(harmful).count() as u64,
+        push: closed().map(|one| push_records(one, case)).fold(PushRecords::default(), |sum, one| {
+            PushRecords { due: sum.due + one.due, failed: sum.failed + one.failed }
+        }),
+    }
+}
+
+fn find<'a>(windows: &'a PeriodWindows<'a>, figures: &WindowFigures) -> Option<&'a TenantWindow<'a>> {
+    let all = [&windows.due, &windows.closed, &windows.open];
+    all.into_iter().find_map(|list| {
+        list.binary_search_by(|one| one.tenant.id().cmp(&figures.tenant_id))
+            .ok()
+            .map(|index| &list[index])
+            .filter(|one| one.window == figures.window)
+    })
+}
+
+/// Records that were to reach Stripe. Pushing, those fail that no intent carries; observing, all of a tenant whose
+/// meter total differs.
+fn push_records(figures: &WindowFigures, case: &Case<'_>) -> PushRecords {
+    let mut sum = PushRecords::default();
+    for usage in figures.usage.iter().filter(|usage| is_due(usage, case.catalog)) {
+        let records = usage.total.records;
+        let arrived = match case.push {
+            PushMode::Push => carried(figures, usage, case.intents).min(records),
+            PushMode::Observe if differs(figures, usage, case.comparison) => 0,
+            PushMode::Observe => records,
+        };
+        sum.due += records;
+        sum.failed += records - arrived;
+    }
+    sum
+}
+
+fn is_due(usage: &SegmentUsage, catalog: &Catalog) -> bool {
+    let plan = usage.plan.as_ref().and_then(|plan| catalog.plans.get(plan));
+    let Some(price) = plan.and_then(|plan| plan.usage.get(&usage.meter)) else { return false };
+    let target = match price.push {
+        PushScope::All => !usage.total.quantity.is_zero(),
+        PushScope::Overage => usage.split.is_some_and(|split| !split.billed.is_zero()),
+    };
+    usage.disposition == Disposition::Billable && target
+}
+
+fn carried(figures: &WindowFigures, usage: &SegmentUsage, intents: &Intents) -> u64 {
+    let of_segment = intents.all().filter(|one| {
+        one.key.tenant_id == figures.tenant_id && one.key.meter == usage.meter && one.key.segment == usage.range
+    });
+    of_segment.filter(|one| one.is_counted()).map(|one| one.records).sum()
+}
+
+fn differs(figures: &WindowFigures, usage: &SegmentUsage, comparison: &[ReconciliationRow]) -> bool {
+    comparison.iter().any(|row| {
+        row.source == Source::MeterTotal
+            && row.is_difference()
+            && row.tenant_id == figures.tenant_id
+            && row.meter == usage.meter
+            && row.window == Some(figures.window)
+    })
+}
+
+fn population<'a>(policy: &'a Policy, meter: &'a str, case: &'a Case<'_>) -> Population<'a> {
+    let mut population = Population { plan: &policy.plan, meter, members: Vec::new(), left_out: 0 };
+    for figures in case.figures.iter().filter(|one| one.status != WindowStatus::Open) {
+        let Some(window) = find(case.windows, figures) else { continue };
+        if !window.segments.iter().any(|segment| segment.subscription.plan.key == policy.plan) {
+            continue;
+        }
+        match member(figures, window, meter, case.catalog) {
+            Some(member) => population.members.push(member),
+            None => population.left_out += 1,
+        }
+    }
+    population
+}
+
+/// A tenant that paid for the whole window on one plan.
+fn member<'a>(
+    figures: &'a WindowFigures,
+    window: &TenantWindow<'_>,
+    meter: &str,
+    catalog: &Catalog,
+) -> Option<Member<'a>> {
+    let [segment] = &window.segments[..] else { return None };
+    let pays =
+        matches!(segment.subscription.status, SubscriptionStatus::Active | SubscriptionStatus::PastDue)
+            || (segment.subscription.status == SubscriptionStatus::Canceled
+                && segment.subscription.ended_at.is_some());
+    if figures.status != WindowStatus::Closed || segment.range != window.window || !pays {
+        return None;
+    }
+    let plan = catalog.plans.get(&segment.subscription.plan)?;
+    let price = plan.usage.get(meter)?;
+    let used = figures.usage.iter().find(|usage| usage.meter == meter);
+    let used = used.map_or(Some(Quantity::ZERO), |usage| usage.total.quantity.to_quantity().ok())?;
+    let of_meter = figures.lines.iter().filter(|line| line.line.kind == LineKind::Usage && line.meter == meter);
+    let overage = of_meter.map(|line| line.line.amount.minor).sum();
+    Some(Member {
+        tenant_id: &figures.tenant_id,
+        quota: price.free_quota,
+        used,
+        overage_amount: MinorAmount::new(overage, plan.id.currency),
+        own_bill: figures.lines.iter().map(|line| i128::from(line.line.amount.minor)).sum(),
+        next_plan_bill: next_plan(plan, meter, catalog).and_then(|next| bill_on(next, figures)),
+    })
+}
+
+/// The plan one step up: same currency and interval, the next higher base fee, and it sells the meter.
+fn next_plan<'a>(plan: &Plan, meter: &str, catalog: &'a Catalog) -> Option<&'a Plan> {
+    let above = |other: &&Plan| {
+        other.id.currency == plan.id.currency
+            && other.id.interval == plan.id.interval
+            && other.amount_minor > plan.amount_minor
+            && other.usage.contains_key(meter)
+    };
+    catalog.plans.values().filter(above).min_by_key(|other| other.amount_minor)
+}
+
+/// What the same usage would cost on another plan; `None` where that plan does not sell all of it.
+fn bill_on(plan: &Plan, figures: &WindowFigures) -> Option<i128> {
+    let mut bill = i128::from(plan.amount_minor);
+    for usage in figures.usage.iter().filter(|usage| usage.disposition == Disposition::Billable) {
+        let used = usage.total.quantity.to_quantity().ok()?;
+        let lines = plan.usage.get(&usage.meter)?.rate(used, plan.id.currency).ok()?;
+        bill += lines.iter().map(|line| i128::from(line.amount.minor)).sum::<i128>();
+    }
+    Some(bill)
+}

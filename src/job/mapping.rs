@@ -1,0 +1,242 @@
+//! Mapping: which windows are billed through Stripe, how far each has come there, and what Stripe is to show for it.
+//!
+//! In: a tenant's window, its figures, the catalog, what stands at Stripe. Out: a [`Mapped`] window, `None` where there is
+//! nothing at Stripe to look at, or the reason to park. Pure. In doubt it never picks: it parks.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::domain::catalog::{Billing, Catalog, PushScope, UsagePrice};
+use crate::domain::figures::WindowFigures;
+use crate::domain::invoice::{Invoice, StripeSubscription, SubscriptionItem};
+use crate::domain::money::MinorSum;
+use crate::domain::number::Quantity;
+use crate::domain::period::Window;
+use crate::domain::rating::LineKind;
+use crate::domain::reconcile::Expected;
+use crate::domain::tenant::{ParkReason, TenantWindow};
+use crate::job::standing::Standing;
+
+/// How far a window has come at Stripe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// Not ended: its usage is in the preview.
+    Open,
+    /// Ended, and its invoice still takes usage.
+    Ended,
+    /// Its invoice has left draft.
+    Final,
+}
+
+/// A window that is billed through Stripe.
+#[derive(Clone, Debug)]
+pub struct Mapped {
+    pub tenant_id: String,
+    pub window: Window,
+    pub stage: Stage,
+    pub customer_id: String,
+    pub subscription_id: String,
+    pub invoice_id: Option<String>,
+    pub meters: Vec<MeterUse>,
+}
+
+/// One meter of a mapped window.
+#[derive(Clone, Debug)]
+pub struct MeterUse {
+    pub meter: String,
+    /// What Stripe is to see of each segment: quantity and records.
+    pub targets: Vec<(Window, Quantity, u64)>,
+    pub expected: Expected,
+}
+
+/// How far the window has come: by its renewal invoice, or without one by the clock.
+pub fn stage(
+    window: &TenantWindow<'_>,
+    standing: &Standing,
+    settle_delay: SignedDuration,
+    now: Timestamp,
+) -> Stage {
+    if now < window.window.end {
+        return Stage::Open;
+    }
+    let has_left_draft = match renewal_invoice(window, standing) {
+        Some(invoice) => invoice.has_left_draft(),
+        None => window.window.end.saturating_add(settle_delay).is_ok_and(|settled| settled <= now),
+    };
+    if has_left_draft { Stage::Final } else { Stage::Ended }
+}
+
+/// The invoice that bills the usage of this window.
+pub fn renewal_invoice<'a>(window: &TenantWindow<'_>, standing: &'a Standing) -> Option<&'a Invoice> {
+    let subscription_id = &window.segments.last()?.subscription.stripe_subscription_id;
+    let served = served(window);
+    let bills = |invoice: &&Invoice| {
+        invoice.billing_reason != "subscription_create"
+            && invoice.lines.iter().any(|line| {
+                let metered = standing.meters.values().any(|meter| {
+                    line.price_id.as_ref().is_some_and(|id| meter.scope.price_ids.contains(id))
+                });
+                metered && !line.proration && is_period_of(line.period, window.window, served)
+            })
+    };
+    standing.invoices.get(subscription_id)?.iter().find(bills)
+}
+
+/// From the first segment's start to the last one's end: what a subscription that began or ended inside is billed for.
+fn served(window: &TenantWindow<'_>) -> Window {
+    let start = window.segments.first().map_or(window.window.start, |segment| segment.range.start);
+    let end = window.segments.last().map_or(window.window.end, |segment| segment.range.end);
+    Window { start, end }
+}
+
+fn is_period_of(period: Window, window: Window, served: Window) -> bool {
+    (period.start == window.start || period.start == served.start)
+        && (period.end == window.end || period.end == served.end)
+}
+
+pub fn map(
+    window: &TenantWindow<'_>,
+    figures: &WindowFigures,
+    catalog: &Catalog,
+    standing: &Standing,
+    stage: Stage,
+) -> Result<Option<Mapped>, ParkReason> {
+    let prices = usage_prices(window, catalog);
+    if prices.is_empty() {
+        return Ok(None);
+    }
+    let ids: BTreeSet<(&str, &str)> = window
+        .segments
+        .iter()
+        .map(|segment| segment.subscription)
+        .map(|one| (one.stripe_customer_id.as_str(), one.stripe_subscription_id.as_str()))
+        .collect();
+    if ids.iter().any(|(customer, subscription)| customer.is_empty() || subscription.is_empty()) {
+        return Err(ParkReason::NoStripeMapping);
+    }
+    let [(customer_id, subscription_id)] = ids.into_iter().collect::<Vec<_>>()[..] else {
+        return Err(ParkReason::Mapping);
+    };
+    let subscription = standing.subscriptions.get(subscription_id).ok_or(ParkReason::Mapping)?;
+    if subscription.customer_id != customer_id || !subscription.items_complete {
+        return Err(ParkReason::Mapping);
+    }
+    let mut meters = Vec::new();
+    for (meter, uses) in prices {
+        let item = item_of(subscription, meter, standing)?;
+        check_price_in_force(window, item, meter, standing, stage)?;
+        check_period(window, item, stage)?;
+        meters.push(meter_use(window, figures, meter, &uses).ok_or(ParkReason::Overflow)?);
+    }
+    Ok(Some(Mapped {
+        tenant_id: figures.tenant_id.clone(),
+        window: window.window,
+        stage,
+        customer_id: customer_id.to_owned(),
+        subscription_id: subscription_id.to_owned(),
+        invoice_id: renewal_invoice(window, standing).map(|invoice| invoice.id.clone()),
+        meters,
+    }))
+}
+
+/// The usage prices of all segments, by meter.
+type UsagePrices<'a> = BTreeMap<&'a str, Vec<(Window, &'a UsagePrice)>>;
+
+fn usage_prices<'a>(window: &TenantWindow<'_>, catalog: &'a Catalog) -> UsagePrices<'a> {
+    let mut prices = UsagePrices::new();
+    for segment in &window.segments {
+        let plan = catalog.plans.get(&segment.subscription.plan);
+        for (meter, usage) in plan.into_iter().flat_map(|plan| &plan.usage) {
+            prices.entry(meter).or_default().push((segment.range, usage));
+        }
+    }
+    prices
+}
+
+/// The one item that bills the meter. Two of them would bill it twice.
+fn item_of<'a>(
+    subscription: &'a StripeSubscription,
+    meter: &str,
+    standing: &Standing,
+) -> Result<&'a SubscriptionItem, ParkReason> {
+    let scope = &standing.meters.get(meter).ok_or(ParkReason::Mapping)?.scope;
+    let mut items = subscription.items.iter().filter(|item| scope.price_ids.contains(&item.price_id));
+    match (items.next(), items.next()) {
+        (Some(item), None) => Ok(item),
+        _ => Err(ParkReason::Mapping),
+    }
+}
+
+/// While a window is open its item must have the price that the catalog says is in force; afterwards the plan may have
+/// changed.
+fn check_price_in_force(
+    window: &TenantWindow<'_>,
+    item: &SubscriptionItem,
+    meter: &str,
+    standing: &Standing,
+    stage: Stage,
+) -> Result<(), ParkReason> {
+    let plan = window.segments.last().map(|segment| segment.subscription.plan.clone());
+    let in_force = plan.and_then(|plan| standing.in_force.get(&(plan, meter.to_owned())));
+    match in_force {
+        Some(price_id) if stage == Stage::Open && *price_id != item.price_id => Err(ParkReason::Mapping),
+        _ => Ok(()),
+    }
+}
+
+/// Where Stripe's period and our window have time in common, they must be the same.
+fn check_period(
+    window: &TenantWindow<'_>,
+    item: &SubscriptionItem,
+    stage: Stage,
+) -> Result<(), ParkReason> {
+    let ours = window.window;
+    let current = item.current_period;
+    let agrees = if current.intersection(ours).is_some() {
+        is_period_of(current, ours, served(window))
+    } else {
+        stage != Stage::Open
+    };
+    if agrees { Ok(()) } else { Err(ParkReason::WindowMismatch) }
+}
+
+fn meter_use(
+    window: &TenantWindow<'_>,
+    figures: &WindowFigures,
+    meter: &str,
+    prices: &[(Window, &UsagePrice)],
+) -> Option<MeterUse> {
+    let plan = window.segments.last()?.subscription.plan.clone();
+    let mut quantity = Quantity::ZERO;
+    let mut amount = MinorSum::zero(plan.currency);
+    let mut targets = Vec::new();
+    for (range, price) in prices {
+        let used = figures.usage.iter().find(|usage| usage.range == *range && usage.meter == meter);
+        let (target, records) = match (used, price.push) {
+            (None, _) => (Quantity::ZERO, 0),
+            (Some(used), PushScope::All) => (used.total.quantity.to_quantity().ok()?, used.total.records),
+            (Some(used), PushScope::Overage) => (used.split?.billed, used.total.records),
+        };
+        quantity = quantity.checked_add(target).ok()?;
+        targets.push((*range, target, records));
+        let lines = figures.lines.iter().filter(|line| {
+            line.line.kind == LineKind::Usage && line.range == *range && line.meter == meter
+        });
+        if price.billing == Billing::Live {
+            for line in lines {
+                amount = amount.checked_add(line.line.amount).ok()?;
+            }
+        }
+    }
+    let expected = Expected {
+        tenant_id: figures.tenant_id.clone(),
+        plan,
+        meter: meter.to_owned(),
+        window: window.window,
+        quantity,
+        amount,
+        cause: None,
+    };
+    Some(MeterUse { meter: meter.to_owned(), targets, expected })
+}

@@ -1,0 +1,346 @@
+//! Push: plans what is to be sent, sends what has been committed, and reads from totals what arrived.
+//!
+//! In: mapped windows, their intents, meter totals. Out: intents in their new states, and the tenants that must be set
+//! aside. Planned before sent, and repeated to the letter: whatever is killed on the way, nothing counts twice.
+
+use std::collections::BTreeMap;
+
+use futures_util::stream::{self, StreamExt as _};
+use jiff::Timestamp;
+
+use crate::domain::intent::{self, Intent, IntentState, PushKey, PushMode, PushStep, Settlement};
+use crate::domain::number::NumberError;
+use crate::domain::period::{Period, Window};
+use crate::domain::tenant::ParkReason;
+use crate::job::connection::Wire;
+use crate::job::lease::Lease;
+use crate::job::mapping::{Mapped, Stage};
+use crate::job::reading::{Answers, CONCURRENCY};
+use crate::job::standing::Standing;
+use crate::store::Books;
+use crate::stripe::{Delivery, MeterEvent, StripeError};
+
+/// Pushes that one transaction marks and saves: enough to spread the cost of a disk flush.
+const PUSHES_PER_BATCH: usize = 64;
+
+/// Intents of a period, by what a meter's total speaks of: tenant, customer, meter.
+#[derive(Debug, Default)]
+pub struct Intents {
+    by_meter: BTreeMap<(String, String, String), Vec<Intent>>,
+}
+
+/// What a run is going to do, printed by a dry run and done by a real one.
+#[derive(Debug, Default)]
+pub struct PushPlan {
+    /// To be committed before anything is sent.
+    pub new: Vec<Intent>,
+    /// New ones and repeated ones, in the order of sending.
+    pub sends: Vec<Intent>,
+    /// Settled without sending: confirmed, absent, unbillable.
+    pub settled: Vec<Intent>,
+    /// New ones that can no longer be sent; they are written with the close.
+    pub unbillable: Vec<Intent>,
+    /// Tenant and window to set aside.
+    pub parked: Vec<(String, Window, ParkReason)>,
+}
+
+impl Intents {
+    pub fn new(all: Vec<Intent>) -> Self {
+        let mut intents = Self::default();
+        for one in all {
+            intents.put(one);
+        }
+        intents
+    }
+
+    /// Adds an intent, or replaces the one of its name.
+    pub fn put(&mut self, one: Intent) {
+        let key = (one.key.tenant_id.clone(), one.key.customer_id.clone(), one.key.meter.clone());
+        let list = self.by_meter.entry(key).or_default();
+        match list.iter_mut().find(|known| known.identifier == one.identifier) {
+            Some(known) => *known = one,
+            None => list.push(one),
+        }
+    }
+
+    pub fn all(&self) -> impl Iterator<Item = &Intent> {
+        self.by_meter.values().flatten()
+    }
+
+    /// The intents of one window and meter.
+    pub fn of(&self, mapped: &Mapped, meter: &str) -> Vec<Intent> {
+        let key = (mapped.tenant_id.clone(), mapped.customer_id.clone(), meter.to_owned());
+        let list = self.by_meter.get(&key).map(Vec::as_slice).unwrap_or_default();
+        let inside = |one: &&Intent| one.key.segment.intersection(mapped.window).is_some();
+        list.iter().filter(inside).cloned().collect()
+    }
+}
+
+/// Plans a period's pushes. Without an answer about a tenant's meter nothing of it is sent.
+pub fn plan(
+    mapped: &[Mapped],
+    intents: &Intents,
+    answers: &Answers,
+    wire: &Wire,
+    now: Timestamp,
+) -> Result<PushPlan, NumberError> {
+    let mut plan = PushPlan::default();
+    if wire.push == PushMode::Observe {
+        return Ok(plan);
+    }
+    for one in mapped {
+        for meter in one.meters.iter().map(|meter| meter.meter.as_str()) {
+            let Some(total) = answers.total(one, meter) else { continue };
+            let mut known = intents.of(one, meter);
+            let open = one.stage != Stage::Final;
+            match intent::settle(&known, total.quantity, open, now)? {
+                Settlement::Foreign => plan.park(one, ParkReason::ForeignUsage),
+                Settlement::Undecided => plan.park(one, ParkReason::UnknownPush),
+                Settlement::Pending => {}
+                Settlement::Confirmed => plan.confirm(&mut known),
+                Settlement::Absent(lost) => plan.give_up(&mut known, &lost, open),
+            }
+            if !plan.is_parked(one) {
+                plan.next(one, meter, &known, wire, now)?;
+            }
+        }
+    }
+    // A tenant that is set aside on one meter is set aside whole.
+    let parked = std::mem::take(&mut plan.parked);
+    let goes = |one: &Intent| {
+        !parked.iter().any(|(tenant_id, window, _)| {
+            *tenant_id == one.key.tenant_id && one.key.segment.intersection(*window).is_some()
+        })
+    };
+    plan.new.retain(goes);
+    plan.sends.retain(goes);
+    plan.unbillable.retain(goes);
+    plan.parked = parked;
+    Ok(plan)
+}
+
+impl PushPlan {
+    fn park(&mut self, one: &Mapped, reason: ParkReason) {
+        self.parked.push((one.tenant_id.clone(), one.window, reason));
+    }
+
+    fn is_parked(&self, one: &Mapped) -> bool {
+        self.parked.iter().any(|(tenant_id, window, _)| *tenant_id == one.tenant_id && *window == one.window)
+    }
+
+    /// Stripe's total is all that was counted, so each counted one has arrived.
+    fn confirm(&mut self, known: &mut [Intent]) {
+        for one in known.iter_mut().filter(|one| one.is_counted() && one.state != IntentState::Confirmed) {
+            one.state = IntentState::Confirmed;
+            one.reason.clear();
+            self.settled.push(one.clone());
+        }
+    }
+
+    /// Proven absent: it counts nothing any more, and the next intent takes its place.
+    fn give_up(&mut self, known: &mut [Intent], lost: &[Intent], open: bool) {
+        for one in known.iter_mut().filter(|one| lost.contains(one)) {
+            one.state = IntentState::Rejected;
+            one.reason = if open {
+                "proven absent by the meter's total".to_owned()
+            } else {
+                "absent when the invoice was final".to_owned()
+            };
+            self.settled.push(one.clone());
+        }
+    }
+
+    fn next(
+        &mut self,
+        one: &Mapped,
+        meter: &str,
+        known: &[Intent],
+        wire: &Wire,
+        now: Timestamp,
+    ) -> Result<(), NumberError> {
+        let open = one.stage != Stage::Final;
+        let targets = one.meters.iter().filter(|using| using.meter == meter).flat_map(|using| &using.targets);
+        for (segment, target, records) in targets {
+            let key = PushKey {
+                account_id: wire.account.id.clone(),
+                tenant_id: one.tenant_id.clone(),
+                customer_id: one.customer_id.clone(),
+                meter: meter.to_owned(),
+                segment: *segment,
+            };
+            let mut of_key: Vec<Intent> = known.iter().filter(|one| one.key == key).cloned().collect();
+            self.retry_or_drop(&mut of_key, open, now);
+            match intent::next_step(&key, *target, *records, &of_key, open, now)? {
+                PushStep::Nothing | PushStep::Wait => {}
+                PushStep::Send(intent) => {
+                    self.new.push(intent.clone());
+                    self.sends.push(intent);
+                }
+                PushStep::Unbillable(intent) => self.unbillable.push(intent),
+                PushStep::AheadOfLedger => self.park(one, ParkReason::StripeAheadOfLedger),
+                PushStep::TooManyDigits => self.park(one, ParkReason::TooManyDigits),
+            }
+        }
+        Ok(())
+    }
+
+    /// What is planned or in doubt goes out again; what was never asked for is given up once the invoice is final.
+    fn retry_or_drop(&mut self, of_key: &mut [Intent], open: bool, now: Timestamp) {
+        for one in of_key {
+            let never_asked = one.state == IntentState::Planned && one.attempted_at.is_none();
+            if open && one.may_be_sent(now) {
+                self.sends.push(one.clone());
+            } else if never_asked {
+                one.state = IntentState::Rejected;
+                one.reason = "never sent, and now it is too late".to_owned();
+                self.settled.push(one.clone());
+            }
+        }
+    }
+}
+
+/// What became of the pushes of a period.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PushCounts {
+    pub pushed: u64,
+    pub errors: u64,
+}
+
+/// Commits the new intents, then sends batch by batch: marked as asked for, sent, saved.
+pub async fn execute(
+    plan: &PushPlan,
+    period: Period,
+    run_id: &str,
+    intents: &mut Intents,
+    wire: &Wire,
+    standing: &Standing,
+    lease: &Lease,
+    books: &Books,
+    now: Timestamp,
+) -> anyhow::Result<PushCounts> {
+    let mut write = books.write(lease.term()?).await?;
+    write.add_intents(period, &plan.new, run_id).await?;
+    write.update_intents(&plan.settled).await?;
+    write.commit().await?;
+    for one in plan.new.iter().chain(&plan.settled) {
+        intents.put(one.clone());
+    }
+    let mut counts = PushCounts::default();
+    for batch in plan.sends.chunks(PUSHES_PER_BATCH) {
+        let mut asked = batch.to_vec();
+        for one in &mut asked {
+            one.attempted_at.get_or_insert(now);
+        }
+        let mut write = books.write(lease.term()?).await?;
+        write.update_intents(&asked).await?;
+        write.commit().await?;
+        let (sent, fault) = send(asked, wire, standing, lease).await;
+        let mut write = books.write(lease.term()?).await?;
+        write.update_intents(&sent).await?;
+        write.commit().await?;
+        for one in sent {
+            match one.state {
+                IntentState::Sent => counts.pushed += 1,
+                IntentState::Rejected => counts.errors += 1,
+                _ => {}
+            }
+            intents.put(one);
+        }
+        if let Some(fault) = fault {
+            return Err(fault);
+        }
+    }
+    Ok(counts)
+}
+
+/// Sends a batch. What concerns every tenant stops the rest of it: they stay as they were.
+async fn send(
+    batch: Vec<Intent>,
+    wire: &Wire,
+    standing: &Standing,
+    lease: &Lease,
+) -> (Vec<Intent>, Option<anyhow::Error>) {
+    let requests = batch.into_iter().map(|one| async move {
+        // The deadline of the lease: past it another run may be sending.
+        let trusted = lease.term().map(|_| ()).map_err(anyhow::Error::from);
+        let delivery = match trusted {
+            Ok(()) => deliver(&one, wire, standing).await.map_err(anyhow::Error::from),
+            Err(lost) => Err(lost),
+        };
+        (one, delivery)
+    });
+    let mut results = stream::iter(requests).buffered(CONCURRENCY);
+    let (mut sent, mut fault) = (Vec::new(), None);
+    while let Some((mut one, delivery)) = results.next().await {
+        match delivery {
+            Ok(delivery) => settle(&mut one, delivery),
+            Err(error) => {
+                fault = Some(error);
+                break;
+            }
+        }
+        sent.push(one);
+    }
+    (sent, fault)
+}
+
+async fn deliver(one: &Intent, wire: &Wire, standing: &Standing) -> Result<Delivery, StripeError> {
+    let Some(meter) = standing.meters.get(&one.key.meter) else {
+        let why = format!("the meter `{}` is no longer in the catalog", one.key.meter);
+        return Ok(Delivery::Unknown { why });
+    };
+    let event = MeterEvent {
+        event_name: meter.event_name.clone(),
+        customer_id: one.key.customer_id.clone(),
+        identifier: one.identifier.clone(),
+        value: one.quantity,
+        timestamp: one.timestamp,
+    };
+    wire.stripe.send_event(&event).await
+}
+
+fn settle(one: &mut Intent, delivery: Delivery) {
+    (one.state, one.reason) = match delivery {
+        // A duplicate means that the first request arrived.
+        Delivery::Accepted { .. } | Delivery::AlreadyThere { .. } => (IntentState::Sent, String::new()),
+        Delivery::Rejected { code, message, .. } => (IntentState::Rejected, format!("{code}: {message}")),
+        Delivery::Unknown { why } => (IntentState::Unknown, why),
+    };
+    if one.state != IntentState::Sent {
+        tracing::warn!(
+            "tenant {}: push of {} is {}: {}",
+            one.key.tenant_id,
+            one.quantity,
+            one.state.as_str(),
+            one.reason
+        );
+    }
+}
+
+/// After the sending: which of them have arrived, by totals that were read again.
+pub fn confirm(
+    mapped: &[Mapped],
+    intents: &mut Intents,
+    answers: &Answers,
+    wire: &Wire,
+    now: Timestamp,
+) -> Result<Vec<Intent>, NumberError> {
+    let mut plan = PushPlan::default();
+    if wire.push == PushMode::Observe {
+        return Ok(plan.settled);
+    }
+    for one in mapped {
+        for meter in &one.meters {
+            let Some(total) = answers.total(one, &meter.meter) else { continue };
+            let mut known = intents.of(one, &meter.meter);
+            let open = one.stage != Stage::Final;
+            if intent::settle(&known, total.quantity, open, now)? == Settlement::Confirmed {
+                plan.confirm(&mut known);
+            }
+        }
+    }
+    for one in &plan.settled {
+        intents.put(one.clone());
+    }
+    Ok(plan.settled)
+}

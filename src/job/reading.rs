@@ -1,0 +1,117 @@
+//! Reading: Stripe's answers about the windows of one period.
+//!
+//! In: mapped windows. Out: meter totals, previews, and evidence lines with the ids of the requests. An answer that could
+//! not be read is `None`: never 0. Trouble that concerns every tenant ends the wake; other trouble stays with its tenant.
+
+use std::collections::BTreeMap;
+
+use futures_util::stream::{self, StreamExt as _};
+use serde_json::json;
+
+use crate::domain::invoice::{Invoice, MeterTotal};
+use crate::domain::period::Window;
+use crate::job::connection::Wire;
+use crate::job::mapping::{Mapped, Stage};
+use crate::job::standing::Standing;
+use crate::stripe::StripeError;
+
+/// Requests under way at a time: each is another tenant's.
+pub const CONCURRENCY: usize = 8;
+
+/// Tenant, window and meter.
+pub type TotalKey = (String, Window, String);
+
+#[derive(Debug, Default)]
+pub struct Answers {
+    pub totals: BTreeMap<TotalKey, Option<MeterTotal>>,
+    /// By tenant and window; of open windows only.
+    pub previews: BTreeMap<(String, Window), Option<Invoice>>,
+    /// What was asked and how it was answered, one JSON object a line.
+    pub evidence: Vec<String>,
+}
+
+impl Answers {
+    pub fn total(&self, mapped: &Mapped, meter: &str) -> Option<&MeterTotal> {
+        self.totals.get(&(mapped.tenant_id.clone(), mapped.window, meter.to_owned()))?.as_ref()
+    }
+
+    pub fn preview(&self, mapped: &Mapped) -> Option<&Invoice> {
+        self.previews.get(&(mapped.tenant_id.clone(), mapped.window))?.as_ref()
+    }
+}
+
+/// Reads the meters' totals of the windows that `wanted` picks.
+pub async fn read_totals(
+    mapped: &[Mapped],
+    wanted: impl Fn(&Mapped) -> bool,
+    wire: &Wire,
+    standing: &Standing,
+    answers: &mut Answers,
+) -> Result<(), StripeError> {
+    let asked: Vec<(&Mapped, &str, &str)> = mapped
+        .iter()
+        .filter(|one| wanted(one))
+        .flat_map(|one| one.meters.iter().map(move |meter| (one, meter.meter.as_str())))
+        .filter_map(|(one, meter)| Some((one, meter, standing.meters.get(meter)?.id.as_str())))
+        .collect();
+    let requests = asked.into_iter().map(|(one, meter, meter_id)| async move {
+        (one, meter, meter_id, wire.stripe.meter_total(meter_id, &one.customer_id, one.window).await)
+    });
+    let mut results = stream::iter(requests).buffered(CONCURRENCY);
+    while let Some((one, meter, meter_id, result)) = results.next().await {
+        let total = readable(result, &mut answers.evidence, one, "meter_total", meter_id)?;
+        if let Some(total) = &total {
+            let quantity = total.quantity.to_string();
+            answers.evidence.push(line(one, "meter_total", meter_id, &total.request_id, &quantity));
+        }
+        answers.totals.insert((one.tenant_id.clone(), one.window, meter.to_owned()), total);
+    }
+    Ok(())
+}
+
+/// Reads the previews of open windows.
+pub async fn read_previews(
+    mapped: &[Mapped],
+    wire: &Wire,
+    answers: &mut Answers,
+) -> Result<(), StripeError> {
+    let open = mapped.iter().filter(|one| one.stage == Stage::Open);
+    let requests =
+        open.map(|one| async move { (one, wire.stripe.preview(&one.subscription_id).await) });
+    let mut results = stream::iter(requests.collect::<Vec<_>>()).buffered(CONCURRENCY);
+    while let Some((one, result)) = results.next().await {
+        let preview = readable(result, &mut answers.evidence, one, "preview", &one.subscription_id)?.flatten();
+        if let Some(preview) = &preview {
+            let lines = format!("{} lines", preview.lines.len());
+            answers.evidence.push(line(one, "preview", &preview.id, &preview.request_id, &lines));
+        }
+        answers.previews.insert((one.tenant_id.clone(), one.window), preview);
+    }
+    Ok(())
+}
+
+fn readable<T>(
+    result: Result<T, StripeError>,
+    evidence: &mut Vec<String>,
+    one: &Mapped,
+    source: &str,
+    id: &str,
+) -> Result<Option<T>, StripeError> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(error) if error.concerns_all() => Err(error),
+        Err(error) => {
+            tracing::warn!("tenant {}: {source} of {id} could not be read: {error}", one.tenant_id);
+            evidence.push(line(one, source, id, error.request_id(), &error.to_string()));
+            Ok(None)
+        }
+    }
+}
+
+fn line(one: &Mapped, source: &str, id: &str, request_id: &str, answer: &str) -> String {
+    json!({
+        "tenant_id": one.tenant_id, "window_start": one.window.start.to_string(), "source": source, "id": id,
+        "request_id": request_id, "answer": answer,
+    })
+    .to_string()
+}

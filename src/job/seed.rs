@@ -1,0 +1,183 @@
+//! What the embedded sandbox is to know before anybody asks it: the catalog's meters and prices, the tenants' customers
+//! and subscriptions.
+//!
+//! In: catalog, tenants, `now`. Out: a [`Seed`] of plain texts. The sandbox computes with its own numbers, so nothing but
+//! text goes in. Never asked for with a real account.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+
+use crate::domain::catalog::{
+    Billing, Catalog, Plan, PlanId, Price, PriceRef, PushScope, Tier, UsagePrice,
+};
+use crate::domain::period::Period;
+use crate::domain::tenant::{Subscription, Tenant};
+use crate::job::Settings;
+use crate::sandbox::{Seed, SeedCustomer, SeedMeter, SeedPrice, SeedScheme, SeedSubscription, SeedTier};
+
+/// How far back calendar windows are laid out for a tenant that has been there since ever.
+const MONTHS_BACK: usize = 13;
+
+pub fn seed(catalog: &Catalog, tenants: &[Tenant], settings: &Settings, now: Timestamp) -> Seed {
+    let meters = catalog
+        .meters
+        .values()
+        .map(|meter| SeedMeter { key: meter.key.clone(), event_name: meter.event_name.clone() })
+        .collect();
+    let mapped: Vec<(&Tenant, &Subscription)> =
+        tenants.iter().filter_map(|tenant| Some((tenant, newest_mapped(tenant)?))).collect();
+    let customers: BTreeMap<&str, &Subscription> =
+        mapped.iter().map(|(_, one)| (one.stripe_customer_id.as_str(), *one)).collect();
+    let subscriptions = mapped
+        .iter()
+        .filter_map(|(tenant, one)| Some(subscription(tenant, one, catalog, settings, now)?))
+        .collect();
+    Seed {
+        meters,
+        prices: catalog.plans.values().flat_map(|plan| prices(plan, catalog)).collect(),
+        customers: customers
+            .into_iter()
+            .map(|(id, one)| SeedCustomer { id: id.to_owned(), name: one.name.clone() })
+            .collect(),
+        subscriptions,
+    }
+}
+
+/// The price that the catalog means where it names none: the sandbox has one of this id.
+pub fn derived_price(plan: &PlanId, meter: &str, billing: Billing) -> PriceRef {
+    let word = match billing {
+        Billing::Shadow => "shadow",
+        Billing::Live => "overage",
+    };
+    PriceRef::Id(format!("price_{word}_{}_{}_{}_{meter}", plan.key, plan.interval.as_str(), plan.currency))
+}
+
+fn newest_mapped(tenant: &Tenant) -> Option<&Subscription> {
+    let has_ids = |one: &&Subscription| {
+        !one.stripe_customer_id.is_empty() && !one.stripe_subscription_id.is_empty()
+    };
+    tenant.subscriptions().iter().rev().find(has_ids)
+}
+
+fn base_price_id(plan: &PlanId) -> String {
+    format!("price_base_{}_{}_{}", plan.key, plan.interval.as_str(), plan.currency)
+}
+
+fn prices(plan: &Plan, catalog: &Catalog) -> Vec<SeedPrice> {
+    let zero = || SeedScheme::PerUnit { unit_amount_decimal: "0".to_owned() };
+    let mut prices = vec![SeedPrice {
+        id: base_price_id(&plan.id),
+        lookup_key: None,
+        currency: plan.id.currency.code().to_owned(),
+        interval: plan.id.interval.as_str().to_owned(),
+        event_name: None,
+        scheme: SeedScheme::PerUnit { unit_amount_decimal: plan.amount_minor.to_string() },
+    }];
+    for (meter, usage) in &plan.usage {
+        for (billing, named) in
+            [(Billing::Shadow, &usage.shadow_price), (Billing::Live, &usage.overage_price)]
+        {
+            let scheme = if billing == Billing::Shadow { zero() } else { scheme(usage) };
+            let named = named.clone().unwrap_or_else(|| derived_price(&plan.id, meter, billing));
+            let (id, lookup_key) = seed_ids(&plan.id, meter, billing, named);
+            prices.push(SeedPrice {
+                id,
+                lookup_key,
+                currency: plan.id.currency.code().to_owned(),
+                interval: plan.id.interval.as_str().to_owned(),
+                event_name: catalog.meters.get(meter).map(|meter| meter.event_name.clone()),
+                scheme,
+            });
+        }
+    }
+    prices
+}
+
+fn seed_ids(plan: &PlanId, meter: &str, billing: Billing, named: PriceRef) -> (String, Option<String>) {
+    match named {
+        PriceRef::Id(id) => (id, None),
+        PriceRef::LookupKey(key) => match derived_price(plan, meter, billing) {
+            PriceRef::Id(id) | PriceRef::LookupKey(id) => (id, Some(key)),
+        },
+    }
+}
+
+/// What Stripe is to charge by when the usage goes live: with `push = "overage"` the quota is ours, and stays out.
+fn scheme(usage: &UsagePrice) -> SeedScheme {
+    match (&usage.price, usage.push) {
+        (Price::PerUnit(unit_amount), _) => {
+            SeedScheme::PerUnit { unit_amount_decimal: unit_amount.to_string() }
+        }
+        (Price::Graduated(tiers), PushScope::Overage) => {
+            let last = tiers.last().map(|tier| tier.unit_amount).unwrap_or_default();
+            SeedScheme::PerUnit { unit_amount_decimal: last.to_string() }
+        }
+        (Price::Graduated(tiers), PushScope::All) => {
+            SeedScheme::Graduated { tiers: tiers.iter().map(tier).collect() }
+        }
+    }
+}
+
+fn tier(tier: &Tier) -> SeedTier {
+    SeedTier {
+        up_to: tier.up_to.map(|up_to| up_to.to_string()),
+        unit_amount_decimal: tier.unit_amount.to_string(),
+        flat_amount_decimal: None,
+    }
+}
+
+/// One subscription of the tenant's newest row. A plan that the catalog lacks has no prices, so none is made.
+fn subscription(
+    tenant: &Tenant,
+    newest: &Subscription,
+    catalog: &Catalog,
+    settings: &Settings,
+    now: Timestamp,
+) -> Option<SeedSubscription> {
+    let plan = catalog.plans.get(&newest.plan)?;
+    let in_force = plan.usage.iter().map(|(meter, usage)| {
+        let named = usage.price_in_force().cloned();
+        let named = named.unwrap_or_else(|| derived_price(&plan.id, meter, usage.billing));
+        seed_ids(&plan.id, meter, usage.billing, named).0
+    });
+    let prices: Vec<String> = std::iter::once(base_price_id(&plan.id)).chain(in_force).collect();
+    let windows = calendar_windows(tenant, newest, settings, now);
+    let first_window = windows.first().map(|window| window.0);
+    let started_at = newest.started_at.or(first_window).or(newest.billing_anchor)?;
+    Some(SeedSubscription {
+        id: newest.stripe_subscription_id.clone(),
+        customer: newest.stripe_customer_id.clone(),
+        prices,
+        interval: newest.plan.interval.as_str().to_owned(),
+        anchor: newest.billing_anchor.unwrap_or(started_at),
+        started_at,
+        ended_at: newest.ended_at,
+        trial_end: newest.trial_end,
+        status: newest.status.as_str().to_owned(),
+        windows,
+    })
+}
+
+/// Calendar months of a zone are no anchor's months, so the sandbox is told where they lie.
+fn calendar_windows(
+    tenant: &Tenant,
+    newest: &Subscription,
+    settings: &Settings,
+    now: Timestamp,
+) -> Vec<(Timestamp, Timestamp)> {
+    if newest.billing_anchor.is_some() {
+        return Vec::new();
+    }
+    let zone = &settings.time_zone;
+    let this = Period::containing(now, zone);
+    let back = std::iter::successors(Some(this), |period| Some(period.previous())).take(MONTHS_BACK);
+    let earliest = tenant.started_at().map(|start| Period::containing(start, zone));
+    let first = earliest.or(back.last()).unwrap_or(this);
+    // A yearly window carries the label of its last month: look a year ahead.
+    let last = std::iter::successors(Some(this), |period| Some(period.next())).take(MONTHS_BACK).last();
+    let labels = std::iter::successors(Some(first), |period| Some(period.next()))
+        .take_while(|period| last.is_none_or(|last| *period <= last));
+    let windows = labels.filter_map(|period| tenant.window(period, zone));
+    windows.map(|window| (window.window.start, window.window.end)).collect()
+}
