@@ -1,5 +1,5 @@
 //! The pure core, in reading order = the way of the data: number → money → period → tenant → catalog → usage →
-//! rating → figures → decide → report → audit.
+//! rating → figures → metrics → policy → decide → report → audit.
 //!
 //! In: values. Out: values. Never a database, network, file, environment variable or clock: `now` is an argument.
 
@@ -9,10 +9,14 @@ pub mod decide;
 pub mod figures;
 pub mod intent;
 pub mod invoice;
+pub mod metrics;
 pub mod money;
 pub mod number;
+pub mod percentile;
 pub mod period;
+pub mod policy;
 pub mod rating;
+pub mod ratio;
 pub mod report;
 pub mod tenant;
 pub mod usage;
