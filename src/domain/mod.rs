@@ -17,6 +17,7 @@ pub mod period;
 pub mod policy;
 pub mod rating;
 pub mod ratio;
+pub mod reason;
 pub mod report;
 pub mod tenant;
 pub mod usage;

@@ -205,3 +205,35 @@ impl Operator {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_word_is_read_as_it_is_written() {
+        for word in [VerdictWord::NoGo, VerdictWord::InsufficientData, VerdictWord::Review, VerdictWord::Go] {
+            assert_eq!(VerdictWord::parse(word.as_str()), Some(word));
+        }
+        assert_eq!((VerdictWord::parse("go"), VerdictWord::parse("")), (None, None));
+    }
+
+    #[test]
+    fn a_period_is_as_bad_as_its_worst_pair() {
+        use VerdictWord::{Go, InsufficientData, NoGo, Review};
+        let mut words = [Go, NoGo, Review, InsufficientData];
+        words.sort_unstable();
+        assert_eq!(words, [NoGo, InsufficientData, Review, Go]);
+    }
+
+    #[test]
+    fn three_causes_are_harmless_and_no_other() {
+        let policy = Policy::default_for("pro");
+        for cause in ["extra_lines", "duplicate_rejected", "trial"] {
+            assert!(policy.is_harmless(cause), "{cause}");
+        }
+        for cause in ["", "TRIAL", "late_event", "extra"] {
+            assert!(!policy.is_harmless(cause), "{cause}");
+        }
+    }
+}

@@ -118,7 +118,7 @@ fn greatest_common_divisor(mut one: u128, mut other: u128) -> u128 {
 /// In lowest terms a fraction has an end in decimals when 2 and 5 alone divide its denominator.
 fn has_an_end(mut denominator: u128) -> bool {
     for prime in [2, 5] {
-        while denominator % prime == 0 {
+        while denominator.is_multiple_of(prime) {
             denominator /= prime;
         }
     }
