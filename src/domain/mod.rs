@@ -1,5 +1,6 @@
 //! The pure core, in reading order = the way of the data: number → money → period → tenant → catalog → usage →
-//! rating → figures → decide → report → audit.
+//! rating → figures → controls → intent → invoice → reconcile → ratio → percentile → metrics → policy → reason → decide →
+//! report → audit.
 //!
 //! In: values. Out: values. Never a database, network, file, environment variable or clock: `now` is an argument.
 
@@ -10,10 +11,15 @@ pub mod decide;
 pub mod figures;
 pub mod intent;
 pub mod invoice;
+pub mod metrics;
 pub mod money;
 pub mod number;
+pub mod percentile;
 pub mod period;
+pub mod policy;
 pub mod rating;
+pub mod ratio;
+pub mod reason;
 pub mod reconcile;
 pub mod report;
 pub mod tenant;

@@ -80,6 +80,11 @@ impl Quantity {
         ExactAmount(I256::new(self.0) * I256::new(unit_amount.0))
     }
 
+    /// In 10⁻¹² units, below 10³⁰ either way; for exact fractions.
+    pub(in crate::domain) fn scaled(self) -> i128 {
+        self.0
+    }
+
     fn in_range(scaled: i128) -> Result<Self, NumberError> {
         if scaled.abs() < SUM_WHOLE_LIMIT * ONE { Ok(Self(scaled)) } else { Err(NumberError::Overflow) }
     }
@@ -119,6 +124,11 @@ impl QuantitySum {
 
     pub fn is_zero(self) -> bool {
         self.0 == 0
+    }
+
+    /// In 10⁻¹² units; for exact fractions.
+    pub(in crate::domain) fn scaled(self) -> i128 {
+        self.0
     }
 }
 
@@ -283,7 +293,13 @@ fn split_exponent(text: &str) -> Result<(&str, i64), NumberError> {
     Ok((mantissa, if exponent.starts_with('-') { -size } else { size }))
 }
 
-fn write_decimal(out: &mut fmt::Formatter<'_>, negative: bool, digits: &str, places: usize) -> fmt::Result {
+/// Writes `digits` with the point `places` from their end, without trailing zeros.
+pub(in crate::domain) fn write_decimal(
+    out: &mut fmt::Formatter<'_>,
+    negative: bool,
+    digits: &str,
+    places: usize,
+) -> fmt::Result {
     let padded = format!("{digits:0>width$}", width = places + 1);
     let (whole, fraction) = padded.split_at(padded.len() - places);
     let fraction = fraction.trim_end_matches('0');

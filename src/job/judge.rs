@@ -3,7 +3,7 @@
 //! In: a period's windows with their figures, the comparison, the intents. Out: a [`Decision`]. Pure. Only whole windows on
 //! one plan count; others are left out and counted.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::domain::catalog::{Catalog, Plan, PushScope};
 use crate::domain::decide::{Decision, PeriodFacts, PushRecords, decide};
@@ -12,6 +12,7 @@ use crate::domain::intent::PushMode;
 use crate::domain::metrics::{Member, MetricsError, Population};
 use crate::domain::money::MinorAmount;
 use crate::domain::number::Quantity;
+use crate::domain::period::Window;
 use crate::domain::policy::Policy;
 use crate::domain::rating::LineKind;
 use crate::domain::reconcile::{Class, ReconciliationRow, Source};
@@ -45,6 +46,7 @@ fn facts(policy: &Policy, case: &Case<'_>) -> PeriodFacts {
     let harmful = |row: &&ReconciliationRow| {
         row.is_difference() && !row.reason.is_some_and(|reason| policy.is_harmless(reason.as_str()))
     };
+    let differing = differing(case.comparison);
     let closed = || case.figures.iter().filter(|one| one.status == WindowStatus::Closed);
     let is_billed = |one: &&WindowFigures| {
         let mut segments = find(case.windows, one).into_iter().flat_map(|window| &window.segments);
@@ -59,7 +61,7 @@ fn facts(policy: &Policy, case: &Case<'_>) -> PeriodFacts {
         pending_after: case.pending_after,
         incomplete: incomplete as u64,
         differences: case.comparison.iter().filter(harmful).count() as u64,
-        push: closed().map(|one| push_records(one, case)).fold(PushRecords::default(), |sum, one| {
+        push: closed().map(|one| push_records(one, &differing, case)).fold(PushRecords::default(), |sum, one| {
             PushRecords { due: sum.due + one.due, failed: sum.failed + one.failed }
         }),
     }
@@ -77,13 +79,15 @@ fn find<'a>(windows: &'a PeriodWindows<'a>, figures: &WindowFigures) -> Option<&
 
 /// Records that were to reach Stripe. Pushing, those fail that no intent carries; observing, all of a tenant whose
 /// meter total differs.
-fn push_records(figures: &WindowFigures, case: &Case<'_>) -> PushRecords {
+fn push_records(figures: &WindowFigures, differing: &Differing<'_>, case: &Case<'_>) -> PushRecords {
     let mut sum = PushRecords::default();
     for usage in figures.usage.iter().filter(|usage| is_due(usage, case.catalog)) {
         let records = usage.total.records;
         let arrived = match case.push {
-            PushMode::Push => carried(figures, usage, case.intents).min(records),
-            PushMode::Observe if differs(figures, usage, case.comparison) => 0,
+            PushMode::Push => {
+                case.intents.records(&figures.tenant_id, &usage.meter, usage.range).min(records)
+            }
+            PushMode::Observe if differing.contains(&(figures.tenant_id.as_str(), usage.meter.as_str(), figures.window)) => 0,
             PushMode::Observe => records,
         };
         sum.due += records;
@@ -102,21 +106,12 @@ fn is_due(usage: &SegmentUsage, catalog: &Catalog) -> bool {
     usage.disposition == Disposition::Billable && target
 }
 
-fn carried(figures: &WindowFigures, usage: &SegmentUsage, intents: &Intents) -> u64 {
-    let of_segment = intents.all().filter(|one| {
-        one.key.tenant_id == figures.tenant_id && one.key.meter == usage.meter && one.key.segment == usage.range
-    });
-    of_segment.filter(|one| one.is_counted()).map(|one| one.records).sum()
-}
+/// Tenant, meter and window of the meter totals that differ.
+type Differing<'a> = BTreeSet<(&'a str, &'a str, Window)>;
 
-fn differs(figures: &WindowFigures, usage: &SegmentUsage, comparison: &[ReconciliationRow]) -> bool {
-    comparison.iter().any(|row| {
-        row.source == Source::MeterTotal
-            && row.is_difference()
-            && row.tenant_id == figures.tenant_id
-            && row.meter == usage.meter
-            && row.window == Some(figures.window)
-    })
+fn differing(comparison: &[ReconciliationRow]) -> Differing<'_> {
+    let differs = comparison.iter().filter(|row| row.source == Source::MeterTotal && row.is_difference());
+    differs.filter_map(|row| Some((row.tenant_id.as_str(), row.meter.as_str(), row.window?))).collect()
 }
 
 fn population<'a>(policy: &'a Policy, meter: &'a str, case: &'a Case<'_>) -> Population<'a> {

@@ -41,7 +41,7 @@ pub struct PushPlan {
     /// New ones that can no longer be sent; they are written with the close.
     pub unbillable: Vec<Intent>,
     /// Tenant and window to set aside.
-    pub parked: Vec<(String, Window, ParkReason)>,
+    pub parked: BTreeMap<(String, Window), ParkReason>,
 }
 
 impl Intents {
@@ -65,6 +65,17 @@ impl Intents {
 
     pub fn all(&self) -> impl Iterator<Item = &Intent> {
         self.by_meter.values().flatten()
+    }
+
+    /// How many records of a segment its counted intents carry.
+    pub fn records(&self, tenant_id: &str, meter: &str, segment: Window) -> u64 {
+        let first = (tenant_id.to_owned(), String::new(), String::new());
+        let of_tenant = self.by_meter.range(first..).take_while(|(key, _)| key.0 == tenant_id);
+        let of_segment = of_tenant
+            .filter(|(key, _)| key.2 == meter)
+            .flat_map(|(_, list)| list)
+            .filter(|one| one.key.segment == segment && one.is_counted());
+        of_segment.map(|one| one.records).sum()
     }
 
     /// The intents of one window and meter.
@@ -107,10 +118,11 @@ pub fn plan(
     }
     // A tenant that is set aside on one meter is set aside whole.
     let parked = std::mem::take(&mut plan.parked);
+    let windows: BTreeMap<&str, Window> =
+        parked.keys().map(|(tenant_id, window)| (tenant_id.as_str(), *window)).collect();
     let goes = |one: &Intent| {
-        !parked.iter().any(|(tenant_id, window, _)| {
-            *tenant_id == one.key.tenant_id && one.key.segment.intersection(*window).is_some()
-        })
+        let window = windows.get(one.key.tenant_id.as_str());
+        window.is_none_or(|window| one.key.segment.intersection(*window).is_none())
     };
     plan.new.retain(goes);
     plan.sends.retain(goes);
@@ -121,11 +133,11 @@ pub fn plan(
 
 impl PushPlan {
     fn park(&mut self, one: &Mapped, reason: ParkReason) {
-        self.parked.push((one.tenant_id.clone(), one.window, reason));
+        self.parked.insert((one.tenant_id.clone(), one.window), reason);
     }
 
     fn is_parked(&self, one: &Mapped) -> bool {
-        self.parked.iter().any(|(tenant_id, window, _)| *tenant_id == one.tenant_id && *window == one.window)
+        self.parked.contains_key(&(one.tenant_id.clone(), one.window))
     }
 
     /// Stripe's total is all that was counted, so each counted one has arrived.

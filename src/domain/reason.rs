@@ -1,0 +1,109 @@
+//! The sentences under a verdict.
+//!
+//! In: a rule with its value, and whom it is about. Out: one sentence with both numbers. Never a rounded number that
+//! would read as the threshold itself: it says `just below` or `just above` instead.
+
+use std::cmp::Ordering;
+
+use crate::domain::policy::{Metric, Operator, Rule};
+use crate::domain::ratio::Ratio;
+
+/// The plan, the meter and how many tenants a sentence is about.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::domain) struct About<'a> {
+    pub plan: &'a str,
+    pub meter: &'a str,
+    pub tenants: u64,
+    pub left_out: u64,
+}
+
+/// Why a required rule decided, or that it was met.
+pub(in crate::domain) fn of_required(rule: &Rule, value: Option<Ratio>, about: About<'_>) -> String {
+    if rule.metric == Metric::FullCycle {
+        return "the period is not a full cycle: it was not pushed or observed from its start to its end, so \
+                nothing can be said about it"
+            .to_owned();
+    }
+    let advice = rule.advice.iter().map(|advice| format!(": {advice}")).collect::<String>();
+    format!("{}; the policy asks for {}{advice}", fact(rule, value, about), wanted(rule))
+}
+
+/// What a failed advisory rule says; it decides nothing.
+pub(in crate::domain) fn of_advice(rule: &Rule, value: Option<Ratio>, about: About<'_>) -> String {
+    format!("advice only: {}; the policy would like {}", fact(rule, value, about), wanted(rule))
+}
+
+/// That the policy's plan has nothing to judge.
+pub(in crate::domain) fn of_no_pair(plan: &str) -> String {
+    format!("the plan `{plan}` has no meter with a candidate price, so there is nothing to judge")
+}
+
+fn fact(rule: &Rule, value: Option<Ratio>, about: About<'_>) -> String {
+    let About { plan, meter, tenants, left_out } = about;
+    let Some(value) = value else {
+        return format!("{} of `{plan}` tenants and {meter} is n/a", rule.metric.as_str());
+    };
+    let number = beside(value, rule.threshold, rule.metric.is_share());
+    let counted = |one: &str, many: &str| format!("{number} {}", if number == "1" { one } else { many });
+    match rule.metric {
+        Metric::FullCycle => format!("full_cycle is {number}"),
+        Metric::Tenants => format!(
+            "{} on `{plan}` for a whole window of {meter} ({left_out} left out: trial, partial or mixed windows)",
+            counted("tenant was", "tenants were")
+        ),
+        Metric::TenantsWithoutQuota => {
+            format!("{number} of {tenants} `{plan}` tenants have no quota of {meter}, or a quota of 0")
+        }
+        Metric::Incomplete => {
+            format!("{} without a whole answer from Stripe", counted("comparison is", "comparisons are"))
+        }
+        Metric::PendingAfter => format!("after the run {} pending", counted("push is", "pushes are")),
+        Metric::Differences => {
+            format!(
+                "{} between the ledger and Stripe without a harmless cause",
+                counted("row differs", "rows differ")
+            )
+        }
+        Metric::PushErrorRate => {
+            format!("{number} of the usage records that were due did not reach Stripe")
+        }
+        Metric::ShareAt80 => {
+            format!("{number} of {tenants} `{plan}` tenants used at least 80 % of their quota of {meter}")
+        }
+        Metric::ShareAt100 => {
+            format!("{number} of {tenants} `{plan}` tenants used their whole quota of {meter}")
+        }
+        Metric::MeanUsed => format!("{tenants} `{plan}` tenants used {number} units of {meter} on average"),
+        Metric::P95Linear => {
+            format!("the 95th percentile of {tenants} `{plan}` tenants is {number} units of {meter}")
+        }
+        Metric::EnterpriseCandidates => {
+            format!("{number} of {tenants} `{plan}` tenants would pay less for {meter} on the next plan")
+        }
+    }
+}
+
+fn wanted(rule: &Rule) -> String {
+    let threshold = text(rule.threshold, rule.metric.is_share());
+    let words = match rule.operator {
+        Operator::Equal => return threshold,
+        Operator::AtLeast => "at least",
+        Operator::Above => "more than",
+        Operator::Below => "less than",
+    };
+    format!("{words} {threshold}")
+}
+
+/// The value as it reads beside its threshold.
+fn beside(value: Ratio, threshold: Ratio, is_share: bool) -> String {
+    let (number, limit) = (text(value, is_share), text(threshold, is_share));
+    match value.cmp(&threshold) {
+        Ordering::Less if number == limit => format!("just below {number}"),
+        Ordering::Greater if number == limit => format!("just above {number}"),
+        _ => number,
+    }
+}
+
+fn text(value: Ratio, is_share: bool) -> String {
+    if is_share { value.as_percent().to_string() } else { value.to_string() }
+}
