@@ -1,25 +1,43 @@
 //! Configuration: flags > environment > `billrecon.toml` > defaults. The only reader of the environment.
 //!
-//! In: the global flags, and these variables: `BILLRECON_DATABASE_URL` (or `BILLRECON_DATABASE_URL_FILE`, a file that
-//! holds it), `BILLRECON_REPORTS`, `NO_COLOR`. Out: one checked [`Config`]. An unknown key is refused; an error names
-//! the key and where it stands. Never prints a database URL: it may hold a password.
+//! In: the global flags, and these variables: `BILLRECON_DATABASE_URL`, `BILLRECON_REPORTS`, `BILLRECON_STRIPE_API_KEY`,
+//! `BILLRECON_STRIPE_API_BASE`, `BILLRECON_STRIPE_SANDBOX`, `BILLRECON_SLACK_WEBHOOK_URL`, `NO_COLOR`. The database URL,
+//! the key and the webhook can stand in a file, which `NAME_FILE` names. Out: one checked [`Config`]. An unknown key is
+//! refused; an error names the key and where it stands. Never prints a database URL, a key or a webhook.
+
+mod address;
+mod layers;
+mod stripe;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use croner::Cron;
+use figment::Figment;
 use figment::providers::Serialized;
-use figment::value::{Dict, Map, Value};
-use figment::{Figment, Metadata, Profile, Provider};
+use figment::value::{Dict, Value};
 use jiff::SignedDuration;
 use jiff::tz::TimeZone;
+use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
+pub use crate::config::stripe::StripeConfig;
+
 use crate::cli::GlobalFlags;
+use crate::config::layers::{ConfigFile, ENVIRONMENT, FLAGS, Layer, wrong_value};
+use crate::config::stripe::{API_KEY, RawStripe};
 use crate::domain::audit::sha256_hex;
 use crate::domain::period::{Period, parse_zone};
 
-const FILE: &str = "billrecon.toml";
+const SLACK_WEBHOOK: &str = "BILLRECON_SLACK_WEBHOOK_URL";
+/// Keys that a variable sets.
+const VARIABLES: [(&str, &str); 4] = [
+    ("database", "BILLRECON_DATABASE_URL"),
+    ("reports", "BILLRECON_REPORTS"),
+    ("stripe.api_base", "BILLRECON_STRIPE_API_BASE"),
+    ("stripe.sandbox", "BILLRECON_STRIPE_SANDBOX"),
+];
 
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
@@ -44,6 +62,36 @@ pub struct Config {
     pub first_period: Option<Period>,
     pub settle_delay: SignedDuration,
     pub lease_ttl: Duration,
+    pub stripe: StripeConfig,
+    /// `None`: the account decides.
+    pub push_mode: Option<PushMode>,
+    pub slack_webhook: Option<SecretString>,
+    /// A cron expression that can be read; whether it ever rings is for `serve` to say.
+    pub schedule: String,
+}
+
+/// Whether we send usage to Stripe, or only look at what the application sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PushMode {
+    Observe,
+    Push,
+}
+
+impl PushMode {
+    fn parse(text: &str) -> Option<Self> {
+        match text {
+            "observe" => Some(Self::Observe),
+            "push" => Some(Self::Push),
+            _ => None,
+        }
+    }
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Observe => "observe",
+            Self::Push => "push",
+        }
+    }
 }
 
 impl fmt::Debug for Config {
@@ -62,12 +110,36 @@ struct Raw {
     first_period: Option<String>,
     settle_delay: String,
     lease: RawLease,
+    #[serde(default)]
+    stripe: RawStripe,
+    #[serde(default)]
+    push: RawPush,
+    serve: RawServe,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, expecting = "a table")]
 struct RawLease {
     ttl: String,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+struct RawPush {
+    mode: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+struct RawServe {
+    schedule: String,
+}
+
+/// A secret, and where it was found.
+struct Secret {
+    text: SecretString,
+    origin: String,
+    name: String,
 }
 
 impl Config {
@@ -78,51 +150,48 @@ impl Config {
         if let Some(file) = file {
             figment = figment.merge(file);
         }
-        let figment = figment.merge(Layer::environment()?).merge(Layer::flags(flags));
+        let figment = figment.merge(environment()?).merge(given(flags));
         let raw: Raw = figment.extract().map_err(|error| wrong_value(&error))?;
-        // A path on the command line or in the environment is meant from where the person stands.
-        let here = |key: &str| {
-            figment.find_metadata(key).is_some_and(|found| found.name == FLAGS || found.name == ENVIRONMENT)
-        };
-        let base_of = |key: &str| if here(key) { PathBuf::new() } else { base.clone() };
-        let (database_base, reports_base) = (base_of("database"), base_of("reports"));
         let origin =
             |key: &str| figment.find_metadata(key).map(|found| found.name.to_string()).unwrap_or_default();
-        raw.check(database_base, &reports_base, &origin)
+        raw.check(&base, &origin)
     }
 
     /// A hash of the settings that figures depend on.
     pub fn rules_hash(&self) -> String {
         let first = self.first_period.map(|period| period.to_string()).unwrap_or_default();
-        sha256_hex(format!("{}\n{first}\n{}", self.time_zone_name, self.settle_delay).as_bytes())
+        let push = self.push_mode.map(PushMode::as_str).unwrap_or_default();
+        sha256_hex(format!("{}\n{first}\n{}\n{push}", self.time_zone_name, self.settle_delay).as_bytes())
     }
 }
 
 fn defaults() -> Dict {
     let text = |text: &str| Value::from(text);
-    let lease: Dict = [("ttl".to_owned(), text("60s"))].into();
+    let table = |key: &str, value: &str| Value::from(Dict::from([(key.to_owned(), text(value))]));
     [
         ("database".to_owned(), text("sqlite://billrecon.db")),
         ("reports".to_owned(), text("reports")),
         ("log".to_owned(), text("info")),
         ("time_zone".to_owned(), text("UTC")),
         ("settle_delay".to_owned(), text("2h")),
-        ("lease".to_owned(), Value::from(lease)),
+        ("lease".to_owned(), table("ttl", "60s")),
+        ("serve".to_owned(), table("schedule", "5 * * * *")),
     ]
     .into()
 }
 
 impl Raw {
-    fn check(
-        self,
-        base: PathBuf,
-        reports_base: &Path,
-        origin: &dyn Fn(&str) -> String,
-    ) -> Result<Config, ConfigError> {
-        let wrong = |key: &str, problem: &str| ConfigError::Key {
-            origin: origin(key),
-            key: key.to_owned(),
-            problem: problem.to_owned(),
+    fn check(self, base: &Path, origin: &dyn Fn(&str) -> String) -> Result<Config, ConfigError> {
+        let wrong = |key: &str, problem: &str| {
+            let origin = origin(key);
+            let variable = VARIABLES.iter().find(|(set, _)| *set == key && origin == ENVIRONMENT);
+            let key = variable.map_or(key, |(_, name)| name).to_owned();
+            ConfigError::Key { origin, key, problem: problem.to_owned() }
+        };
+        // A path on the command line or in the environment is meant from where the person stands.
+        let base_of = |key: &str| match origin(key).as_str() {
+            FLAGS | ENVIRONMENT => Path::new(""),
+            _ => base,
         };
         let not_a_zone = |_| wrong("time_zone", "is no IANA time zone, such as Europe/Istanbul");
         let time_zone = parse_zone(&self.time_zone).map_err(not_a_zone)?;
@@ -135,16 +204,27 @@ impl Raw {
         if lease_ttl < LEASE_TTL_MIN {
             return Err(wrong("lease.ttl", "must be at least 1s"));
         }
+        let push_mode = self.push.mode.as_deref().map(|mode| {
+            PushMode::parse(mode).ok_or_else(|| wrong("push.mode", "is neither observe nor push"))
+        });
+        if self.serve.schedule.parse::<Cron>().is_err() {
+            return Err(wrong("serve.schedule", "is no cron expression, such as 5 * * * *"));
+        }
+        let api_key = api_key(self.stripe.api_key_file.as_deref(), base, origin)?;
         Ok(Config {
+            base: base_of("database").to_owned(),
+            reports: base_of("reports").join(self.reports),
             database_url: self.database,
-            base,
-            reports: reports_base.join(self.reports),
             log: self.log,
             time_zone,
             time_zone_name: self.time_zone,
             first_period,
             settle_delay,
             lease_ttl,
+            stripe: self.stripe.check(api_key, base, &wrong)?,
+            push_mode: push_mode.transpose()?,
+            slack_webhook: slack_webhook()?,
+            schedule: self.serve.schedule,
         })
     }
 }
@@ -156,121 +236,103 @@ fn duration(text: &str) -> Option<SignedDuration> {
     text.parse().ok().filter(|duration: &SignedDuration| !duration.is_negative())
 }
 
-/// Says which key is wrong and where it stands, and never its value: that may be a password in the wrong place.
-fn wrong_value(error: &figment::Error) -> ConfigError {
-    use figment::error::Kind;
-    let problem = match &error.kind {
-        Kind::InvalidType(_, expected) => format!("has the wrong type; expected {expected}"),
-        Kind::InvalidValue(_, expected) => format!("has a wrong value; expected {expected}"),
-        Kind::UnknownField(_, known) => format!("is no key; known are: {}", known.join(", ")),
-        Kind::MissingField(name) => format!("lacks the key `{name}`"),
-        _ => "cannot be understood".to_owned(),
-    };
-    let origin = error.metadata.as_ref().map_or("configuration", |found| found.name.as_ref()).to_owned();
-    let key = if error.path.is_empty() { "it".to_owned() } else { error.path.join(".") };
-    ConfigError::Key { origin, key, problem }
+fn given(flags: &GlobalFlags) -> Layer {
+    let given = [("database", &flags.database), ("reports", &flags.reports), ("log", &flags.log)];
+    Layer::new(FLAGS, given.into_iter().filter_map(|(key, text)| Some((key, Value::from(text.as_deref()?)))))
 }
 
-/// What is wrong with TOML, with its place and without its text.
-fn toml_problem(text: &str, error: &toml::de::Error) -> String {
-    let before = error.span().and_then(|span| text.as_bytes().get(..span.start)).unwrap_or_default();
-    let line = 1 + memchr::memchr_iter(b'\n', before).count();
-    format!("line {line}: {}", error.message())
-}
-
-/// The config file as a layer.
-struct ConfigFile {
-    path: String,
-    folder: PathBuf,
-    values: Dict,
-}
-
-impl ConfigFile {
-    /// A file named by flag must be there; `billrecon.toml` of the current folder may be absent.
-    fn find(named: Option<&Path>) -> Result<Option<Self>, ConfigError> {
-        let path = named.unwrap_or(Path::new(FILE));
-        let file = path.display().to_string();
-        let text = match std::fs::read_to_string(path) {
-            Ok(text) => text,
-            Err(error) if named.is_none() && error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            Err(cause) => return Err(ConfigError::Unreadable { file, cause }),
+fn environment() -> Result<Layer, ConfigError> {
+    let mut values = Vec::new();
+    for (key, name) in VARIABLES {
+        let text = match variable(name)? {
+            None if key == "database" => file_variable(name)?,
+            text => text,
         };
-        let values = toml::from_str(&text).map_err(|error| ConfigError::Toml {
-            file: file.clone(),
-            problem: toml_problem(&text, &error),
-        })?;
-        let folder = path.parent().map(Path::to_owned).unwrap_or_default();
-        Ok(Some(Self { path: file, folder, values }))
+        let Some(text) = text else { continue };
+        let value = match (key, text.as_str()) {
+            ("stripe.sandbox", "1" | "true") => Value::from(true),
+            ("stripe.sandbox", "0" | "false") => Value::from(false),
+            ("stripe.sandbox", _) => return Err(wrong_variable(name, "is neither 1, true, 0 nor false")),
+            _ => Value::from(text),
+        };
+        values.push((key, value));
     }
+    Ok(Layer::new(ENVIRONMENT, values))
 }
 
-impl Provider for ConfigFile {
-    fn metadata(&self) -> Metadata {
-        Metadata::named(self.path.clone())
-    }
-
-    fn data(&self) -> Result<Map<Profile, Dict>, figment::Error> {
-        Ok([(Profile::Default, self.values.clone())].into())
-    }
+/// The webhook that gets the messages. The demo asks for it too, and for nothing else of the settings.
+pub fn slack_webhook() -> Result<Option<SecretString>, ConfigError> {
+    let Some(secret) = secret(SLACK_WEBHOOK)? else { return Ok(None) };
+    address::check(secret.text.expose_secret()).map_err(|problem| ConfigError::Key {
+        origin: secret.origin,
+        key: secret.name,
+        problem: problem.to_owned(),
+    })?;
+    Ok(Some(secret.text))
 }
 
-const ENVIRONMENT: &str = "the environment";
-const FLAGS: &str = "the command line";
-
-/// Values from one place that are all text.
-struct Layer {
-    name: &'static str,
-    values: Dict,
+/// From the environment, else from the file that the config file names.
+fn api_key(
+    file: Option<&str>,
+    base: &Path,
+    origin: &dyn Fn(&str) -> String,
+) -> Result<Option<Secret>, ConfigError> {
+    const KEY: &str = "stripe.api_key_file";
+    if let Some(secret) = secret(API_KEY)? {
+        return Ok(Some(secret));
+    }
+    let Some(file) = file else { return Ok(None) };
+    let origin = origin(KEY);
+    let text = read_secret(&base.join(file), &format!("{origin}: the file that {KEY} names"))?;
+    Ok(Some(Secret { text, origin, name: format!("the file that {KEY} names") }))
 }
 
-impl Layer {
-    fn environment() -> Result<Self, ConfigError> {
-        let mut values = Dict::new();
-        for (key, name) in [("database", "BILLRECON_DATABASE_URL"), ("reports", "BILLRECON_REPORTS")] {
-            if let Some(text) = variable(name)? {
-                values.insert(key.to_owned(), Value::from(text));
-            }
+/// A secret from the variable or from the file that `NAME_FILE` names; from both it would be a guess.
+fn secret(name: &'static str) -> Result<Option<Secret>, ConfigError> {
+    let origin = ENVIRONMENT.to_owned();
+    let file_name = format!("{name}_FILE");
+    match (variable(name)?, variable(&file_name)?) {
+        (None, None) => Ok(None),
+        (Some(_), Some(_)) => {
+            Err(wrong_variable(name, &format!("and {file_name} are both set; take one away")))
         }
-        Ok(Self { name: ENVIRONMENT, values })
-    }
-
-    fn flags(flags: &GlobalFlags) -> Self {
-        let given = [("database", &flags.database), ("reports", &flags.reports), ("log", &flags.log)];
-        let values =
-            given.into_iter().filter_map(|(key, text)| Some((key.to_owned(), Value::from(text.as_deref()?))));
-        Self { name: FLAGS, values: values.collect() }
+        (Some(text), None) => Ok(Some(Secret { text: text.into(), origin, name: name.to_owned() })),
+        (None, Some(path)) => {
+            let what = format!("the file that {file_name} names");
+            Ok(Some(Secret { text: read_secret(Path::new(&path), &what)?, origin, name: what }))
+        }
     }
 }
 
-impl Provider for Layer {
-    fn metadata(&self) -> Metadata {
-        Metadata::named(self.name)
-    }
+/// `what` stands for the path, which is never shown: somebody may have put the secret itself there.
+fn read_secret(path: &Path, what: &str) -> Result<SecretString, ConfigError> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|cause| ConfigError::Unreadable { file: what.to_owned(), cause })?;
+    Ok(text.trim().into())
+}
 
-    fn data(&self) -> Result<Map<Profile, Dict>, figment::Error> {
-        Ok([(Profile::Default, self.values.clone())].into())
+/// The content of the file that `NAME_FILE` names.
+fn file_variable(name: &str) -> Result<Option<String>, ConfigError> {
+    let file_name = format!("{name}_FILE");
+    let Some(path) = variable(&file_name)? else { return Ok(None) };
+    let text = read_secret(Path::new(&path), &format!("the file that {file_name} names"))?;
+    Ok(Some(text.expose_secret().to_owned()))
+}
+
+/// A variable; an empty one counts as not set.
+fn variable(name: &str) -> Result<Option<String>, ConfigError> {
+    match std::env::var_os(name).filter(|text| !text.is_empty()).map(std::ffi::OsString::into_string) {
+        None => Ok(None),
+        Some(Ok(text)) => Ok(Some(text)),
+        Some(Err(_)) => Err(wrong_variable(name, "is no UTF-8 text")),
     }
 }
 
-/// A variable, or the content of the file that `NAME_FILE` names. An empty one counts as unset.
-#[expect(clippy::disallowed_methods, reason = "this file is the one reader of the environment")]
-fn variable(name: &'static str) -> Result<Option<String>, ConfigError> {
-    if let Some(text) = std::env::var(name).ok().filter(|text| !text.is_empty()) {
-        return Ok(Some(text));
-    }
-    let Some(path) = std::env::var(format!("{name}_FILE")).ok().filter(|path| !path.is_empty()) else {
-        return Ok(None);
-    };
-    // The variable is named and not its value: somebody may have put the secret itself there.
-    let file = format!("the file that {name}_FILE names");
-    match std::fs::read_to_string(path) {
-        Ok(text) => Ok(Some(text.trim().to_owned())),
-        Err(cause) => Err(ConfigError::Unreadable { file, cause }),
-    }
+fn wrong_variable(name: &str, problem: &str) -> ConfigError {
+    ConfigError::Key { origin: ENVIRONMENT.to_owned(), key: name.to_owned(), problem: problem.to_owned() }
 }
 
 /// Whether the person asked for no colour: no-color.org.
-#[expect(clippy::disallowed_methods, reason = "this file is the one reader of the environment")]
 pub fn no_color() -> bool {
-    std::env::var("NO_COLOR").is_ok_and(|text| !text.is_empty())
+    std::env::var_os("NO_COLOR").is_some_and(|text| !text.is_empty())
 }

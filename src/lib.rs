@@ -9,5 +9,6 @@ pub mod domain;
 pub mod exit_code;
 pub mod ingest;
 pub mod job;
+pub mod notify;
 pub mod render;
 pub mod store;

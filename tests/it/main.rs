@@ -16,6 +16,7 @@ mod files;
 mod processes;
 mod real_data;
 mod scale;
+mod slack;
 mod store_conformance;
 mod support;
 mod tidy;

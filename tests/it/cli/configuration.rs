@@ -4,8 +4,11 @@
 //! Never a key that is silently ignored.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use billrecon::cli::GlobalFlags;
+use billrecon::config::{Config, PushMode};
+use secrecy::ExposeSecret;
 use tempfile::TempDir;
 
 use super::{binary, run, says};
@@ -143,6 +146,20 @@ fn an_unknown_key_or_a_wrong_value_is_78_with_the_key_and_the_file() {
         ("first_period = \"2026-13\"\n", "first_period"),
         ("database = 5\n", "database"),
         ("time_zone = \"UTC\n", "line 1"),
+        ("stripe = \"sandbox\"\n", "stripe"),
+        ("[stripe]\nsandbox = 1\n", "stripe.sandbox"),
+        ("[stripe]\nsandbox = \"true\"\n", "stripe.sandbox"),
+        ("[stripe]\nsandbox_state = \"\"\n", "stripe.sandbox_state"),
+        ("[stripe]\napi_base = \"https://api.stripe.com/\"\n", "BILLRECON_STRIPE_API_KEY"),
+        ("[slack]\nwebhook_url = \"https://hooks.slack.com/services/T/B/x\"\n", "slack"),
+        ("[push]\nmode = \"both\"\n", "push.mode"),
+        ("[push]\nmode = true\n", "push.mode"),
+        ("[push]\nmod = \"push\"\n", "mod"),
+        ("[serve]\nschedule = \"hourly\"\n", "serve.schedule"),
+        ("[serve]\nschedule = \"5 25 * * *\"\n", "serve.schedule"),
+        ("[serve]\nschedule = \"* * * *\"\n", "serve.schedule"),
+        ("[serve]\nschedule = \"\"\n", "serve.schedule"),
+        ("[serve]\nevery = \"1h\"\n", "every"),
     ] {
         fs::write(folder.path().join("billrecon.toml"), text).unwrap();
         for arguments in [&["status"][..], &["run"], &IMPORT] {
@@ -171,4 +188,120 @@ fn a_wrong_log_level_or_url_is_78() {
         run(folder.path(), &["run", "--database", url]).expect(78);
     }
     assert!(made(folder.path()).is_empty());
+}
+
+const KEY: &str = "sk_test_51Abc";
+
+/// The program in the folder with these variables.
+fn status_with(folder: &Path, variables: &[(&str, &str)]) -> Ended {
+    Ended::of(binary(folder, &["status"]).envs(variables.iter().copied()).output().unwrap())
+}
+
+fn load(folder: &Path, text: &str) -> Config {
+    let config = folder.join("billrecon.toml");
+    fs::write(&config, text).unwrap();
+    Config::load(&GlobalFlags { config: Some(config), ..GlobalFlags::default() }).unwrap()
+}
+
+#[test]
+fn without_settings_nothing_is_sent_anywhere_and_serve_rings_hourly() {
+    let folder = folder();
+    let config = load(folder.path(), "");
+    assert!(config.stripe.api_key.is_none() && config.slack_webhook.is_none());
+    assert_eq!(config.stripe.api_base, "https://api.stripe.com/");
+    assert!(!config.stripe.sandbox && config.stripe.sandbox_state.is_none());
+    assert_eq!((config.push_mode, config.schedule.as_str()), (None, "5 * * * *"));
+}
+
+#[test]
+fn the_settings_about_stripe_can_stand_in_the_file_and_the_key_beside_it() {
+    let folder = folder();
+    fs::create_dir(folder.path().join("etc")).unwrap();
+    fs::write(folder.path().join("etc/key"), format!("{KEY}\n")).unwrap();
+    let text = "[stripe]\napi_key_file = \"key\"\napi_base = \"http://127.0.0.1:12111\"\n\
+                [push]\nmode = \"observe\"\n[serve]\nschedule = \"*/10 6-22 * * MON-FRI\"\n";
+    let config = load(&folder.path().join("etc"), text);
+    assert_eq!(config.stripe.api_key.unwrap().expose_secret(), KEY);
+    // Requests are made by appending a path.
+    assert_eq!(config.stripe.api_base, "http://127.0.0.1:12111/");
+    assert_eq!(config.push_mode, Some(PushMode::Observe));
+    assert_eq!(config.schedule, "*/10 6-22 * * MON-FRI");
+    let text = "[stripe]\nsandbox = true\nsandbox_state = \"state/stripe\"\n[push]\nmode = \"push\"\n";
+    let config = load(&folder.path().join("etc"), text);
+    assert!(config.stripe.sandbox && config.stripe.api_key.is_none());
+    let state: PathBuf = folder.path().join("etc/state/stripe");
+    assert_eq!((config.stripe.sandbox_state, config.push_mode), (Some(state), Some(PushMode::Push)));
+}
+
+#[test]
+fn whether_usage_is_pushed_belongs_to_the_rules_and_where_to_does_not() {
+    let folder = folder();
+    fs::write(folder.path().join("key"), KEY).unwrap();
+    let hash = |text: &str| load(folder.path(), text).rules_hash();
+    let (none, observe) = (hash(""), hash("[push]\nmode = \"observe\"\n"));
+    let push = hash("[push]\nmode = \"push\"\n");
+    assert!(none != observe && observe != push && push != none);
+    let elsewhere =
+        "[stripe]\napi_key_file = \"key\"\napi_base = \"http://[::1]:1/\"\n[serve]\nschedule = \"@daily\"\n";
+    assert_eq!(none, hash(elsewhere));
+    assert_eq!(none, hash("[stripe]\nsandbox = true\n"));
+}
+
+#[test]
+fn the_environment_beats_the_file_for_stripe_key_by_key() {
+    let folder = folder();
+    run(folder.path(), &IMPORT).expect(0);
+    let text = "[stripe]\napi_base = \"http://example.com/\"\nsandbox = true\n";
+    fs::write(folder.path().join("billrecon.toml"), text).unwrap();
+    let key = ("BILLRECON_STRIPE_API_KEY", KEY);
+    let base = ("BILLRECON_STRIPE_API_BASE", "http://127.0.0.1:1");
+    let sandbox = |value| ("BILLRECON_STRIPE_SANDBOX", value);
+    for no in ["0", "false"] {
+        status_with(folder.path(), &[key, base, sandbox(no)]).expect(0);
+    }
+    // Whichever is not overruled still counts, and an empty variable overrules nothing.
+    says(&status_with(folder.path(), &[key, sandbox("0")]).expect(78), "stripe.api_base");
+    says(&status_with(folder.path(), &[key, base]).expect(78), "stripe.sandbox");
+    says(&status_with(folder.path(), &[key, base, sandbox("")]).expect(78), "stripe.sandbox");
+    fs::write(folder.path().join("billrecon.toml"), "[stripe]\nsandbox = false\n").unwrap();
+    for yes in ["1", "true"] {
+        status_with(folder.path(), &[sandbox(yes)]).expect(0);
+        let ended = status_with(folder.path(), &[sandbox(yes), key]).expect(78);
+        says(&ended, "BILLRECON_STRIPE_SANDBOX");
+    }
+    for neither in ["yes", "TRUE", "2", " 1"] {
+        says(&status_with(folder.path(), &[sandbox(neither)]).expect(78), "BILLRECON_STRIPE_SANDBOX");
+    }
+}
+
+#[test]
+fn an_address_without_a_key_is_78_and_says_what_to_do() {
+    let folder = folder();
+    let base = ("BILLRECON_STRIPE_API_BASE", "https://api.stripe.com/");
+    let ended = status_with(folder.path(), &[base]).expect(78);
+    says(&ended, "BILLRECON_STRIPE_API_BASE");
+    says(&ended, "set BILLRECON_STRIPE_API_KEY");
+    let empty = [base, ("BILLRECON_STRIPE_API_KEY", ""), ("BILLRECON_STRIPE_API_KEY_FILE", "")];
+    status_with(folder.path(), &empty).expect(78);
+    assert!(made(folder.path()).is_empty());
+}
+
+#[test]
+fn a_secret_from_two_places_is_78() {
+    let folder = folder();
+    run(folder.path(), &IMPORT).expect(0);
+    let webhook = "http://127.0.0.1:1/services/T/B/x";
+    for (name, value) in [("BILLRECON_STRIPE_API_KEY", KEY), ("BILLRECON_SLACK_WEBHOOK_URL", webhook)] {
+        fs::write(folder.path().join("secret"), format!("{value}\n")).unwrap();
+        let file_name = format!("{name}_FILE");
+        let from_file = (file_name.as_str(), "secret");
+        status_with(folder.path(), &[(name, value)]).expect(0);
+        status_with(folder.path(), &[from_file]).expect(0);
+        status_with(folder.path(), &[(name, ""), from_file]).expect(0);
+        says(&status_with(folder.path(), &[(name, value), from_file]).expect(78), &file_name);
+        fs::write(folder.path().join("secret"), "\n").unwrap();
+        says(&status_with(folder.path(), &[from_file]).expect(78), &file_name);
+        fs::remove_file(folder.path().join("secret")).unwrap();
+        says(&status_with(folder.path(), &[from_file]).expect(78), &file_name);
+    }
 }

@@ -1,7 +1,8 @@
-//! A database password is never printed: not by any command, on any failing path, at any log level.
+//! A database password, a Stripe key, a webhook is never printed: not by any command, on any failing path, at any log
+//! level.
 //!
-//! In: URLs with a canary for a password, right and wrong in every way. Out: neither stdout, stderr nor any file holds
-//! the canary.
+//! In: secrets with a canary in them, right and wrong in every way. Out: neither stdout, stderr nor any file holds the
+//! canary.
 
 use std::fs;
 use std::path::Path;
@@ -161,4 +162,93 @@ fn a_parameter_of_the_url_that_the_driver_does_not_know_is_not_logged() {
         let ended = workspace.run(&["status", "--log", "trace", "--database", &url]);
         keeps_it(&ended);
     }
+}
+
+#[test]
+fn what_is_no_stripe_key_is_refused_without_showing_it() {
+    let folder = tempfile::tempdir().unwrap();
+    for key in [
+        CANARY.to_owned(),
+        format!("pk_live_{CANARY}"),
+        format!("sk_{CANARY}"),
+        format!("SK_TEST_{CANARY}"),
+        format!("sk_test_{CANARY}"),
+        format!("sk_live_1 {CANARY}"),
+        format!("rk_live_1\r\nX: {CANARY}"),
+        format!("\"sk_live_{CANARY}\""),
+        format!("sk_live_ü{CANARY}"),
+    ] {
+        fs::write(folder.path().join("key"), &key).unwrap();
+        fs::write(folder.path().join("in-a-file.toml"), "[stripe]\napi_key_file = \"key\"\n").unwrap();
+        for (flags, variables) in [
+            (&[][..], Some(("BILLRECON_STRIPE_API_KEY", key.as_str()))),
+            (&[], Some(("BILLRECON_STRIPE_API_KEY_FILE", "key"))),
+            (&["--config", "in-a-file.toml"], None),
+        ] {
+            let arguments = [&["status", "--log", "trace"][..], flags].concat();
+            let ended =
+                Ended::of(binary(folder.path(), &arguments).envs(variables).output().unwrap()).expect(78);
+            assert!(ended.stderr.contains("no") && ended.stderr.contains("Stripe key"), "{}", ended.stderr);
+            keeps_it(&ended);
+        }
+    }
+}
+
+/// A key in the wrong place is the likeliest mistake of all.
+#[test]
+fn a_secret_where_it_does_not_belong_is_refused_without_showing_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let key = format!("sk_live_{}", CANARY.replace('-', ""));
+    for (name, value) in [
+        ("BILLRECON_STRIPE_API_KEY_FILE", key.as_str()),
+        ("BILLRECON_STRIPE_SANDBOX", &key),
+        ("BILLRECON_STRIPE_API_BASE", &key),
+        ("BILLRECON_SLACK_WEBHOOK_URL", &key),
+        ("BILLRECON_SLACK_WEBHOOK_URL", &format!("http://hooks.slack.com/services/{key}")),
+        ("BILLRECON_SLACK_WEBHOOK_URL", &format!("https://hooks.slack.com:x/services/{key}")),
+        ("BILLRECON_SLACK_WEBHOOK_URL", &format!("https://{key}@hooks.slack.com/services")),
+        ("BILLRECON_SLACK_WEBHOOK_URL_FILE", &format!("https://hooks.slack.com/services/{key}")),
+    ] {
+        let output = binary(folder.path(), &["status", "--log", "trace"]).env(name, value).output();
+        let ended = Ended::of(output.unwrap()).expect(78);
+        assert!(ended.stderr.contains(name), "{name}: {}", ended.stderr);
+        assert!(!ended.stderr.contains(&key) && !ended.stdout.contains(&key), "{ended:#?}");
+    }
+    for text in [
+        format!("[stripe]\napi_key = \"{key}\"\n"),
+        format!("[stripe]\napi_key_file = \"{key}\"\n"),
+        format!("[stripe]\napi_key_file = [\"{key}\"]\n"),
+        format!("[stripe]\nsandbox = \"{key}\"\n"),
+        format!("[stripe]\nsandbox = {key}\n"),
+        format!("[push]\nmode = \"{key}\"\n"),
+        format!("[serve]\nschedule = \"{key}\"\n"),
+        format!("stripe = \"{key}\"\n"),
+    ] {
+        fs::write(folder.path().join("billrecon.toml"), &text).unwrap();
+        let ended = run(folder.path(), &["status", "--log", "trace"]).expect(78);
+        assert!(ended.stderr.contains("billrecon.toml"), "{}", ended.stderr);
+        assert!(!ended.stderr.contains(&key) && !ended.stdout.contains(&key), "{ended:#?}");
+    }
+}
+
+#[test]
+fn no_command_prints_a_key_or_a_webhook_that_is_right() {
+    let workspace = Workspace::new(Engine::Sqlite);
+    workspace.write("catalog.toml", CATALOG);
+    workspace.write("tenants.csv", TENANTS);
+    workspace.write("usage.csv", USAGE);
+    let key = format!("sk_test_{}", CANARY.replace('-', ""));
+    for command in COMMANDS {
+        let output = workspace
+            .command(&[command, &["--log", "trace"][..]].concat())
+            .env("BILLRECON_STRIPE_API_KEY", &key)
+            // Port 1 is never given to anybody.
+            .env("BILLRECON_STRIPE_API_BASE", "http://127.0.0.1:1/")
+            .env("BILLRECON_SLACK_WEBHOOK_URL", format!("http://127.0.0.1:1/services/{CANARY}"))
+            .output();
+        let ended = Ended::of(output.unwrap());
+        keeps_it(&ended);
+        assert!(!ended.stdout.contains(&key) && !ended.stderr.contains(&key), "{ended:#?}");
+    }
+    no_file_holds_it(workspace.folder.path());
 }
