@@ -8,11 +8,13 @@ mod comparison;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::domain::catalog::PlanId;
+use crate::domain::catalog::{Catalog, PlanId};
 use crate::domain::controls::{ControlTotals, Measure};
 use crate::domain::decide::{DecisionRow, Verdict};
-use crate::domain::figures::{Disposition, WindowFigures, WindowLine, WindowStatus};
+use crate::domain::figures::{Disposition, SegmentUsage, WindowFigures, WindowLine, WindowStatus};
+use crate::domain::intent::{Intent, IntentState};
 use crate::domain::money::{Currency, MinorAmount, MinorSum, MoneyError};
+use crate::domain::number::Quantity;
 use crate::domain::period::Period;
 use crate::domain::rating::{LineKind, RatedLine};
 use crate::domain::reconcile::ReconciliationRow;
@@ -124,6 +126,47 @@ pub fn exceptions(windows: &[&WindowFigures], quarantine: &[QuarantineCount]) ->
     }
     exceptions.sort();
     exceptions
+}
+
+/// What can no longer be sent to Stripe, with what it is worth at the candidate price; `None` for other intents.
+pub fn unbillable(intent: &Intent, windows: &[&WindowFigures], catalog: &Catalog) -> Option<Exception> {
+    if intent.state != IntentState::Unbillable {
+        return None;
+    }
+    let key = &intent.key;
+    let window = windows.iter().find(|window| {
+        window.tenant_id == key.tenant_id && window.window.intersection(key.segment).is_some()
+    });
+    let usage = window.and_then(|window| {
+        window.usage.iter().find(|usage| usage.range == key.segment && usage.meter == key.meter)
+    });
+    let plan = usage.and_then(|usage| usage.plan.clone());
+    Some(Exception {
+        tenant_id: key.tenant_id.clone(),
+        kind: ExceptionKind::Unbillable,
+        reason: intent.reason.clone(),
+        plan: plan.as_ref().map(|plan| plan.key.clone()).unwrap_or_default(),
+        meter: key.meter.clone(),
+        tenant_name: window.map(|window| window.tenant_name.clone()).unwrap_or_default(),
+        records: intent.records,
+        quantity: intent.quantity.to_string(),
+        next_step: "bill it by hand if it is to be paid: Stripe takes it no more".to_owned(),
+        amount: usage.and_then(|usage| worth(intent.quantity, usage, catalog)),
+    })
+}
+
+/// What a bill loses without these units.
+fn worth(quantity: Quantity, usage: &SegmentUsage, catalog: &Catalog) -> Option<MinorAmount> {
+    let plan = catalog.plans.get(usage.plan.as_ref()?)?;
+    let price = plan.usage.get(&usage.meter)?;
+    let used = usage.total.quantity.to_quantity().ok()?;
+    let currency = plan.id.currency;
+    let bill = |used: Quantity| -> Option<i64> {
+        let lines = price.rate(used, currency).ok()?;
+        lines.iter().map(|line| line.amount.minor).try_fold(0i64, i64::checked_add)
+    };
+    let rest = used.checked_sub(quantity).ok()?;
+    Some(MinorAmount::new(bill(used)?.checked_sub(bill(rest)?)?, currency))
 }
 
 fn parked(window: &WindowFigures, reason: ParkReason) -> Exception {

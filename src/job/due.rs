@@ -1,6 +1,7 @@
-//! Which periods are due: from the database and `now` alone, so that any wake closes all that is left.
+//! Which periods are due: from the database, Stripe's invoices and `now`, so that any wake closes all that is left.
 //!
-//! In: tenants, settings, `now`. Out: periods and the state of each tenant's window. Pure.
+//! In: tenants, settings, `now`, how far each window has come at Stripe. Out: periods and the state of each tenant's
+//! window. Pure.
 
 use std::collections::BTreeMap;
 
@@ -18,7 +19,7 @@ pub type ClosedWindows = BTreeMap<String, Vec<Window>>;
 pub struct PeriodWindows<'a> {
     /// Final, and not closed yet.
     pub due: Vec<TenantWindow<'a>>,
-    /// Not final yet.
+    /// Not final yet: not ended, or its invoice still takes usage.
     pub open: Vec<TenantWindow<'a>>,
     /// Closed by an earlier run.
     pub closed: Vec<TenantWindow<'a>>,
@@ -32,13 +33,13 @@ pub fn windows<'a>(
     tenants: &'a [Tenant],
     settings: &Settings,
     closed: &ClosedWindows,
-    now: Timestamp,
+    is_final: impl Fn(&TenantWindow<'_>) -> bool,
 ) -> PeriodWindows<'a> {
     let mut windows = PeriodWindows::default();
     for mut window in tenants.iter().filter_map(|tenant| tenant.window(period, &settings.time_zone)) {
         let closed = closed.get(window.tenant.id()).map(Vec::as_slice).unwrap_or_default();
         let is_closed = closed.contains(&window.window);
-        let is_final = final_at(window.window.end, settings.settle_delay) <= now;
+        let is_final = is_final(&window);
         if !is_closed && closed.iter().any(|one| one.intersection(window.window).is_some()) {
             // Its anchor or interval was changed after a close: part of this time is billed already.
             window.park = Some(ParkReason::WindowChange);
@@ -64,9 +65,9 @@ pub fn reach(period: Period, tenants: &[Tenant], settings: &Settings) -> Window 
         .fold(month, |all, one| Window { start: all.start.min(one.start), end: all.end.max(one.end) })
 }
 
-/// When a window is final without an invoice that says so.
-fn final_at(end: Timestamp, settle_delay: SignedDuration) -> Timestamp {
-    end.saturating_add(settle_delay).unwrap_or(Timestamp::MAX)
+/// Whether a window is final where no invoice says so.
+pub fn is_settled(window: &TenantWindow<'_>, settle_delay: SignedDuration, now: Timestamp) -> bool {
+    window.window.end.saturating_add(settle_delay).is_ok_and(|settled| settled <= now)
 }
 
 /// The first period that can be due: the configured one, else the one in which the first tenant started.

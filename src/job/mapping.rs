@@ -16,6 +16,7 @@ use crate::domain::period::Window;
 use crate::domain::rating::LineKind;
 use crate::domain::reconcile::Expected;
 use crate::domain::tenant::{ParkReason, TenantWindow};
+use crate::job::due::is_settled;
 use crate::job::standing::Standing;
 
 /// How far a window has come at Stripe.
@@ -62,7 +63,7 @@ pub fn stage(
     }
     let has_left_draft = match renewal_invoice(window, standing) {
         Some(invoice) => invoice.has_left_draft(),
-        None => window.window.end.saturating_add(settle_delay).is_ok_and(|settled| settled <= now),
+        None => is_settled(window, settle_delay, now),
     };
     if has_left_draft { Stage::Final } else { Stage::Ended }
 }

@@ -5,8 +5,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::Timestamp;
+
 use crate::domain::figures::{LedgerTotals, WindowFigures};
 use crate::domain::period::{Period, Window};
+use crate::domain::reconcile::ReconciliationRow;
 use crate::domain::report::QuarantineCount;
 use crate::domain::tenant::{Tenant, TenantWindow};
 use crate::job::due::PeriodWindows;
@@ -22,22 +25,35 @@ pub struct Observation {
     pub quarantine: Vec<QuarantineCount>,
     /// Windows that earlier runs closed or parked, as they were written.
     pub stored: Vec<WindowFigures>,
+    /// Tenant and start of the windows that earlier runs saw at Stripe in time.
+    pub observed: BTreeSet<(String, Timestamp)>,
+    /// The comparison of the windows that earlier runs closed.
+    pub compared: Vec<ReconciliationRow>,
+}
+
+/// What the books hold of a period.
+#[derive(Debug)]
+pub struct Kept {
+    pub stored: Vec<WindowFigures>,
+    pub observed: BTreeSet<(String, Timestamp)>,
+    pub compared: Vec<ReconciliationRow>,
 }
 
 pub async fn observe(
     period: Period,
     windows: &PeriodWindows<'_>,
     tenants: &[Tenant],
-    stored: Vec<WindowFigures>,
+    kept: Kept,
     ledger: &Ledger,
 ) -> anyhow::Result<Observation> {
+    let Kept { stored, observed, compared } = kept;
     let mut snapshot = ledger.snapshot().await?;
     let mut totals = LedgerTotals::new();
     for (range, ids) in ranges(windows, &stored) {
         totals.insert(range, totals_of(range, &ids, tenants, &mut snapshot).await?);
     }
     let quarantine = snapshot.quarantine(&period.to_string()).await?;
-    Ok(Observation { totals, quarantine, stored })
+    Ok(Observation { totals, quarantine, stored, observed, compared })
 }
 
 /// Each range of time that is needed, with the tenants that need it: windows, segments and gaps. Most companies need

@@ -1,21 +1,31 @@
-//! Plan: what a run will close, park and report. Pure: the same observation gives the same plan.
+//! Plan: what a run will close, park and report. Pure: the same observation and answers give the same plan.
 //!
-//! In: a period's windows, the observation, the catalog. Out: a [`PeriodPlan`], ready to be printed (dry run) or
-//! executed. Never writes.
+//! In: a period's windows with their figures, what the ledger, the books and Stripe hold. Out: a [`PeriodPlan`], ready to be
+//! printed (dry run) or executed. Never writes.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use crate::domain::catalog::Catalog;
-use crate::domain::decide::Verdict;
-use crate::domain::controls::{ControlFault, ControlTotals};
-use crate::domain::figures::{WindowFigures, WindowStatus};
-use crate::domain::period::Period;
-use crate::domain::report::{Report, exceptions};
-use crate::domain::tenant::TenantWindow;
+use crate::domain::controls::ControlTotals;
+use crate::domain::figures::{Disposition, LedgerTotals, WindowFigures, WindowStatus};
+use crate::domain::intent::{Intent, PushMode};
+use crate::domain::period::{Period, Window};
+use crate::domain::policy::Policy;
+use crate::domain::reconcile::ReconciliationRow;
+use crate::domain::report::{Report, exceptions, unbillable};
+use crate::domain::tenant::{ParkReason, TenantWindow};
+use crate::job::compare::Compared;
 use crate::job::due::PeriodWindows;
+use crate::job::judge::{Case, judge};
+use crate::job::mapping::{Mapped, Stage, map};
 use crate::job::observe::Observation;
-use crate::store::books::{JobCounts, PeriodStatus};
+use crate::job::push::Intents;
+use crate::job::standing::Standing;
+use crate::store::books::{ComparedRow, JobCounts, PeriodStatus};
+
+/// The plan that the default policy judges.
+const JUDGED_PLAN: &str = "pro";
 
 /// What the run is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,7 +34,7 @@ pub enum Purpose {
     Close,
     /// All that could close is parked for the reasons that are known; nothing is to be written.
     Unchanged,
-    /// Nothing is final yet: the figures are provisional.
+    /// Nothing closes now: usage is pushed and compared, the figures are provisional.
     Look,
 }
 
@@ -33,8 +43,14 @@ pub struct PeriodPlan {
     pub purpose: Purpose,
     pub status: PeriodStatus,
     pub counts: JobCounts,
-    pub verdict: Option<Verdict>,
     pub report: Report,
+    /// The rows that this run adds to the comparison.
+    pub compared: Vec<ComparedRow>,
+    /// Windows seen at Stripe while their invoice still takes usage.
+    pub observed: Vec<(String, Window)>,
+    /// Intents that the close settles: confirmed and unbillable ones.
+    pub confirmed: Vec<Intent>,
+    pub unbillable: Vec<Intent>,
     /// Where in the report's windows those stand that close now or are parked.
     new: Range<usize>,
 }
@@ -46,51 +62,193 @@ impl PeriodPlan {
     }
 }
 
-pub fn plan(
-    period: Period,
-    windows: &PeriodWindows<'_>,
-    catalog: &Catalog,
-    observed: Observation,
-) -> Result<PeriodPlan, ControlFault> {
-    let Observation { totals, quarantine, stored } = observed;
-    let rate = |window: &TenantWindow<'_>, status| WindowFigures::new(window, catalog, &totals, status);
-    let due: Vec<WindowFigures> =
-        windows.due.iter().map(|window| rate(window, WindowStatus::Closed)).collect();
-    let purpose = purpose(&due, &stored);
+/// The figures of the windows that are not closed yet, in the order of their windows.
+#[derive(Debug)]
+pub struct Rated {
+    due: Vec<WindowFigures>,
+    open: Vec<WindowFigures>,
+}
+
+impl Rated {
+    pub fn new(windows: &PeriodWindows<'_>, catalog: &Catalog, totals: &LedgerTotals) -> Self {
+        let rate = |window: &TenantWindow<'_>, status| WindowFigures::new(window, catalog, totals, status);
+        Self {
+            due: windows.due.iter().map(|window| rate(window, WindowStatus::Closed)).collect(),
+            open: windows.open.iter().map(|window| rate(window, WindowStatus::Open)).collect(),
+        }
+    }
+
+    /// Finds the windows that are billed through Stripe; what does not fit there is set aside.
+    pub fn map(
+        &mut self,
+        windows: &PeriodWindows<'_>,
+        catalog: &Catalog,
+        standing: &Standing,
+        stage: impl Fn(&TenantWindow<'_>) -> Stage,
+    ) -> Vec<Mapped> {
+        let due = windows.due.iter().zip(&mut self.due);
+        let open = windows.open.iter().zip(&mut self.open);
+        let mut all = Vec::new();
+        for (window, figures) in due.chain(open).filter(|(_, figures)| figures.park.is_none()) {
+            match map(window, figures, catalog, standing, stage(window)) {
+                Ok(Some(mapped)) => all.push(mapped),
+                Ok(None) => figures.not_billed = is_not_at_stripe(window),
+                Err(reason) => figures.set_aside(reason),
+            }
+        }
+        all
+    }
+
+    pub fn park(&mut self, parked: &BTreeMap<(String, Window), ParkReason>) {
+        for figures in self.due.iter_mut().chain(&mut self.open).filter(|one| one.park.is_none()) {
+            if let Some(reason) = parked.get(&(figures.tenant_id.clone(), figures.window)) {
+                figures.set_aside(*reason);
+            }
+        }
+    }
+
+    /// A window whose answers are missing cannot close.
+    pub fn park_incomplete(&mut self, compared: &[Compared]) {
+        let incomplete = compared.iter().filter(|one| one.is_incomplete());
+        let incomplete: BTreeSet<_> =
+            incomplete.map(|one| (one.tenant_id.as_str(), one.window_start)).collect();
+        for figures in self.due.iter_mut().filter(|one| one.park.is_none()) {
+            if incomplete.contains(&(figures.tenant_id.as_str(), figures.window.start)) {
+                figures.set_aside(ParkReason::Incomplete);
+            }
+        }
+    }
+
+    /// Marks what was seen in time, and what Stripe is never asked about.
+    fn mark_full_cycles(&mut self, observed: &BTreeSet<(String, jiff::Timestamp)>) {
+        for figures in &mut self.due {
+            figures.full_cycle = observed.contains(&(figures.tenant_id.clone(), figures.window.start));
+        }
+    }
+}
+
+fn is_not_at_stripe(window: &TenantWindow<'_>) -> bool {
+    window.segments.iter().all(|segment| segment.subscription.stripe_subscription_id.is_empty())
+}
+
+/// What is known when the plan is made.
+pub struct Known<'a> {
+    pub period: Period,
+    pub windows: &'a PeriodWindows<'a>,
+    pub catalog: &'a Catalog,
+    pub push: PushMode,
+    pub mapped: &'a [Mapped],
+    pub intents: &'a Intents,
+    pub confirmed: Vec<Intent>,
+    pub unbillable: Vec<Intent>,
+    pub pending_before: u64,
+    pub pushed: u64,
+    pub errors: u64,
+    pub compared: Vec<Compared>,
+    pub orphans: Vec<ReconciliationRow>,
+    pub evidence: Vec<String>,
+}
+
+pub fn plan(known: Known<'_>, mut rated: Rated, observation: Observation) -> anyhow::Result<PeriodPlan> {
+    let Observation { totals, quarantine, stored, observed, compared: earlier_rows } = observation;
+    rated.mark_full_cycles(&observed);
+    let Rated { due, open } = rated;
+    let purpose = purpose(&due, &open, &stored, !known.confirmed.is_empty());
     let mut all: Vec<WindowFigures> =
         stored.into_iter().filter(|window| window.status == WindowStatus::Closed).collect();
     let new = all.len()..all.len() + due.len();
     all.extend(due);
-    let status = status(windows, &all);
-    let counts = counts(windows, &all);
+    let status = status(&open, &all);
+    let counts = counts(&known, &open, &all);
+    let looked = known.compared.iter().filter(|one| is_open(&known, one)).filter(|one| !one.is_incomplete());
+    let observed = looked.filter_map(|one| Some((one.tenant_id.clone(), one.rows.first()?.window?))).collect();
+    let rows = compared_rows(&known, &all[new.clone()]);
+    let mut comparison = earlier_rows;
+    comparison.extend(rows.iter().map(|one| one.row.clone()));
+    comparison.sort();
+    let judged = matches!(status, PeriodStatus::Closed | PeriodStatus::Partial);
+    let case = Case {
+        windows: known.windows,
+        figures: &all,
+        comparison: &comparison,
+        intents: known.intents,
+        catalog: known.catalog,
+        push: known.push,
+        pending_after: counts.pending_after,
+    };
+    let decision = judge(&Policy::default_for(JUDGED_PLAN), &case)?;
     if purpose == Purpose::Look {
-        all.extend(windows.open.iter().map(|window| rate(window, WindowStatus::Open)));
+        all.extend(open);
     }
-    let without_plan = windows.without_plan.iter().map(|window| rate(window, WindowStatus::Open));
-    let strays: Vec<WindowFigures> = without_plan.filter(|window| !window.usage.is_empty()).collect();
+    let without_plan = known.windows.without_plan.iter();
+    let strays: Vec<WindowFigures> = without_plan
+        .map(|window| WindowFigures::new(window, known.catalog, &totals, WindowStatus::Open))
+        .filter(|window| !window.usage.is_empty())
+        .collect();
     let looked_at: Vec<&WindowFigures> = all.iter().chain(&strays).collect();
-    let exceptions = exceptions(&looked_at, &quarantine);
+    let mut exceptions = exceptions(&looked_at, &quarantine);
+    exceptions.extend(known.intents.all().filter_map(|one| unbillable(one, &looked_at, known.catalog)));
+    exceptions.sort();
     let (earlier, now) = looked_at.split_at(new.start);
     let controls = ControlTotals::prove(earlier, now, &totals)?;
-    let judged = matches!(status, PeriodStatus::Closed | PeriodStatus::Partial);
-    let report = Report { period, windows: all, exceptions, controls };
-    Ok(PeriodPlan { purpose, status, counts, verdict: judged.then(Verdict::ledger_only), report, new })
+    let report = Report {
+        period: known.period,
+        windows: all,
+        exceptions,
+        controls,
+        comparison,
+        evidence: known.evidence,
+        decision: decision.rows,
+        verdict: judged.then_some(decision.verdict),
+    };
+    let (confirmed, unbillable) = (known.confirmed, known.unbillable);
+    Ok(PeriodPlan { purpose, status, counts, report, compared: rows, observed, confirmed, unbillable, new })
 }
 
-fn purpose(due: &[WindowFigures], stored: &[WindowFigures]) -> Purpose {
-    if due.is_empty() {
-        return Purpose::Look;
+fn is_open(known: &Known<'_>, one: &Compared) -> bool {
+    let of_window = |mapped: &&Mapped| {
+        mapped.tenant_id == one.tenant_id && mapped.window.start == one.window_start
+    };
+    known.mapped.iter().find(of_window).is_some_and(|mapped| mapped.stage != Stage::Final)
+}
+
+fn compared_rows(known: &Known<'_>, new: &[WindowFigures]) -> Vec<ComparedRow> {
+    let closing: BTreeSet<(&str, jiff::Timestamp)> = new
+        .iter()
+        .filter(|window| window.status == WindowStatus::Closed)
+        .map(|window| (window.tenant_id.as_str(), window.window.start))
+        .collect();
+    let mut rows = Vec::new();
+    for one in &known.compared {
+        let closed = closing.contains(&(one.tenant_id.as_str(), one.window_start));
+        rows.extend(one.rows.iter().map(|row| ComparedRow { row: row.clone(), closed }));
     }
+    rows.extend(known.orphans.iter().map(|row| ComparedRow { row: row.clone(), closed: false }));
+    rows
+}
+
+fn purpose(
+    due: &[WindowFigures],
+    open: &[WindowFigures],
+    stored: &[WindowFigures],
+    moved: bool,
+) -> Purpose {
     let key = |window: &WindowFigures| (window.tenant_id.clone(), window.window, window.park);
     let parked = |window: &&WindowFigures| window.status == WindowStatus::Parked;
     let known: BTreeSet<_> = stored.iter().filter(parked).map(key).collect();
     let is_known = |window: &WindowFigures| known.contains(&key(window));
-    if due.iter().all(is_known) { Purpose::Unchanged } else { Purpose::Close }
+    if !due.iter().all(is_known) {
+        Purpose::Close
+    } else if open.is_empty() && !due.is_empty() && !moved {
+        Purpose::Unchanged
+    } else {
+        Purpose::Look
+    }
 }
 
-fn status(windows: &PeriodWindows<'_>, all: &[WindowFigures]) -> PeriodStatus {
+fn status(open: &[WindowFigures], all: &[WindowFigures]) -> PeriodStatus {
     let parked = all.iter().any(|window| window.status == WindowStatus::Parked);
-    match (all.is_empty(), windows.open.is_empty(), parked) {
+    match (all.is_empty(), open.is_empty(), parked) {
         (true, _, _) => PeriodStatus::Open,
         (false, false, _) => PeriodStatus::Closing,
         (false, true, true) => PeriodStatus::Partial,
@@ -98,12 +256,28 @@ fn status(windows: &PeriodWindows<'_>, all: &[WindowFigures]) -> PeriodStatus {
     }
 }
 
-fn counts(windows: &PeriodWindows<'_>, all: &[WindowFigures]) -> JobCounts {
-    let of = |status| all.iter().filter(|window| window.status == status).count() as u64;
+fn counts(known: &Known<'_>, open: &[WindowFigures], all: &[WindowFigures]) -> JobCounts {
+    let looked_at = || all.iter().chain(open);
+    let of = |status| looked_at().filter(|window| window.status == status).count() as u64;
+    let not_billed = all.iter().filter(|one| one.not_billed && one.status == WindowStatus::Closed).count();
+    let is_due_a_push = |window: &&WindowFigures| {
+        let due = |disposition| disposition == Disposition::Billable;
+        window.status == WindowStatus::Parked
+            && window.usage.iter().any(|usage| due(usage.disposition) && !usage.total.quantity.is_zero())
+    };
+    let pending = known.intents.all().filter(|one| one.is_pending()).count();
+    let parked_due = match known.push {
+        PushMode::Push => looked_at().filter(is_due_a_push).count(),
+        PushMode::Observe => 0,
+    };
     JobCounts {
-        tenants: (windows.open.len() + all.len()) as u64,
-        closed: of(WindowStatus::Closed),
+        tenants: (open.len() + all.len()) as u64,
+        closed: of(WindowStatus::Closed) - not_billed as u64,
         parked: of(WindowStatus::Parked),
-        ..JobCounts::default()
+        not_billed: not_billed as u64,
+        pending_before: known.pending_before,
+        pushed: known.pushed,
+        errors: known.errors + known.unbillable.len() as u64,
+        pending_after: (pending + parked_due) as u64,
     }
 }
