@@ -11,3 +11,4 @@ pub mod ingest;
 pub mod job;
 pub mod render;
 pub mod store;
+pub mod stripe;
