@@ -8,6 +8,7 @@ use crate::ingest::IngestError;
 use crate::job::{Interrupted, Refusal};
 use crate::render::RenderError;
 use crate::store::StoreError;
+use crate::stripe::StripeError;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(i32)]
@@ -30,7 +31,7 @@ pub enum ExitCode {
     Io = 74,
     /// A passing trouble: try again later.
     TryAgain = 75,
-    /// Not permitted by the database.
+    /// Not permitted by the database or by Stripe.
     Permission = 77,
     /// The configuration is wrong or something has not been set up.
     Configuration = 78,
@@ -50,6 +51,9 @@ impl ExitCode {
 fn of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<ExitCode> {
     if let Some(error) = cause.downcast_ref::<StoreError>() {
         return Some(of_store(error));
+    }
+    if let Some(error) = cause.downcast_ref::<StripeError>() {
+        return Some(of_stripe(error));
     }
     if let Some(error) = cause.downcast_ref::<IngestError>() {
         return Some(match error {
@@ -95,5 +99,16 @@ fn of_store(error: &StoreError) -> ExitCode {
         | StoreError::NewerSchema(_)
         | StoreError::OlderSchema => ExitCode::Configuration,
         StoreError::Statement(_) => ExitCode::Internal,
+    }
+}
+
+/// Of an error that ended the run; one that concerns a single tenant never comes here.
+fn of_stripe(error: &StripeError) -> ExitCode {
+    match error {
+        StripeError::Unauthorized { .. } => ExitCode::Permission,
+        StripeError::Unavailable { .. }
+        | StripeError::RateLimited { .. }
+        | StripeError::Undecodable { .. } => ExitCode::TryAgain,
+        StripeError::Refused { .. } | StripeError::Configuration(_) => ExitCode::Configuration,
     }
 }

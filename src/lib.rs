@@ -12,3 +12,4 @@ pub mod job;
 pub mod notify;
 pub mod render;
 pub mod store;
+pub mod stripe;

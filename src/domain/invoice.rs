@@ -35,7 +35,7 @@ pub struct StripePrice {
     pub currency: Currency,
     /// `None` for a licensed price.
     pub meter_id: Option<String>,
-    /// `month`, `year`, `week` or `day`; empty for a one-off price.
+    /// `month`, `year`, `week` or `day`, or `3 month` for one of every three; empty for a one-off price.
     pub interval: String,
     pub scheme: StripeScheme,
     /// Whether quantities are divided before they are priced.

@@ -1,0 +1,107 @@
+//! What is set up in the account: prices, meters, and who subscribes to what.
+//!
+//! In: price names and ids. Out: `StripePrice`, `StripeMeter`, `StripeSubscription`. Only reads.
+
+use stripe_billing::billing_meter::ListBillingMeter;
+use stripe_billing::subscription::{ListSubscription, ListSubscriptionStatus};
+use stripe_billing::subscription_item::ListSubscriptionItem;
+use stripe_client_core::StripeRequest;
+use stripe_product::price::{ListPrice, RetrievePrice};
+
+use crate::domain::catalog::PriceRef;
+use crate::domain::invoice::{StripeMeter, StripePrice, StripeSubscription};
+
+use super::decode::{Node, Problem, meter, page, price, subscription};
+use super::{PAGE, Stripe, StripeError, segment};
+
+/// What Stripe answers for an id that it does not have.
+const MISSING: &str = "resource_missing";
+
+impl Stripe {
+    /// With its tiers; `None` where Stripe has no such price.
+    pub async fn price(&self, wanted: &PriceRef) -> Result<Option<StripePrice>, StripeError> {
+        match wanted {
+            PriceRef::Id(id) => self.price_by_id(id).await,
+            PriceRef::LookupKey(key) => self.price_by_lookup_key(key).await,
+        }
+    }
+
+    pub async fn meters(&self) -> Result<Vec<StripeMeter>, StripeError> {
+        let request_after = |cursor: Option<&str>| {
+            let request = ListBillingMeter::new().limit(PAGE);
+            cursor.into_iter().fold(request, ListBillingMeter::starting_after).build()
+        };
+        Ok(self.list(request_after, |node, _| meter::meter(node)).await?.elements)
+    }
+
+    /// All that ever had the price, ended ones too, each once.
+    pub async fn subscriptions_with_price(
+        &self,
+        price_id: &str,
+    ) -> Result<Vec<StripeSubscription>, StripeError> {
+        let request_after = |cursor: Option<&str>| {
+            let request =
+                ListSubscription::new().price(price_id).status(ListSubscriptionStatus::All).limit(PAGE);
+            cursor.into_iter().fold(request, ListSubscription::starting_after).build()
+        };
+        let mut found = self.list(request_after, |node, _| subscription::subscription(node)).await?.elements;
+        for one in found.iter_mut().filter(|one| !one.items_complete) {
+            self.complete_items(one).await?;
+        }
+        Ok(found)
+    }
+
+    /// Reads the items anew in large pages. Where that fails, `items_complete` stays false.
+    async fn complete_items(&self, subscription: &mut StripeSubscription) -> Result<(), StripeError> {
+        let request_after = |cursor: Option<&str>| {
+            let request = ListSubscriptionItem::new(&*subscription.id).limit(PAGE);
+            cursor.into_iter().fold(request, ListSubscriptionItem::starting_after).build()
+        };
+        match self.list(request_after, |node, _| subscription::item(node, None)).await {
+            Ok(listed) => {
+                subscription.items = listed.elements;
+                subscription.items_complete = true;
+                Ok(())
+            }
+            Err(error) if error.concerns_all() => Err(error),
+            Err(error) => {
+                tracing::warn!(subscription = subscription.id, %error, "its items cannot be read to the end");
+                Ok(())
+            }
+        }
+    }
+
+    async fn price_by_id(&self, id: &str) -> Result<Option<StripePrice>, StripeError> {
+        let request = RetrievePrice::new(segment(id)).expand(["tiers".to_owned()]).build();
+        match self.read(request, |node, _| same_id(node, id)).await {
+            Ok(price) => Ok(Some(price)),
+            Err(StripeError::Refused { status: 404, code, .. }) if code == MISSING => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn price_by_lookup_key(&self, key: &str) -> Result<Option<StripePrice>, StripeError> {
+        let request = ListPrice::new()
+            .lookup_keys([key.to_owned()])
+            .active(true)
+            .expand(["data.tiers".to_owned()])
+            .limit(PAGE);
+        self.read(request.build(), |node, _| only_one_with_key(node, key)).await
+    }
+}
+
+fn same_id(node: &Node<'_>, id: &str) -> Result<StripePrice, Problem> {
+    let price = price::price(node)?;
+    if price.id == id { Ok(price) } else { Err(node.problem("is another price than the one asked for")) }
+}
+
+/// Stripe lets only one active price have a lookup key; a server that ignores the filter must not choose for us.
+fn only_one_with_key(node: &Node<'_>, key: &str) -> Result<Option<StripePrice>, Problem> {
+    let page = page(node)?;
+    let prices = page.data.iter().map(price::price).collect::<Result<Vec<_>, _>>()?;
+    let all_fit = prices.iter().all(|price| price.lookup_key.as_deref() == Some(key));
+    if prices.len() > 1 || !all_fit || page.has_more {
+        return Err(node.problem("holds other prices than the one with the lookup key"));
+    }
+    Ok(prices.into_iter().next())
+}

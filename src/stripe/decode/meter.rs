@@ -1,0 +1,64 @@
+//! Meters and what they counted.
+//!
+//! In: `billing.meter` and `billing.meter_event_summary` objects. Out: [`StripeMeter`]s and quantities. A formula that
+//! we do not know is `None`, a value that does not fit the ledger's numbers is a problem.
+
+use crate::domain::invoice::{MeterFormula, StripeMeter};
+use crate::domain::number::Quantity;
+
+use super::{Node, Problem};
+
+pub(in crate::stripe) fn meter(node: &Node<'_>) -> Result<StripeMeter, Problem> {
+    let fields = node.fields()?;
+    let formula = fields.get("default_aggregation").fields_if_any()?.get("formula").text_if_any()?;
+    Ok(StripeMeter {
+        id: fields.get("id").text()?,
+        event_name: fields.get("event_name").text()?,
+        formula: match formula.as_deref() {
+            Some("sum") => Some(MeterFormula::Sum),
+            Some("count") => Some(MeterFormula::Count),
+            Some("last") => Some(MeterFormula::Last),
+            _ => None,
+        },
+        pre_aggregates: !fields.get("event_time_window").is_null(),
+        active: fields.get("status").text()? == "active",
+    })
+}
+
+pub(in crate::stripe) fn summary(node: &Node<'_>) -> Result<Quantity, Problem> {
+    node.fields()?.get("aggregated_value").quantity()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_meter_says_how_it_counts() {
+        let json = r#"{"id": "mtr_1", "event_name": "calls", "status": "active", "event_time_window": null,
+          "default_aggregation": {"formula": "sum"}, "customer_mapping": {"type": "by_id"}}"#;
+        let read = |json: &str| meter(&Node::root(json.as_bytes()).unwrap()).unwrap();
+        let plain = read(json);
+        assert!(plain.active && !plain.pre_aggregates && plain.formula == Some(MeterFormula::Sum));
+        let other = json.replace("sum", "median").replace("active", "inactive");
+        let other = read(&other.replace(r#""event_time_window": null"#, r#""event_time_window": "hour""#));
+        assert!(!other.active && other.pre_aggregates && other.formula.is_none());
+    }
+
+    #[test]
+    fn a_total_is_read_exactly_or_not_at_all() {
+        let read = |value: &str| {
+            let json = format!(r#"{{"id": "mtrusg_1", "aggregated_value": {value}}}"#);
+            summary(&Node::root(json.as_bytes()).unwrap()).map(|total| total.to_string())
+        };
+        for (value, expected) in
+            [("130", "130"), ("130.0", "130"), ("1.3e2", "130"), ("1e-7", "0.0000001"), ("-2.5", "-2.5")]
+        {
+            assert_eq!(read(value).unwrap(), expected);
+        }
+        for value in ["0.30000000000000004", "1e-13", "null", "\"\"", "{}", "1e400"] {
+            let problem = read(value).unwrap_err().to_string();
+            assert!(problem.starts_with("aggregated_value "), "{problem}");
+        }
+    }
+}

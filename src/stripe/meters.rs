@@ -1,0 +1,178 @@
+//! Meter events out, meter totals back.
+//!
+//! In: one event with its frozen identifier, or a (meter, customer, window). Out: what became of the event, or the total.
+//! An event whose fate no answer tells is [`Delivery::Unknown`]: it is never taken for delivered and never for refused.
+
+use jiff::Timestamp;
+use stripe_billing::billing_meter_event::CreateBillingMeterEvent;
+use stripe_billing::billing_meter_event_summary::ListIdBillingMeterEventSummary;
+use stripe_client_core::StripeRequest;
+
+use crate::domain::invoice::MeterTotal;
+use crate::domain::number::Quantity;
+use crate::domain::period::Window;
+
+use super::decode::{IDEMPOTENCY_ERROR, Node, meter};
+use super::transport::Answer;
+use super::{PAGE, Stripe, StripeError, segment};
+
+/// Where a meter looks for the customer and the value unless it was told otherwise.
+const CUSTOMER: &str = "stripe_customer_id";
+const VALUE: &str = "value";
+/// How Stripe says that it has the event already: by code, or only by words in some versions.
+const DUPLICATE_CODE: &str = "duplicate_meter_event";
+const DUPLICATE_WORDS: &str = "event already exists with identifier";
+const MINUTE: i64 = 60;
+
+/// One push, to be repeated to the letter.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MeterEvent {
+    pub event_name: String,
+    pub customer_id: String,
+    /// Also the Idempotency-Key.
+    pub identifier: String,
+    pub value: Quantity,
+    pub timestamp: Timestamp,
+}
+
+/// What became of an event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Delivery {
+    /// Taken; not yet counted.
+    Accepted { request_id: String },
+    /// Stripe has an event with this identifier: ours, from before.
+    AlreadyThere { request_id: String },
+    /// Stripe did not take it, and would not the next time.
+    Rejected { code: String, message: String, request_id: String },
+    /// No answer that tells.
+    Unknown { why: String },
+}
+
+impl Stripe {
+    /// What the meter counted of a customer. Stripe knows whole minutes only, so the window is widened to them.
+    pub async fn meter_total(
+        &self,
+        meter_id: &str,
+        customer_id: &str,
+        window: Window,
+    ) -> Result<MeterTotal, StripeError> {
+        let (start, end) = whole_minutes(window);
+        let meter_id = segment(meter_id);
+        let request_after = |cursor: Option<&str>| {
+            // In the order of the alphabet: the end stands before the start.
+            let request =
+                ListIdBillingMeterEventSummary::new(&*meter_id, customer_id, end, start).limit(PAGE);
+            cursor.into_iter().fold(request, ListIdBillingMeterEventSummary::starting_after).build()
+        };
+        let listed = self.list(request_after, |node, _| meter::summary(node)).await?;
+        let sum = listed.elements.iter().try_fold(Quantity::ZERO, |sum, one| sum.checked_add(*one));
+        let quantity = sum.map_err(|error| StripeError::Undecodable {
+            what: format!("the meter's total {error}"),
+            request_id: listed.request_id.clone(),
+        })?;
+        Ok(MeterTotal { quantity, request_id: listed.request_id })
+    }
+
+    /// Sends an event. An error only where every other event would fail alike.
+    pub async fn send_event(&self, event: &MeterEvent) -> Result<Delivery, StripeError> {
+        let payload = [(CUSTOMER, event.customer_id.clone()), (VALUE, event.value.to_string())];
+        let request = CreateBillingMeterEvent::new(
+            &*event.event_name,
+            payload.map(|(key, value)| (key.to_owned(), value)),
+        )
+        .identifier(&*event.identifier)
+        .timestamp(event.timestamp.as_second());
+        match self.send(request.build(), &event.identifier).await {
+            Ok(answer) => Ok(self.confirmed(&answer, event)),
+            Err(error) if error.concerns_all() => Err(error),
+            Err(error) => Ok(not_accepted(error)),
+        }
+    }
+
+    /// A 2xx counts only if it speaks of our event: a captive portal answers 200 too.
+    fn confirmed(&self, answer: &Answer, event: &MeterEvent) -> Delivery {
+        let identifier = Node::root(&answer.body).and_then(|node| node.fields()?.get("identifier").text());
+        let why = match identifier {
+            Ok(identifier) if identifier == event.identifier => {
+                return Delivery::Accepted { request_id: answer.request_id.clone() };
+            }
+            Ok(_) => "the answer speaks of another event".to_owned(),
+            Err(problem) => format!("the answer cannot be understood: {problem}"),
+        };
+        Delivery::Unknown { why: format!("{}{}", self.transport.shown(&why), asked(&answer.request_id)) }
+    }
+}
+
+fn not_accepted(error: StripeError) -> Delivery {
+    match error {
+        StripeError::Refused { status: 400, code, message, request_id }
+            if code == DUPLICATE_CODE || message.contains(DUPLICATE_WORDS) =>
+        {
+            drop((code, message));
+            Delivery::AlreadyThere { request_id }
+        }
+        // The first request with this key may have been taken.
+        StripeError::Refused { code, request_id, .. } if code == IDEMPOTENCY_ERROR => Delivery::Unknown {
+            why: format!("the identifier was used with other values before{}", asked(&request_id)),
+        },
+        // 409: the first request is still being worked on. Without a code: not an answer of Stripe's.
+        StripeError::Refused { status, code, message, request_id } if status != 409 && !code.is_empty() => {
+            Delivery::Rejected { code, message, request_id }
+        }
+        other => Delivery::Unknown { why: other.to_string() },
+    }
+}
+
+fn asked(request_id: &str) -> String {
+    if request_id.is_empty() { String::new() } else { format!(" (request {request_id})") }
+}
+
+/// `[start, end)` in seconds, widened to whole minutes.
+fn whole_minutes(window: Window) -> (i64, i64) {
+    let floor = |instant: Timestamp| instant.as_second().div_euclid(MINUTE) * MINUTE;
+    let end = floor(window.end);
+    let is_whole = window.end.as_second() == end && window.end.subsec_nanosecond() == 0;
+    (floor(window.start), if is_whole { end } else { end + MINUTE })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_window_is_widened_to_whole_minutes() {
+        for (start, end, expected) in [
+            ("2026-10-01T00:00:00Z", "2026-10-01T00:02:00Z", (0, 120)),
+            ("2026-10-01T00:00:59Z", "2026-10-01T00:02:01Z", (0, 180)),
+            ("2026-10-01T00:00:59.9Z", "2026-10-01T00:02:00.000000001Z", (0, 180)),
+        ] {
+            let window = Window { start: start.parse().unwrap(), end: end.parse().unwrap() };
+            let (from, to) = whole_minutes(window);
+            assert_eq!((from - 1_790_812_800, to - 1_790_812_800), expected, "{start} {end}");
+        }
+    }
+
+    #[test]
+    fn a_refusal_is_told_from_a_doubt() {
+        let refused = |status, code: &str, message: &str| {
+            not_accepted(StripeError::Refused {
+                status,
+                code: code.to_owned(),
+                message: message.to_owned(),
+                request_id: "req_1".to_owned(),
+            })
+        };
+        let there = |delivery| matches!(delivery, Delivery::AlreadyThere { .. });
+        let rejected = |delivery| matches!(delivery, Delivery::Rejected { .. });
+        let unknown = |delivery| matches!(delivery, Delivery::Unknown { .. });
+        assert!(there(refused(400, "duplicate_meter_event", "")));
+        assert!(there(refused(400, "invalid_request_error", "An event already exists with identifier X.")));
+        assert!(rejected(refused(400, "timestamp_too_far_in_past", "too old")));
+        assert!(rejected(refused(404, "resource_missing", "no such customer")));
+        assert!(unknown(refused(400, IDEMPOTENCY_ERROR, "other parameters")));
+        assert!(unknown(refused(409, "idempotency_key_in_use", "in use")));
+        assert!(unknown(refused(413, "", "status 413, without an error of Stripe's own")));
+        let limited = StripeError::RateLimited { message: "slow down".into(), request_id: String::new() };
+        assert!(unknown(not_accepted(limited)));
+    }
+}

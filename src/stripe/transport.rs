@@ -1,0 +1,346 @@
+//! Requests on the wire: one pooled HTTP client for Stripe's API or for whatever stands in for it.
+//!
+//! In: requests as async-stripe builds them, a checked base URL, the key. Out: status, Stripe's headers and the whole
+//! body, or why there is none. It follows no redirect, so the key never travels to another host, and it never shows the
+//! key. async-stripe's own client is not used: it opens a connection for each request, knows no jitter, loses the status
+//! of answers that it cannot read, and hides Stripe's headers.
+
+use std::error::Error;
+use std::fmt;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
+use hyper::{Method, Request, Response, Uri};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use secrecy::{ExposeSecret, SecretString};
+use stripe_client_core::{RequestBuilder, StripeMethod};
+
+use super::error::{StripeError, shown, shown_word};
+use super::retry::{Again, Failure, is_worth_repeating};
+
+/// The API version whose shapes we ask for and decode. It is the one that async-stripe's requests are generated from,
+/// pinned here so that an account's own default version never changes what we read.
+pub(super) const STRIPE_VERSION: &str = "2026-09-30.endive";
+const OUR_AGENT: &str = concat!("billrecon/", env!("CARGO_PKG_VERSION"));
+const FORM: &str = "application/x-www-form-urlencoded";
+
+const STRIPE_VERSION_HEADER: HeaderName = HeaderName::from_static("stripe-version");
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+const REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
+const SHOULD_RETRY: HeaderName = HeaderName::from_static("stripe-should-retry");
+const RETRY_AFTER: HeaderName = HeaderName::from_static("retry-after");
+
+/// Below the idle limits of usual load balancers, so that we seldom write into a connection that is being closed.
+const IDLE_CONNECTION: Duration = Duration::from_secs(30);
+const IDLE_CONNECTIONS: usize = 8;
+
+/// How long and how much we take. Tests shorten the times.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    pub connect_timeout: Duration,
+    /// One attempt from its start to the last byte of its answer.
+    pub attempt_timeout: Duration,
+    /// Before the first repetition; doubled for each further one, plus as much again at random.
+    pub first_wait: Duration,
+    pub longest_wait: Duration,
+    pub answer_bytes: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connect_timeout: Duration::from_secs(10),
+            attempt_timeout: Duration::from_secs(30),
+            first_wait: Duration::from_millis(500),
+            longest_wait: Duration::from_secs(5),
+            // A full page of invoices with ten lines each is some 3 MiB.
+            answer_bytes: 16 * 1024 * 1024,
+        }
+    }
+}
+
+/// One request, ready to be sent as often as needed.
+#[derive(Debug)]
+pub(super) struct Call {
+    method: Method,
+    uri: Uri,
+    body: Option<Bytes>,
+    idempotency_key: Option<HeaderValue>,
+}
+
+/// A whole answer with status 2xx.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub body: Bytes,
+    pub request_id: String,
+}
+
+/// An answer that is not 2xx.
+pub(super) struct Refusal<'a> {
+    pub status: u16,
+    pub body: &'a [u8],
+    pub request_id: String,
+}
+
+pub(super) struct Transport {
+    api_base: String,
+    key: SecretString,
+    client: HttpClient,
+    limits: Limits,
+}
+
+/// A plain base URL needs no certificates, and a secure one never gets a plain connection.
+enum HttpClient {
+    Secure(Client<HttpsConnector<HttpConnector>, Full<Bytes>>),
+    Plain(Client<HttpConnector, Full<Bytes>>),
+}
+
+impl fmt::Debug for Transport {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("Transport").field("api_base", &self.api_base).finish_non_exhaustive()
+    }
+}
+
+impl Transport {
+    pub(super) fn new(api_base: String, key: SecretString, limits: Limits) -> Result<Self, StripeError> {
+        let wrong = |what: &str| Err(StripeError::Configuration(what.to_owned()));
+        let Ok(base) = api_base.parse::<Uri>() else {
+            return wrong("the base URL of the API is no URL");
+        };
+        if base.authority().is_none_or(|authority| authority.as_str().contains('@')) {
+            return wrong("the base URL of the API needs a host, and no user or password");
+        }
+        if !api_base.ends_with('/') || base.query().is_some() {
+            return wrong("the base URL of the API must end in `/`, without a query");
+        }
+        if bearer(&key).is_none() {
+            return wrong(
+                "the key holds a character that no key of Stripe's has; look for a line break in it",
+            );
+        }
+        let client = match base.scheme_str() {
+            Some("https") => HttpClient::Secure(secure_client(&limits)?),
+            Some("http") => HttpClient::Plain(pool().build(connector(&limits))),
+            _ => return wrong("the base URL of the API must begin with https:// or http://"),
+        };
+        Ok(Self { api_base, key, client, limits })
+    }
+
+    pub(super) fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    pub(super) fn key(&self) -> &SecretString {
+        &self.key
+    }
+
+    /// Text from outside, fit to be shown.
+    pub(super) fn shown(&self, text: &str) -> String {
+        shown(text, &self.key)
+    }
+
+    pub(super) fn shown_word(&self, text: &str) -> String {
+        shown_word(text, &self.key)
+    }
+
+    /// Lays a request of async-stripe's onto our base URL.
+    pub(super) fn call(
+        &self,
+        request: RequestBuilder,
+        idempotency_key: Option<&str>,
+    ) -> Result<Call, StripeError> {
+        let wrong = |what: &str| StripeError::Configuration(format!("{what} cannot stand in a request"));
+        let query = request
+            .query
+            .filter(|query| !query.is_empty())
+            .map_or_else(String::new, |query| format!("?{query}"));
+        let uri = format!("{}v1{}{query}", self.api_base, request.path);
+        let uri = uri.parse().map_err(|_| wrong("an id"))?;
+        let method = match request.method {
+            StripeMethod::Get => Method::GET,
+            StripeMethod::Post => Method::POST,
+            StripeMethod::Delete => Method::DELETE,
+        };
+        let idempotency_key = idempotency_key.map(HeaderValue::from_str).transpose();
+        let idempotency_key = idempotency_key.map_err(|_| wrong("an identifier"))?;
+        Ok(Call { method, uri, body: request.body.map(Bytes::from), idempotency_key })
+    }
+
+    /// Sends it once. `refused` makes the error of an answer that is not 2xx.
+    pub(super) async fn attempt(
+        &self,
+        call: &Call,
+        refused: impl Fn(&Refusal<'_>) -> StripeError,
+    ) -> Result<Answer, Failure> {
+        let within = self.limits.attempt_timeout;
+        tokio::time::timeout(within, self.exchange(call, refused)).await.unwrap_or_else(|_| {
+            let why = format!("no whole answer within {within:?}");
+            let error = StripeError::Unavailable { status: None, why, request_id: String::new() };
+            Err(Failure { error, again: Again::TimedOut })
+        })
+    }
+
+    async fn exchange(
+        &self,
+        call: &Call,
+        refused: impl Fn(&Refusal<'_>) -> StripeError,
+    ) -> Result<Answer, Failure> {
+        let request = self.request(call).map_err(|error| Failure { error, again: Again::No })?;
+        let response = match &self.client {
+            HttpClient::Secure(client) => client.request(request).await,
+            HttpClient::Plain(client) => client.request(request).await,
+        };
+        let response = response.map_err(|error| self.no_answer(None, &error, String::new()))?;
+        let status = response.status().as_u16();
+        let request_id = self.request_id(response.headers());
+        let after = retry_after(response.headers());
+        let should_retry = header(response.headers(), &SHOULD_RETRY).and_then(|word| word.parse().ok());
+        let body = self.body(status, &request_id, response).await?;
+        if (200..300).contains(&status) {
+            return Ok(Answer { body, request_id });
+        }
+        let error = refused(&Refusal { status, body: &body, request_id });
+        let repeat = is_worth_repeating(status, should_retry);
+        Err(Failure { error, again: if repeat { Again::Yes { after } } else { Again::No } })
+    }
+
+    async fn body(
+        &self,
+        status: u16,
+        request_id: &str,
+        response: Response<hyper::body::Incoming>,
+    ) -> Result<Bytes, Failure> {
+        let limit = self.limits.answer_bytes;
+        match Limited::new(response.into_body(), limit).collect().await {
+            Ok(body) => Ok(body.to_bytes()),
+            // The same question would bring the same answer.
+            Err(error) if error.is::<LengthLimitError>() => {
+                let what = format!("it is larger than {limit} bytes (status {status})");
+                let error = StripeError::Undecodable { what, request_id: request_id.to_owned() };
+                Err(Failure { error, again: Again::No })
+            }
+            Err(error) => Err(self.no_answer(Some(status), error.as_ref(), request_id.to_owned())),
+        }
+    }
+
+    fn request(&self, call: &Call) -> Result<Request<Full<Bytes>>, StripeError> {
+        let impossible = || StripeError::Configuration("the request cannot be written".to_owned());
+        let mut request = Request::new(Full::new(call.body.clone().unwrap_or_default()));
+        *request.method_mut() = call.method.clone();
+        *request.uri_mut() = call.uri.clone();
+        let headers = request.headers_mut();
+        headers.insert(AUTHORIZATION, bearer(&self.key).ok_or_else(impossible)?);
+        headers.insert(STRIPE_VERSION_HEADER, HeaderValue::from_static(STRIPE_VERSION));
+        headers.insert(USER_AGENT, HeaderValue::from_static(OUR_AGENT));
+        headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+        if call.method == Method::POST {
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static(FORM));
+        }
+        if let Some(key) = &call.idempotency_key {
+            headers.insert(IDEMPOTENCY_KEY, key.clone());
+        }
+        Ok(request)
+    }
+
+    fn request_id(&self, headers: &HeaderMap) -> String {
+        self.shown_word(header(headers, &REQUEST_ID).unwrap_or_default())
+    }
+
+    fn no_answer(&self, status: Option<u16>, error: &(dyn Error + 'static), request_id: String) -> Failure {
+        let causes: Vec<&(dyn Error + 'static)> =
+            std::iter::successors(Some(error), |error| (*error).source()).collect();
+        let io = |cause: &&(dyn Error + 'static)| cause.downcast_ref().map(std::io::Error::kind);
+        let timed_out = causes.iter().filter_map(io).any(|kind| kind == std::io::ErrorKind::TimedOut);
+        let why: Vec<String> = causes.iter().map(ToString::to_string).collect();
+        let why = self.shown(&why.join(": "));
+        let again = if timed_out { Again::TimedOut } else { Again::Yes { after: None } };
+        Failure { error: StripeError::Unavailable { status, why, request_id }, again }
+    }
+}
+
+/// `None` where the key cannot stand in a header.
+fn bearer(key: &SecretString) -> Option<HeaderValue> {
+    let mut value = HeaderValue::from_str(&format!("Bearer {}", key.expose_secret())).ok()?;
+    value.set_sensitive(true);
+    Some(value)
+}
+
+fn header<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
+    headers.get(name)?.to_str().ok()
+}
+
+/// Seconds only: the other form, a date, would need a clock.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    header(headers, &RETRY_AFTER)?.trim().parse().ok().map(Duration::from_secs)
+}
+
+fn secure_client(limits: &Limits) -> Result<Client<HttpsConnector<HttpConnector>, Full<Bytes>>, StripeError> {
+    let builder = HttpsConnectorBuilder::new().with_native_roots().map_err(|error| {
+        StripeError::Configuration(format!(
+            "no root certificates ({error}): install the package ca-certificates or its like"
+        ))
+    })?;
+    let mut plain = connector(limits);
+    plain.enforce_http(false);
+    Ok(pool().build(builder.https_only().enable_http1().wrap_connector(plain)))
+}
+
+fn connector(limits: &Limits) -> HttpConnector {
+    let mut connector = HttpConnector::new();
+    connector.set_connect_timeout(Some(limits.connect_timeout));
+    connector.set_nodelay(true);
+    connector
+}
+
+fn pool() -> hyper_util::client::legacy::Builder {
+    let mut builder = Client::builder(TokioExecutor::new());
+    builder
+        .pool_timer(TokioTimer::new())
+        .pool_idle_timeout(IDLE_CONNECTION)
+        .pool_max_idle_per_host(IDLE_CONNECTIONS);
+    builder
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn transport(api_base: &str, key: &str) -> Result<Transport, StripeError> {
+        Transport::new(api_base.to_owned(), SecretString::from(key), Limits::default())
+    }
+
+    #[test]
+    fn the_version_is_the_one_that_the_requests_are_generated_from() {
+        assert_eq!(stripe_client_core::VERSION.as_str(), STRIPE_VERSION);
+    }
+
+    #[test]
+    fn a_base_url_or_key_that_cannot_work_is_refused_without_being_shown() {
+        for (api_base, key) in [
+            ("https://user:hunter2@api.example/", "sk_test_1"),
+            ("https://api.example", "sk_test_1"),
+            ("https://api.example/?a=hunter2", "sk_test_1"),
+            ("ftp://api.example/", "sk_test_1"),
+            ("not a url/", "sk_test_1"),
+            ("/", "sk_test_1"),
+            ("http://127.0.0.1:1/", "sk_test_hunter2\n"),
+        ] {
+            let error = transport(api_base, key).unwrap_err();
+            assert!(matches!(error, StripeError::Configuration(_)), "{api_base}");
+            assert!(!error.to_string().contains("hunter2"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_path_below_the_base_url_is_kept() {
+        let transport = transport("http://127.0.0.1:1/stand-in/", "sk_test_1").unwrap();
+        let request = RequestBuilder::new(StripeMethod::Get, "/account");
+        let call = transport.call(request, None).unwrap();
+        assert_eq!(call.uri.to_string(), "http://127.0.0.1:1/stand-in/v1/account");
+    }
+}
