@@ -43,7 +43,7 @@ pub enum Command {
     /// Bring a catalog, tenants or usage into the database
     #[command(subcommand)]
     Import(Import),
-    /// Close every billing period that is due, oldest first, and write its reports
+    /// Push usage, compare with Stripe, close every billing period that is due, and write its reports
     Run(RunFlags),
     /// Show where the periods, the lease and the last runs stand
     Status(StatusFlags),
@@ -86,12 +86,15 @@ pub struct RunFlags {
     /// Only this billing period, such as 2026-10; an open one is looked at and never closed
     #[arg(long, value_name = "YYYY-MM", value_parser = Period::parse)]
     pub period: Option<Period>,
-    /// Look at the ledger as at this instant; read-only
+    /// Run as at this instant; with a real account only an earlier one, and only to look
     #[arg(long, value_name = "INSTANT")]
     pub as_of: Option<Timestamp>,
     /// Say what a run would do, and do nothing
     #[arg(long)]
     pub dry_run: bool,
+    /// End with 20 (`NO_GO` or `REVIEW`), 22 (insufficient data) or 21 (differences) where a run would end with 0
+    #[arg(long)]
+    pub detailed_exitcode: bool,
     /// How long to wait for another run that holds the lease
     #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = duration)]
     pub lock_wait: Duration,

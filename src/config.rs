@@ -28,6 +28,7 @@ use crate::cli::GlobalFlags;
 use crate::config::layers::{ConfigFile, ENVIRONMENT, FLAGS, Layer, wrong_value};
 use crate::config::stripe::{API_KEY, RawStripe};
 use crate::domain::audit::sha256_hex;
+use crate::domain::intent::PushMode;
 use crate::domain::period::{Period, parse_zone};
 
 const SLACK_WEBHOOK: &str = "BILLRECON_SLACK_WEBHOOK_URL";
@@ -68,30 +69,6 @@ pub struct Config {
     pub slack_webhook: Option<SecretString>,
     /// A cron expression that can be read; whether it ever rings is for `serve` to say.
     pub schedule: String,
-}
-
-/// Whether we send usage to Stripe, or only look at what the application sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PushMode {
-    Observe,
-    Push,
-}
-
-impl PushMode {
-    fn parse(text: &str) -> Option<Self> {
-        match text {
-            "observe" => Some(Self::Observe),
-            "push" => Some(Self::Push),
-            _ => None,
-        }
-    }
-
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Observe => "observe",
-            Self::Push => "push",
-        }
-    }
 }
 
 impl fmt::Debug for Config {

@@ -19,10 +19,16 @@ pub enum ExitCode {
     Internal = 1,
     /// Wrong usage of the command line.
     Usage = 2,
-    /// Done, but something is parked or quarantined and waits for a person.
+    /// Done, but something is parked, pending, incomplete, quarantined or newly unbillable.
     Unfinished = 3,
     /// Another run holds the lease, or ours was lost.
     Lease = 11,
+    /// Only with `--detailed-exitcode`: the newest judged period is `NO_GO` or `REVIEW`.
+    NotYet = 20,
+    /// Only with `--detailed-exitcode`: differences were found, and no verdict says more.
+    Differences = 21,
+    /// Only with `--detailed-exitcode`: the newest judged period has insufficient data.
+    InsufficientData = 22,
     /// Bad data in a file or in the database.
     BadData = 65,
     /// An output file or folder cannot be made.

@@ -11,5 +11,6 @@ pub mod ingest;
 pub mod job;
 pub mod notify;
 pub mod render;
+pub mod sandbox;
 pub mod store;
 pub mod stripe;

@@ -13,10 +13,11 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::cli::GlobalFlags;
 use crate::commands::{print, run, start_logging};
+use crate::config::slack_webhook;
 use crate::domain::audit::sha256_hex;
 use crate::exit_code::ExitCode;
 use crate::job::import::{self, Input};
-use crate::job::{self, Refusal, RunOptions, Settings};
+use crate::job::{self, Refusal, RunOptions, Settings, StripeSettings};
 use crate::store::Database;
 
 const FOLDER: &str = "billrecon-demo";
@@ -77,7 +78,7 @@ pub async fn execute(global: &GlobalFlags) -> anyhow::Result<ExitCode> {
             import::usage(&settings, input(folder, &file, &usage(month))?, now, |_| ()).await?.counts;
         let (accepted, quarantined) = (receipt.accepted, receipt.quarantined);
         print::data(&format!("\n{now}  {file}: {accepted} records accepted, {quarantined} quarantined"))?;
-        run::print_wake(&job::run(&settings, &RunOptions::default(), now).await?, false, false)?;
+        run::print_wake(&job::run(&settings, &RunOptions::default(), now).await?, false)?;
     }
     print::data(&format!(
         "\nEverything is in ./{FOLDER}: the files it was made from, the database and the reports. Look around:\n  \
@@ -114,6 +115,10 @@ fn settings(folder: &Path) -> anyhow::Result<Settings> {
         settle_delay: SignedDuration::from_hours(2),
         lease_ttl: Duration::from_mins(1),
         rules_hash: sha256_hex(CATALOG.as_bytes()),
+        stripe: StripeSettings { api_key: None, api_base: String::new(), sandbox: true, sandbox_state: None },
+        push_mode: None,
+        slack_webhook: slack_webhook()?,
+        demo: true,
     })
 }
 

@@ -17,7 +17,7 @@ use tracing_subscriber::EnvFilter;
 use crate::cli::{Cli, Command};
 use crate::config::{Config, ConfigError, no_color};
 use crate::exit_code::ExitCode;
-use crate::job::Settings;
+use crate::job::{Settings, StripeSettings};
 use crate::store::Database;
 
 pub async fn execute(cli: &Cli, now: Timestamp) -> ExitCode {
@@ -47,6 +47,15 @@ fn configured(config: &Config) -> anyhow::Result<Settings> {
         settle_delay: config.settle_delay,
         lease_ttl: config.lease_ttl,
         rules_hash: config.rules_hash(),
+        stripe: StripeSettings {
+            api_key: config.stripe.api_key.clone(),
+            api_base: config.stripe.api_base.clone(),
+            sandbox: config.stripe.sandbox,
+            sandbox_state: config.stripe.sandbox_state.clone(),
+        },
+        push_mode: config.push_mode,
+        slack_webhook: config.slack_webhook.clone(),
+        demo: false,
     })
 }
 

@@ -1,7 +1,7 @@
-//! `billrecon run`: closes what is due and prints one outcome per period.
+//! `billrecon run`: pushes, compares and closes what is due, and prints one outcome per period.
 //!
-//! In: flags. Out: per period a few lines, or one JSON object on one line. `--as-of` may look back, and then writes
-//! nothing; it may not look ahead.
+//! In: flags. Out: per period a few lines, or one JSON object on one line. With a real account `--as-of` may look back, and
+//! then writes nothing; a sandbox takes any time.
 
 use jiff::Timestamp;
 use serde_json::json;
@@ -9,43 +9,67 @@ use serde_json::json;
 use crate::cli::{GlobalFlags, RunFlags};
 use crate::commands::{configured, failed, print, start_logging};
 use crate::config::Config;
+use crate::domain::decide::VerdictWord;
+use crate::domain::intent::Intent;
 use crate::domain::report::Money;
 use crate::exit_code::ExitCode;
-use crate::job::{self, MODE, PeriodOutcome, Purpose, Refusal, RunOptions, Wake};
+use crate::job::{self, PeriodOutcome, Purpose, RunOptions, Wake};
 
-/// How many exceptions a terminal shows; all are in `exceptions.csv`.
-const EXCEPTIONS_SHOWN: usize = 10;
+/// How many exceptions, differences and pushes a terminal shows; all are in the files.
+const SHOWN: usize = 10;
 
 pub async fn execute(global: &GlobalFlags, flags: &RunFlags, now: Timestamp) -> anyhow::Result<ExitCode> {
     let config = Config::load(global)?;
     start_logging(&config.log)?;
     let settings = configured(&config)?;
-    let as_of = flags.as_of.unwrap_or(now);
-    if as_of > now {
-        let text = format!("--as-of {as_of} lies in the future; only a sandbox can look ahead");
-        return Err(Refusal::Configuration(text).into());
-    }
-    let dry_run = flags.dry_run || as_of < now;
-    let options = RunOptions { period: flags.period, dry_run, lock_wait: flags.lock_wait };
-    let wake = job::run(&settings, &options, as_of).await?;
+    let options = RunOptions {
+        period: flags.period,
+        dry_run: flags.dry_run,
+        as_of: flags.as_of,
+        lock_wait: flags.lock_wait,
+    };
+    let wake = job::run(&settings, &options, now).await?;
     if wake.outcomes.is_empty() && wake.failures.is_empty() {
-        print::words(&format!("{MODE}: no billing period is due at {as_of}"));
+        print::words(&format!("{}: no billing period is due at {}", wake.mode, wake.now));
     }
-    Ok(print_wake(&wake, flags.json, dry_run)?)
+    let code = print_wake(&wake, flags.json)?;
+    if settings.slack_webhook.is_none() {
+        print_messages(&wake);
+    }
+    Ok(if flags.detailed_exitcode && code == ExitCode::Done { detailed(&wake) } else { code })
 }
 
 /// Prints what was done and what failed; the exit code is that of the first failure, or says whether something waits
 /// for a person.
-pub fn print_wake(wake: &Wake, as_json: bool, dry_run: bool) -> std::io::Result<ExitCode> {
+pub fn print_wake(wake: &Wake, as_json: bool) -> std::io::Result<ExitCode> {
     for outcome in &wake.outcomes {
-        print::data(&if as_json { json_line(outcome, dry_run) } else { text(outcome, dry_run) })?;
+        print::data(&if as_json { json_line(outcome, wake) } else { text(outcome, wake) })?;
     }
     let failed: Vec<ExitCode> = wake.failures.iter().map(failed).collect();
     let unfinished = wake.outcomes.iter().any(|outcome| outcome.unfinished);
     Ok(failed.first().copied().unwrap_or(if unfinished { ExitCode::Unfinished } else { ExitCode::Done }))
 }
 
-fn json_line(outcome: &PeriodOutcome, dry_run: bool) -> String {
+/// Without Slack a person reads the message here; it is no data.
+pub fn print_messages(wake: &Wake) {
+    for message in wake.outcomes.iter().filter_map(|outcome| outcome.message.as_ref()) {
+        print::words(&format!("\nno Slack webhook is set; the message would be:\n{message}"));
+    }
+}
+
+/// The newest judged period decides; without one, whether anything differs.
+fn detailed(wake: &Wake) -> ExitCode {
+    let newest = wake.outcomes.iter().rev().find_map(|outcome| outcome.verdict.as_ref());
+    let differs = wake.outcomes.iter().any(|outcome| !outcome.differences.is_empty());
+    match newest.map(|verdict| verdict.word) {
+        Some(VerdictWord::NoGo | VerdictWord::Review) => ExitCode::NotYet,
+        Some(VerdictWord::InsufficientData) => ExitCode::InsufficientData,
+        Some(VerdictWord::Go) | None if differs => ExitCode::Differences,
+        Some(VerdictWord::Go) | None => ExitCode::Done,
+    }
+}
+
+fn json_line(outcome: &PeriodOutcome, wake: &Wake) -> String {
     let counts = &outcome.counts;
     json!({
         "run_id": outcome.run_id,
@@ -59,17 +83,27 @@ fn json_line(outcome: &PeriodOutcome, dry_run: bool) -> String {
             "errors": counts.errors, "pending_after": counts.pending_after,
         },
         "reports_dir": outcome.reports_dir,
-        "mode": MODE,
-        "dry_run": dry_run,
+        "mode": wake.mode,
+        "dry_run": wake.dry_run,
+        "pushes": outcome.pushes.iter().map(push_json).collect::<Vec<_>>(),
     })
     .to_string()
 }
 
-fn text(outcome: &PeriodOutcome, dry_run: bool) -> String {
+fn push_json(one: &Intent) -> serde_json::Value {
+    json!({
+        "tenant_id": one.key.tenant_id, "customer_id": one.key.customer_id, "meter": one.key.meter,
+        "identifier": one.identifier, "quantity": one.quantity.to_string(),
+        "timestamp": one.timestamp.as_second(),
+    })
+}
+
+fn text(outcome: &PeriodOutcome, wake: &Wake) -> String {
     let counts = &outcome.counts;
     let verdict = outcome.verdict.as_ref().map_or("no verdict yet", |verdict| verdict.word.as_str());
     let mut lines = vec![format!(
-        "{MODE}  {}  {}  {verdict}  {} tenants: {} closed, {} parked",
+        "{}  {}  {}  {verdict}  {} tenants: {} closed, {} parked",
+        wake.mode,
         outcome.period,
         outcome.status.as_str(),
         counts.tenants,
@@ -79,19 +113,44 @@ fn text(outcome: &PeriodOutcome, dry_run: bool) -> String {
     lines.extend(
         outcome.verdict.iter().flat_map(|verdict| &verdict.reasons).map(|reason| format!("  why: {reason}")),
     );
-    lines.push(format!("  {}", deed(outcome, dry_run)));
+    lines.push(format!("  {}", deed(outcome, wake.dry_run)));
+    lines.push(pushed(outcome, wake.dry_run));
     lines.extend(outcome.money.iter().map(|Money { base, usage }| {
         let currency = base.currency.code().to_uppercase();
         format!("  base fees {base} {currency}, usage at candidate prices {usage} {currency}")
     }));
-    lines.extend(outcome.exceptions.iter().take(EXCEPTIONS_SHOWN).map(|one| format!("  {one}")));
-    if outcome.exceptions.len() > EXCEPTIONS_SHOWN {
-        lines.push(format!("  … and {} more in exceptions.csv", outcome.exceptions.len() - EXCEPTIONS_SHOWN));
+    if wake.dry_run {
+        let plan = outcome.pushes.iter().map(|one| {
+            format!(
+                "would push {} of {} for {} as {}",
+                one.quantity, one.key.meter, one.key.tenant_id, one.identifier
+            )
+        });
+        lines.extend(some(&plan.collect::<Vec<_>>(), "run --json"));
     }
+    lines.extend(some(&outcome.differences, "reconciliation.csv"));
+    lines.extend(some(&outcome.exceptions, "exceptions.csv"));
     if let (Some(run_id), Some(folder)) = (&outcome.run_id, &outcome.reports_dir) {
         lines.push(format!("  run {run_id}, files in {}", folder.display()));
     }
     lines.join("\n")
+}
+
+/// The first few, and where the rest is.
+fn some(all: &[String], rest: &str) -> Vec<String> {
+    let mut lines: Vec<String> = all.iter().take(SHOWN).map(|one| format!("  {one}")).collect();
+    if all.len() > SHOWN {
+        lines.push(format!("  … and {} more in {rest}", all.len() - SHOWN));
+    }
+    lines
+}
+
+fn pushed(outcome: &PeriodOutcome, dry_run: bool) -> String {
+    let counts = &outcome.counts;
+    if dry_run {
+        return format!("  would push for {} tenants' meters", outcome.pushes.len());
+    }
+    format!("  pushed {}, refused {}, pending {}", counts.pushed, counts.errors, counts.pending_after)
 }
 
 fn deed(outcome: &PeriodOutcome, dry_run: bool) -> String {

@@ -9,7 +9,6 @@ use crate::cli::{GlobalFlags, StatusFlags};
 use crate::commands::{configured, print, start_logging};
 use crate::config::Config;
 use crate::exit_code::ExitCode;
-use crate::job::MODE;
 use crate::job::status::{self, Status};
 
 pub async fn execute(global: &GlobalFlags, flags: &StatusFlags, now: Timestamp) -> anyhow::Result<ExitCode> {
@@ -42,7 +41,7 @@ fn as_json(status: &Status) -> String {
         })
         .collect();
     json!({
-        "mode": MODE,
+        "mode": status.mode,
         "tenants": status.tenants,
         "catalog_hash": status.catalog_hash,
         "quarantined": status.quarantined,
@@ -58,8 +57,10 @@ fn as_json(status: &Status) -> String {
 }
 
 fn as_text(status: &Status) -> String {
-    let mut lines =
-        vec![format!("{MODE}: {} tenants, {} lines in quarantine", status.tenants, status.quarantined)];
+    let mut lines = vec![format!(
+        "{}: {} tenants, {} lines in quarantine",
+        status.mode, status.tenants, status.quarantined
+    )];
     lines.push(match &status.lease {
         Some(holder) => format!("lease: {holder}"),
         None => "lease: free".to_owned(),

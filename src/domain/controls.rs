@@ -5,7 +5,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::domain::figures::{Disposition, LedgerTotals, SegmentUsage, WindowFigures, WindowLine, WindowStatus};
+use crate::domain::figures::{
+    Disposition, LedgerTotals, SegmentUsage, WindowFigures, WindowLine, WindowStatus,
+};
 use crate::domain::number::{NumberError, Quantity, QuantitySum};
 use crate::domain::rating::LineKind;
 use crate::domain::usage::UsageTotal;

@@ -9,7 +9,7 @@ use crate::domain::catalog::{Catalog, Plan, PlanId, UsagePrice};
 use crate::domain::money::MinorAmount;
 use crate::domain::number::NumberError;
 use crate::domain::period::Window;
-use crate::domain::rating::{LineKind, RatedLine, RatingError, Split};
+use crate::domain::rating::{RatedLine, RatingError, Split};
 use crate::domain::tenant::{ParkReason, Segment, TenantWindow};
 use crate::domain::usage::{TotalsByMeter, UsageTotal};
 
@@ -147,7 +147,10 @@ impl WindowFigures {
     }
 
     /// What the ledger holds of this window now, by meter.
-    pub(in crate::domain) fn accepted<'a>(&self, totals: &'a LedgerTotals) -> Result<BTreeMap<&'a str, UsageTotal>, NumberError> {
+    pub(in crate::domain) fn accepted<'a>(
+        &self,
+        totals: &'a LedgerTotals,
+    ) -> Result<BTreeMap<&'a str, UsageTotal>, NumberError> {
         let mut accepted: BTreeMap<&str, UsageTotal> = BTreeMap::new();
         for range in &self.accounted {
             let by_meter = totals.get(range).and_then(|tenants| tenants.get(&self.tenant_id));

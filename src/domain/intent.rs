@@ -259,12 +259,8 @@ pub fn settle(
         return Ok(Settlement::Confirmed);
     }
     let in_doubt = |one: &&Intent| is_in_doubt(one) || one.state == IntentState::Parked;
-    let lost: Vec<Intent> = intents
-        .iter()
-        .filter(in_doubt)
-        .filter(|one| !(open && one.may_be_sent(now)))
-        .cloned()
-        .collect();
+    let lost: Vec<Intent> =
+        intents.iter().filter(in_doubt).filter(|one| !(open && one.may_be_sent(now))).cloned().collect();
     if lost.is_empty() {
         return Ok(Settlement::Pending);
     }

@@ -75,6 +75,12 @@ impl Quantity {
         self.0 == 0
     }
 
+    /// Without its sign.
+    #[must_use]
+    pub fn magnitude(self) -> Self {
+        Self(self.0.abs())
+    }
+
     /// Exact product; it cannot overflow: 10³⁰ × 10²⁷ is far below 2²⁵⁵.
     pub fn times(self, unit_amount: UnitAmount) -> ExactAmount {
         ExactAmount(I256::new(self.0) * I256::new(unit_amount.0))

@@ -70,9 +70,7 @@ fn invoice_row(
         Stage::Open | Stage::Final => expected,
     };
     match invoice(one, standing) {
-        Some(invoice) => {
-            compare_lines(&expected, Some(invoice), Source::Invoice, &meter.scope, &invoice.id)
-        }
+        Some(invoice) => compare_lines(&expected, Some(invoice), Source::Invoice, &meter.scope, &invoice.id),
         None => Ok(compare_nothing(&expected, Source::Invoice, &one.subscription_id)),
     }
 }

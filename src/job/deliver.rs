@@ -8,16 +8,12 @@ use std::path::PathBuf;
 use jiff::Timestamp;
 
 use crate::domain::audit::AuditEvent;
-use crate::domain::decide::Verdict;
 use crate::domain::report::Report;
 use crate::job::Settings;
 use crate::job::lease::Lease;
 use crate::render::{self, Facts};
 use crate::store::Books;
-use crate::store::books::{PeriodStatus, Run, RunState};
-
-/// How the figures were made, in every output.
-pub const MODE: &str = "LEDGER ONLY";
+use crate::store::books::{Run, RunState};
 
 /// Runs that closed their figures and died before their files were written.
 pub async fn committed(books: &Books) -> anyhow::Result<Vec<Run>> {
@@ -72,11 +68,11 @@ pub async fn deliver(
 }
 
 fn facts(run: &Run, settings: &Settings) -> Facts {
-    let judged = matches!(run.period_status, PeriodStatus::Closed | PeriodStatus::Partial);
-    let verdict = judged.then(Verdict::ledger_only);
+    let verdict = run.verdict.clone();
     Facts {
         run_id: run.run_id.clone(),
-        mode: MODE,
+        mode: run.mode.clone(),
+        account_id: run.account_id.clone(),
         period_status: run.period_status.as_str().to_owned(),
         verdict: verdict.as_ref().map(|verdict| verdict.word.as_str().to_owned()),
         reasons: verdict.map(|verdict| verdict.reasons).unwrap_or_default(),

@@ -6,10 +6,12 @@
 use jiff::Timestamp;
 
 use crate::domain::audit::AuditEvent;
+use crate::domain::period::Period;
 use crate::job::lease::Lease;
+use crate::job::message::Message;
 use crate::job::plan::PeriodPlan;
 use crate::store::Books;
-use crate::store::books::{PeriodJob, Run, RunState};
+use crate::store::books::{PeriodJob, PeriodStatus, Run, RunState};
 
 /// Writes that the run has begun, so that a crash leaves a trace.
 pub async fn start(run: &Run, lease: &Lease, books: &Books) -> anyhow::Result<()> {
@@ -18,26 +20,28 @@ pub async fn start(run: &Run, lease: &Lease, books: &Books) -> anyhow::Result<()
     Ok(write.commit().await?)
 }
 
-/// Closes and parks what the plan says.
+/// Closes and parks what the plan says, with the comparison, the verdict and the message that tells it.
 pub async fn commit(
     plan: &PeriodPlan,
     run_id: &str,
     facts: &RunFacts,
+    message: Option<&Message>,
     lease: &Lease,
     books: &Books,
 ) -> anyhow::Result<()> {
-    let period = plan.report.period;
-    let job = PeriodJob {
-        period,
-        status: plan.status,
-        counts: plan.counts,
-        tenants_version: facts.tenants_version,
-        run_id: run_id.to_owned(),
-    };
+    let (period, report) = (plan.report.period, &plan.report);
     let mut write = books.write(lease.term()?).await?;
     write.save_windows(period, plan.writes(), run_id).await?;
-    write.save_report(run_id, &plan.report.exceptions, &plan.report.controls).await?;
-    write.commit_run(run_id, &job).await?;
+    write.save_report(run_id, &report.exceptions, &report.controls).await?;
+    write.save_comparison(period, run_id, &plan.compared, &report.evidence).await?;
+    write.save_decision(run_id, &report.decision).await?;
+    write.update_intents(&plan.confirmed).await?;
+    write.add_intents(period, &plan.unbillable, run_id).await?;
+    write.add_observed_windows(&plan.observed, run_id).await?;
+    if let Some(message) = message.filter(|message| message.is_posted) {
+        write.add_message(&message.outbox(run_id), facts.started_at).await?;
+    }
+    write.commit_run(run_id, &job_of(plan, run_id, facts), report.verdict.as_ref()).await?;
     let event = AuditEvent::RunCommitted {
         period,
         status: plan.status.as_str().to_owned(),
@@ -46,6 +50,31 @@ pub async fn commit(
     };
     write.audit(&event, run_id, facts.started_at).await?;
     Ok(write.commit().await?)
+}
+
+/// Notes what a run saw that closes nothing: windows seen in time, pushes that arrived, the counts.
+pub async fn note(
+    plan: &PeriodPlan,
+    run_id: &str,
+    facts: &RunFacts,
+    lease: &Lease,
+    books: &Books,
+) -> anyhow::Result<()> {
+    let mut write = books.write(lease.term()?).await?;
+    write.update_intents(&plan.confirmed).await?;
+    write.add_observed_windows(&plan.observed, run_id).await?;
+    write.save_job(&job_of(plan, run_id, facts)).await?;
+    Ok(write.commit().await?)
+}
+
+fn job_of(plan: &PeriodPlan, run_id: &str, facts: &RunFacts) -> PeriodJob {
+    PeriodJob {
+        period: plan.report.period,
+        status: plan.status,
+        counts: plan.counts,
+        tenants_version: facts.tenants_version,
+        run_id: run_id.to_owned(),
+    }
 }
 
 /// Records that a closed period was looked at with the tenants of now, so that the next wake need not.
@@ -76,11 +105,11 @@ pub async fn abandon_dead_runs(lease: &Lease, books: &Books, now: Timestamp) -> 
 }
 
 /// The record of a new run.
-pub fn new_run(plan: &PeriodPlan, run_id: String, lease: &Lease, facts: &RunFacts) -> anyhow::Result<Run> {
+pub fn new_run(period: Period, run_id: String, lease: &Lease, facts: &RunFacts) -> anyhow::Result<Run> {
     let term = lease.term()?;
     Ok(Run {
         run_id,
-        period: plan.report.period,
+        period,
         state: RunState::Started,
         fence: term.fence,
         holder: term.holder.clone(),
@@ -89,7 +118,10 @@ pub fn new_run(plan: &PeriodPlan, run_id: String, lease: &Lease, facts: &RunFact
         catalog_hash: facts.catalog_hash.clone(),
         rules_hash: facts.rules_hash.clone(),
         time_zone: facts.time_zone.clone(),
-        period_status: plan.status,
+        period_status: PeriodStatus::Open,
+        mode: facts.mode.clone(),
+        account_id: facts.account_id.clone(),
+        verdict: None,
     })
 }
 
@@ -100,4 +132,6 @@ pub struct RunFacts {
     pub rules_hash: String,
     pub time_zone: String,
     pub tenants_version: i64,
+    pub mode: String,
+    pub account_id: String,
 }

@@ -61,9 +61,10 @@ fn facts(policy: &Policy, case: &Case<'_>) -> PeriodFacts {
         pending_after: case.pending_after,
         incomplete: incomplete as u64,
         differences: case.comparison.iter().filter(harmful).count() as u64,
-        push: closed().map(|one| push_records(one, &differing, case)).fold(PushRecords::default(), |sum, one| {
-            PushRecords { due: sum.due + one.due, failed: sum.failed + one.failed }
-        }),
+        push: closed().map(|one| push_records(one, &differing, case)).fold(
+            PushRecords::default(),
+            |sum, one| PushRecords { due: sum.due + one.due, failed: sum.failed + one.failed },
+        ),
     }
 }
 
@@ -87,7 +88,15 @@ fn push_records(figures: &WindowFigures, differing: &Differing<'_>, case: &Case<
             PushMode::Push => {
                 case.intents.records(&figures.tenant_id, &usage.meter, usage.range).min(records)
             }
-            PushMode::Observe if differing.contains(&(figures.tenant_id.as_str(), usage.meter.as_str(), figures.window)) => 0,
+            PushMode::Observe
+                if differing.contains(&(
+                    figures.tenant_id.as_str(),
+                    usage.meter.as_str(),
+                    figures.window,
+                )) =>
+            {
+                0
+            }
             PushMode::Observe => records,
         };
         sum.due += records;
@@ -148,7 +157,8 @@ fn member<'a>(
     let price = plan.usage.get(meter)?;
     let used = figures.usage.iter().find(|usage| usage.meter == meter);
     let used = used.map_or(Some(Quantity::ZERO), |usage| usage.total.quantity.to_quantity().ok())?;
-    let of_meter = figures.lines.iter().filter(|line| line.line.kind == LineKind::Usage && line.meter == meter);
+    let of_meter =
+        figures.lines.iter().filter(|line| line.line.kind == LineKind::Usage && line.meter == meter);
     let overage = of_meter.map(|line| line.line.amount.minor).sum();
     Some(Member {
         tenant_id: &figures.tenant_id,

@@ -75,9 +75,10 @@ pub fn renewal_invoice<'a>(window: &TenantWindow<'_>, standing: &'a Standing) ->
     let bills = |invoice: &&Invoice| {
         invoice.billing_reason != "subscription_create"
             && invoice.lines.iter().any(|line| {
-                let metered = standing.meters.values().any(|meter| {
-                    line.price_id.as_ref().is_some_and(|id| meter.scope.price_ids.contains(id))
-                });
+                let metered = standing
+                    .meters
+                    .values()
+                    .any(|meter| line.price_id.as_ref().is_some_and(|id| meter.scope.price_ids.contains(id)));
                 metered && !line.proration && is_period_of(line.period, window.window, served)
             })
     };
@@ -187,11 +188,7 @@ fn check_price_in_force(
 }
 
 /// Where Stripe's period and our window have time in common, they must be the same.
-fn check_period(
-    window: &TenantWindow<'_>,
-    item: &SubscriptionItem,
-    stage: Stage,
-) -> Result<(), ParkReason> {
+fn check_period(window: &TenantWindow<'_>, item: &SubscriptionItem, stage: Stage) -> Result<(), ParkReason> {
     let ours = window.window;
     let current = item.current_period;
     let agrees = if current.intersection(ours).is_some() {
@@ -221,9 +218,10 @@ fn meter_use(
         };
         quantity = quantity.checked_add(target).ok()?;
         targets.push((*range, target, records));
-        let lines = figures.lines.iter().filter(|line| {
-            line.line.kind == LineKind::Usage && line.range == *range && line.meter == meter
-        });
+        let lines = figures
+            .lines
+            .iter()
+            .filter(|line| line.line.kind == LineKind::Usage && line.range == *range && line.meter == meter);
         if price.billing == Billing::Live {
             for line in lines {
                 amount = amount.checked_add(line.line.amount).ok()?;

@@ -1,21 +1,30 @@
 //! The job: the only place that knows the order of the steps.
 //!
-//! In: an open store, settings, `now`. Out: what was done, as values for the commands to print. Observe (reads) → plan
-//! (pure) → execute (writes): a dry run stops before execute.
+//! In: settings, `now`. Out: what was done, as values for the commands to print. Observe (reads) → plan (pure) →
+//! execute (writes): a dry run stops before execute.
 
+mod compare;
+mod connection;
 mod deliver;
 mod due;
 mod execute;
 pub mod import;
 mod interrupt;
+mod judge;
 pub mod lease;
+mod mapping;
+mod message;
 mod observe;
 mod outcome;
+mod period;
 mod plan;
+mod push;
+mod reading;
 mod run;
+mod seed;
+mod standing;
 pub mod status;
 
-pub use deliver::MODE;
 pub use interrupt::Interrupted;
 pub use outcome::PeriodOutcome;
 pub use plan::Purpose;
@@ -27,7 +36,10 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
+use secrecy::SecretString;
+
 use crate::domain::catalog::Catalog;
+use crate::domain::intent::PushMode;
 use crate::domain::period::Period;
 use crate::store::books::{BooksView, StoredCatalog};
 use crate::store::{Access, Database, Store};
@@ -55,6 +67,24 @@ pub struct Settings {
     pub settle_delay: SignedDuration,
     pub lease_ttl: Duration,
     pub rules_hash: String,
+    pub stripe: StripeSettings,
+    /// `None`: the account decides.
+    pub push_mode: Option<PushMode>,
+    pub slack_webhook: Option<SecretString>,
+    /// Every output says DEMO.
+    pub demo: bool,
+}
+
+/// Which Stripe the job speaks to.
+#[derive(Clone, Debug)]
+pub struct StripeSettings {
+    /// `None`: the sandbox.
+    pub api_key: Option<SecretString>,
+    pub api_base: String,
+    /// The sandbox was asked for.
+    pub sandbox: bool,
+    /// Where the sandbox keeps its state; `None`: beside the database.
+    pub sandbox_state: Option<PathBuf>,
 }
 
 impl Settings {

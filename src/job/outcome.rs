@@ -6,11 +6,14 @@ use std::path::PathBuf;
 
 use crate::domain::decide::Verdict;
 use crate::domain::figures::WindowStatus;
+use crate::domain::intent::Intent;
 use crate::domain::period::Period;
+use crate::domain::reconcile::Class;
 use crate::domain::report::{Exception, ExceptionKind, Money};
 use crate::job::Settings;
+use crate::job::message::difference;
 use crate::job::plan::{PeriodPlan, Purpose};
-use crate::store::books::{JobCounts, PeriodJob, PeriodStatus};
+use crate::store::books::{JobCounts, PeriodJob, PeriodStatus, Run, RunState};
 
 /// What became of one period, for a person and for a program.
 #[derive(Clone, Debug)]
@@ -27,8 +30,14 @@ pub struct PeriodOutcome {
     /// Windows that closed in this run.
     pub newly_closed: u64,
     pub provisional: u64,
+    /// What was sent, or would be.
+    pub pushes: Vec<Intent>,
     pub exceptions: Vec<String>,
+    /// Rows of the comparison that disagree.
+    pub differences: Vec<String>,
     pub money: Vec<Money>,
+    /// The message of a judged period.
+    pub message: Option<String>,
     /// Whether something waits for a person.
     pub unfinished: bool,
 }
@@ -36,47 +45,64 @@ pub struct PeriodOutcome {
 impl PeriodOutcome {
     pub fn planned(
         plan: &PeriodPlan,
+        pushes: Vec<Intent>,
         run_id: Option<String>,
         reports_dir: Option<PathBuf>,
+        message: Option<String>,
     ) -> anyhow::Result<Self> {
         let report = &plan.report;
-        let waits = |kind| kind == ExceptionKind::Parked || kind == ExceptionKind::Quarantined;
+        let disagreeing = report.comparison.iter().filter(|row| row.is_difference());
         Ok(Self {
             period: report.period,
             run_id,
             status: plan.status,
-            verdict: plan.verdict.clone(),
+            verdict: report.verdict.clone(),
             counts: plan.counts,
             reports_dir,
             purpose: Some(plan.purpose),
             newly_closed: plan.writes().iter().filter(|one| one.status == WindowStatus::Closed).count()
                 as u64,
             provisional: report.count(WindowStatus::Open),
+            pushes,
             exceptions: report.exceptions.iter().map(describe).collect(),
+            differences: disagreeing.map(difference).collect(),
             money: report.money()?,
-            unfinished: report.exceptions.iter().any(|one| waits(one.kind)),
+            message,
+            unfinished: is_unfinished(plan),
         })
     }
 
     /// Nothing is left to do, or nothing can be done until a person has acted.
-    pub fn done_before(job: &PeriodJob, settings: &Settings, delivered: bool) -> Self {
+    pub fn done_before(job: &PeriodJob, run: Option<&Run>, settings: &Settings) -> Self {
         let folder = settings.reports.join(job.period.to_string()).join(&job.run_id);
-        let judged = matches!(job.status, PeriodStatus::Closed | PeriodStatus::Partial);
+        let delivered = run.is_some_and(|run| run.state == RunState::Finished);
         Self {
             period: job.period,
             run_id: Some(job.run_id.clone()),
             status: job.status,
-            verdict: judged.then(Verdict::ledger_only),
+            verdict: run.and_then(|run| run.verdict.clone()),
             counts: job.counts,
             reports_dir: delivered.then_some(folder),
             purpose: None,
             newly_closed: 0,
             provisional: 0,
+            pushes: Vec::new(),
             exceptions: Vec::new(),
+            differences: Vec::new(),
             money: Vec::new(),
-            unfinished: job.counts.parked > 0,
+            message: None,
+            unfinished: job.counts.parked > 0 || job.counts.pending_after > 0,
         }
     }
+}
+
+/// Parked, quarantined, pending, incomplete, or newly unbillable.
+fn is_unfinished(plan: &PeriodPlan) -> bool {
+    let waits = |kind| kind == ExceptionKind::Parked || kind == ExceptionKind::Quarantined;
+    plan.report.exceptions.iter().any(|one| waits(one.kind))
+        || plan.report.comparison.iter().any(|row| row.class == Class::Incomplete)
+        || plan.counts.pending_after > 0
+        || !plan.unbillable.is_empty()
 }
 
 fn describe(one: &Exception) -> String {

@@ -161,7 +161,8 @@ pub fn plan(known: Known<'_>, mut rated: Rated, observation: Observation) -> any
     let status = status(&open, &all);
     let counts = counts(&known, &open, &all);
     let looked = known.compared.iter().filter(|one| is_open(&known, one)).filter(|one| !one.is_incomplete());
-    let observed = looked.filter_map(|one| Some((one.tenant_id.clone(), one.rows.first()?.window?))).collect();
+    let observed =
+        looked.filter_map(|one| Some((one.tenant_id.clone(), one.rows.first()?.window?))).collect();
     let rows = compared_rows(&known, &all[new.clone()]);
     let mut comparison = earlier_rows;
     comparison.extend(rows.iter().map(|one| one.row.clone()));
@@ -206,9 +207,8 @@ pub fn plan(known: Known<'_>, mut rated: Rated, observation: Observation) -> any
 }
 
 fn is_open(known: &Known<'_>, one: &Compared) -> bool {
-    let of_window = |mapped: &&Mapped| {
-        mapped.tenant_id == one.tenant_id && mapped.window.start == one.window_start
-    };
+    let of_window =
+        |mapped: &&Mapped| mapped.tenant_id == one.tenant_id && mapped.window.start == one.window_start;
     known.mapped.iter().find(of_window).is_some_and(|mapped| mapped.stage != Stage::Final)
 }
 
@@ -227,12 +227,7 @@ fn compared_rows(known: &Known<'_>, new: &[WindowFigures]) -> Vec<ComparedRow> {
     rows
 }
 
-fn purpose(
-    due: &[WindowFigures],
-    open: &[WindowFigures],
-    stored: &[WindowFigures],
-    moved: bool,
-) -> Purpose {
+fn purpose(due: &[WindowFigures], open: &[WindowFigures], stored: &[WindowFigures], moved: bool) -> Purpose {
     let key = |window: &WindowFigures| (window.tenant_id.clone(), window.window, window.park);
     let parked = |window: &&WindowFigures| window.status == WindowStatus::Parked;
     let known: BTreeSet<_> = stored.iter().filter(parked).map(key).collect();

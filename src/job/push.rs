@@ -204,7 +204,7 @@ impl PushPlan {
                 self.sends.push(one.clone());
             } else if never_asked {
                 one.state = IntentState::Rejected;
-                one.reason = "never sent, and now it is too late".to_owned();
+                "never sent, and now it is too late".clone_into(&mut one.reason);
                 self.settled.push(one.clone());
             }
         }
@@ -218,20 +218,21 @@ pub struct PushCounts {
     pub errors: u64,
 }
 
+/// Where a push happens.
+pub struct Step<'a> {
+    pub period: Period,
+    pub run_id: &'a str,
+    pub wire: &'a Wire,
+    pub standing: &'a Standing,
+    pub lease: &'a Lease,
+    pub books: &'a Books,
+    pub now: Timestamp,
+}
+
 /// Commits the new intents, then sends batch by batch: marked as asked for, sent, saved.
-pub async fn execute(
-    plan: &PushPlan,
-    period: Period,
-    run_id: &str,
-    intents: &mut Intents,
-    wire: &Wire,
-    standing: &Standing,
-    lease: &Lease,
-    books: &Books,
-    now: Timestamp,
-) -> anyhow::Result<PushCounts> {
-    let mut write = books.write(lease.term()?).await?;
-    write.add_intents(period, &plan.new, run_id).await?;
+pub async fn execute(plan: &PushPlan, step: &Step<'_>, intents: &mut Intents) -> anyhow::Result<PushCounts> {
+    let mut write = step.books.write(step.lease.term()?).await?;
+    write.add_intents(step.period, &plan.new, step.run_id).await?;
     write.update_intents(&plan.settled).await?;
     write.commit().await?;
     for one in plan.new.iter().chain(&plan.settled) {
@@ -241,15 +242,11 @@ pub async fn execute(
     for batch in plan.sends.chunks(PUSHES_PER_BATCH) {
         let mut asked = batch.to_vec();
         for one in &mut asked {
-            one.attempted_at.get_or_insert(now);
+            one.attempted_at.get_or_insert(step.now);
         }
-        let mut write = books.write(lease.term()?).await?;
-        write.update_intents(&asked).await?;
-        write.commit().await?;
-        let (sent, fault) = send(asked, wire, standing, lease).await;
-        let mut write = books.write(lease.term()?).await?;
-        write.update_intents(&sent).await?;
-        write.commit().await?;
+        save(&asked, step).await?;
+        let (sent, fault) = send(asked, step).await;
+        save(&sent, step).await?;
         for one in sent {
             match one.state {
                 IntentState::Sent => counts.pushed += 1,
@@ -265,18 +262,19 @@ pub async fn execute(
     Ok(counts)
 }
 
+async fn save(intents: &[Intent], step: &Step<'_>) -> anyhow::Result<()> {
+    let mut write = step.books.write(step.lease.term()?).await?;
+    write.update_intents(intents).await?;
+    Ok(write.commit().await?)
+}
+
 /// Sends a batch. What concerns every tenant stops the rest of it: they stay as they were.
-async fn send(
-    batch: Vec<Intent>,
-    wire: &Wire,
-    standing: &Standing,
-    lease: &Lease,
-) -> (Vec<Intent>, Option<anyhow::Error>) {
+async fn send(batch: Vec<Intent>, step: &Step<'_>) -> (Vec<Intent>, Option<anyhow::Error>) {
     let requests = batch.into_iter().map(|one| async move {
         // The deadline of the lease: past it another run may be sending.
-        let trusted = lease.term().map(|_| ()).map_err(anyhow::Error::from);
+        let trusted = step.lease.term().map(|_| ()).map_err(anyhow::Error::from);
         let delivery = match trusted {
-            Ok(()) => deliver(&one, wire, standing).await.map_err(anyhow::Error::from),
+            Ok(()) => deliver(&one, step.wire, step.standing).await.map_err(anyhow::Error::from),
             Err(lost) => Err(lost),
         };
         (one, delivery)

@@ -70,17 +70,13 @@ pub async fn read_totals(
 }
 
 /// Reads the previews of open windows.
-pub async fn read_previews(
-    mapped: &[Mapped],
-    wire: &Wire,
-    answers: &mut Answers,
-) -> Result<(), StripeError> {
+pub async fn read_previews(mapped: &[Mapped], wire: &Wire, answers: &mut Answers) -> Result<(), StripeError> {
     let open = mapped.iter().filter(|one| one.stage == Stage::Open);
-    let requests =
-        open.map(|one| async move { (one, wire.stripe.preview(&one.subscription_id).await) });
+    let requests = open.map(|one| async move { (one, wire.stripe.preview(&one.subscription_id).await) });
     let mut results = stream::iter(requests.collect::<Vec<_>>()).buffered(CONCURRENCY);
     while let Some((one, result)) = results.next().await {
-        let preview = readable(result, &mut answers.evidence, one, "preview", &one.subscription_id)?.flatten();
+        let preview =
+            readable(result, &mut answers.evidence, one, "preview", &one.subscription_id)?.flatten();
         if let Some(preview) = &preview {
             let lines = format!("{} lines", preview.lines.len());
             answers.evidence.push(line(one, "preview", &preview.id, &preview.request_id, &lines));

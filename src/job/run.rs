@@ -1,37 +1,47 @@
-//! A run: every due period is closed, oldest first, one run per period.
+//! A run: every begun period is pushed, compared and, when it is due, closed; oldest first, one run per period.
 //!
 //! In: settings, options, `now`. Out: one [`PeriodOutcome`] per period. A period that cannot be finished never blocks
 //! a later one. A dry run does the same up to the plan, from a database that it cannot write to.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::Context;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::domain::catalog::Catalog;
 use crate::domain::period::Period;
 use crate::domain::tenant::Tenant;
-use crate::job::due;
-use crate::job::execute::{self, RunFacts};
+use crate::job::connection::{Target, Wire, check_pin};
+use crate::job::execute;
 use crate::job::lease::{Lease, under_lease};
+use crate::job::message;
 use crate::job::outcome::PeriodOutcome;
-use crate::job::plan::{self, PeriodPlan, Purpose};
-use crate::job::{Refusal, Settings, current_catalog, deliver, new_run_id, observe};
-use crate::store::books::{PeriodJob, PeriodStatus, RunState};
+use crate::job::period::{Wake as PeriodWake, play};
+use crate::job::seed::seed;
+use crate::job::standing::{self, Standing};
+use crate::job::{Refusal, Settings, current_catalog, deliver, due};
+use crate::store::books::{PeriodJob, PeriodStatus, Run};
 use crate::store::{Access, Books, Store, StoreError};
+use crate::stripe::StripeError;
 
 #[derive(Clone, Debug, Default)]
 pub struct RunOptions {
     pub period: Option<Period>,
     /// Plan only.
     pub dry_run: bool,
+    /// Another time than now: a sandbox takes any, a real account only an earlier one, and only to look.
+    pub as_of: Option<Timestamp>,
     pub lock_wait: Duration,
 }
 
 /// What a wake did, and what it could not do.
 #[derive(Debug, Default)]
 pub struct Wake {
+    /// `SANDBOX`, `TEST` or `LIVE`.
+    pub mode: String,
+    pub now: Timestamp,
+    pub dry_run: bool,
     pub outcomes: Vec<PeriodOutcome>,
     /// Periods that failed by themselves; the others were not held up.
     pub failures: Vec<anyhow::Error>,
@@ -51,90 +61,142 @@ impl Wake {
     }
 }
 
-/// Without the database or the lease nothing can go on; anything else is the trouble of one period.
+/// Without the database, the lease or the account nothing can go on; anything else is the trouble of one period.
 fn concerns_all(error: &anyhow::Error) -> bool {
     let store = error.chain().find_map(|cause| cause.downcast_ref::<StoreError>());
+    let stripe = error.chain().find_map(|cause| cause.downcast_ref::<StripeError>());
     store.is_some_and(|error| !matches!(error, StoreError::Inconsistent(_)))
+        || stripe.is_some_and(StripeError::concerns_all)
 }
 
-pub async fn run(settings: &Settings, options: &RunOptions, now: Timestamp) -> anyhow::Result<Wake> {
-    if options.dry_run {
-        let store = settings.open(Access::ReadOnly).await?;
-        let wake = dry_run(settings, options, now, &store).await;
-        store.close().await;
-        return wake;
+/// One wake at `clock`, the machine's time, unless the options name another that may be taken.
+pub async fn run(settings: &Settings, options: &RunOptions, clock: Timestamp) -> anyhow::Result<Wake> {
+    let target = Target::choose(settings).await?;
+    let now = options.as_of.unwrap_or(clock);
+    if now > clock && !target.is_sandbox() {
+        let text = format!("--as-of {now} lies in the future; only a sandbox can look ahead");
+        return Err(Refusal::Configuration(text).into());
     }
-    let store = settings.open(Access::Write).await?;
+    let dry_run = options.dry_run || (now < clock && !target.is_sandbox());
+    let access = if dry_run { Access::ReadOnly } else { Access::Write };
+    let store = settings.open(access).await?;
     let books = store.books();
-    let wake = under_lease(&books, settings.lease_ttl, options.lock_wait, now, async |lease| {
-        let mut wake = Wake::default();
-        for run in deliver::committed(&books).await? {
-            let delivered = deliver::deliver_committed(&run, settings, lease, &books, now).await;
-            wake.take(run.period, delivered)?;
-        }
-        execute::abandon_dead_runs(lease, &books, now).await?;
-        let rules = Rules::read(settings, options, &books, now).await?;
-        for period in rules.periods.clone() {
-            let outcome = close_period(period, &rules, settings, &store, lease, now).await;
-            let outcome = wake.take(period, outcome)?.flatten();
-            wake.outcomes.extend(outcome);
-        }
-        Ok(wake)
-    })
-    .await;
+    let options = RunOptions { dry_run, ..options.clone() };
+    let wake = if dry_run {
+        wake_up(settings, &options, target, &store, None, now).await
+    } else {
+        let work = async |lease: &Lease| wake_up(settings, &options, target, &store, Some(lease), now).await;
+        under_lease(&books, settings.lease_ttl, options.lock_wait, now, work).await
+    };
     store.close().await;
     wake
 }
 
-async fn dry_run(
+/// The steps of a wake. Without a lease it is a dry run.
+async fn wake_up(
     settings: &Settings,
     options: &RunOptions,
-    now: Timestamp,
+    target: Target,
     store: &Store,
+    lease: Option<&Lease>,
+    now: Timestamp,
 ) -> anyhow::Result<Wake> {
-    let rules = Rules::read(settings, options, &store.books(), now).await?;
-    let mut wake = Wake::default();
-    for period in rules.periods.clone() {
-        let outcome = look_at_period(period, &rules, settings, store, now).await;
-        let outcome = wake.take(period, outcome)?.flatten();
-        wake.outcomes.extend(outcome);
+    let books = store.books();
+    let mut wake = Wake { now, dry_run: lease.is_none(), ..Wake::default() };
+    let pinned = books.snapshot().await?.pinned_account().await?;
+    check_pin(pinned.as_ref(), &target)?;
+    if let Some(lease) = lease {
+        finish_dead_runs(&mut wake, settings, lease, &books, now).await?;
+    }
+    let rules = Rules::read(settings, options, &target, &books, now).await?;
+    let seed = seed(&rules.catalog, &rules.tenants, settings, now);
+    let wire = Box::pin(target.connect(settings, &seed, lease.is_none(), now)).await?;
+    wake.mode.clone_from(&wire.mode);
+    if let (None, Some(lease)) = (&pinned, lease) {
+        let mut write = books.write(lease.term()?).await?;
+        write.pin_account(&wire.account, now).await?;
+        write.commit().await?;
+    }
+    let played = play_periods(&mut wake, settings, &rules, &wire, store, lease, now).await;
+    wire.close().await;
+    played?;
+    if let Some(lease) = lease {
+        message::send_outbox(settings, lease, &books).await?;
     }
     Ok(wake)
 }
 
-/// What [`close_period`] would do.
-async fn look_at_period(
-    period: Period,
+/// Takes up what killed runs left behind.
+async fn finish_dead_runs(
+    wake: &mut Wake,
+    settings: &Settings,
+    lease: &Lease,
+    books: &Books,
+    now: Timestamp,
+) -> anyhow::Result<()> {
+    for run in deliver::committed(books).await? {
+        let delivered = deliver::deliver_committed(&run, settings, lease, books, now).await;
+        wake.take(run.period, delivered)?;
+    }
+    execute::abandon_dead_runs(lease, books, now).await
+}
+
+async fn play_periods(
+    wake: &mut Wake,
+    settings: &Settings,
+    rules: &Rules,
+    wire: &Wire,
+    store: &Store,
+    lease: Option<&Lease>,
+    now: Timestamp,
+) -> anyhow::Result<()> {
+    if rules.periods.is_empty() {
+        return Ok(());
+    }
+    let standing = read_standing(rules, settings, wire, now).await?;
+    for period in rules.periods.clone() {
+        let one = PeriodWake { settings, rules, wire, standing: &standing, store, lease, now };
+        // The steps of a period hold much; the wake should not.
+        let outcome = Box::pin(play(period, &one)).await;
+        let outcome = wake.take(period, outcome)?.flatten();
+        wake.outcomes.extend(outcome);
+    }
+    Ok(())
+}
+
+/// An invoice is made when its window ends; one that ends in the oldest period that is not closed is the first of
+/// interest.
+async fn read_standing(
     rules: &Rules,
     settings: &Settings,
-    store: &Store,
+    wire: &Wire,
     now: Timestamp,
-) -> anyhow::Result<Option<PeriodOutcome>> {
-    match plan_period(period, rules, settings, store, now).await? {
-        Step::Settled(job) => Ok(rules.settled(job, settings)),
-        Step::Nothing => Ok(None),
-        Step::Planned(plan) => PeriodOutcome::planned(&plan, None, None).map(Some),
-    }
+) -> anyhow::Result<Standing> {
+    let day = SignedDuration::from_hours(24);
+    let oldest = rules.periods.first().map(|period| period.start(&settings.time_zone));
+    let since = oldest.and_then(|start| start.checked_sub(day).ok());
+    standing::read(wire, &rules.catalog, since, now).await
 }
 
 /// What holds for all periods of a wake.
-struct Rules {
-    catalog: Catalog,
-    catalog_hash: String,
-    tenants: Vec<Tenant>,
-    tenants_version: i64,
-    periods: Vec<Period>,
-    jobs: BTreeMap<Period, PeriodJob>,
-    /// Runs whose files are still missing.
-    undelivered: BTreeSet<String>,
+pub struct Rules {
+    pub catalog: Catalog,
+    pub catalog_hash: String,
+    pub tenants: Vec<Tenant>,
+    pub tenants_version: i64,
+    pub periods: Vec<Period>,
+    pub jobs: BTreeMap<Period, PeriodJob>,
+    /// The run that touched each period last.
+    last_runs: BTreeMap<String, Run>,
     /// A person named the period.
-    explicit: bool,
+    pub explicit: bool,
 }
 
 impl Rules {
     async fn read(
         settings: &Settings,
         options: &RunOptions,
+        target: &Target,
         books: &Books,
         now: Timestamp,
     ) -> anyhow::Result<Self> {
@@ -143,7 +205,7 @@ impl Rules {
         let tenants = view.tenants().await?;
         let tenants_version = view.tenants_version().await?;
         let jobs = view.period_jobs().await?;
-        let undelivered = view.runs(RunState::Committed).await?.into_iter().map(|run| run.run_id).collect();
+        require_first_period(settings, target)?;
         let mut periods = match options.period {
             Some(period) => vec![explicit_period(period, settings, &tenants, now)?],
             None => match due::first_period(&tenants, settings)? {
@@ -156,15 +218,34 @@ impl Rules {
         let is_final =
             |job: &PeriodJob| job.status == PeriodStatus::Closed && job.tenants_version == tenants_version;
         periods.retain(|period| explicit || !jobs.get(period).is_some_and(is_final));
+        let mut last_runs = BTreeMap::new();
+        for job in periods.iter().filter_map(|period| jobs.get(period)) {
+            last_runs.extend(view.run(&job.run_id).await?.map(|run| (run.run_id.clone(), run)));
+        }
         let catalog_hash = stored.catalog_hash;
-        Ok(Self { catalog, catalog_hash, tenants, tenants_version, periods, jobs, undelivered, explicit })
+        Ok(Self { catalog, catalog_hash, tenants, tenants_version, periods, jobs, last_runs, explicit })
+    }
+
+    /// The run that touched a period last.
+    pub fn last_run(&self, job: &PeriodJob) -> Option<&Run> {
+        self.last_runs.get(&job.run_id)
     }
 
     /// A closed period is worth a word only to a person who asks for it; a parked tenant always is.
-    fn settled(&self, job: &PeriodJob, settings: &Settings) -> Option<PeriodOutcome> {
-        let outcome = PeriodOutcome::done_before(job, settings, !self.undelivered.contains(&job.run_id));
+    pub fn settled(&self, job: &PeriodJob, settings: &Settings) -> Option<PeriodOutcome> {
+        let outcome = PeriodOutcome::done_before(job, self.last_run(job), settings);
         (self.explicit || job.status != PeriodStatus::Closed).then_some(outcome)
     }
+}
+
+/// What came before the first period was never meant to be billed by us: with a real account somebody must say so.
+fn require_first_period(settings: &Settings, target: &Target) -> Result<(), Refusal> {
+    if target.is_sandbox() || settings.first_period.is_some() {
+        return Ok(());
+    }
+    let text = "with a real account first_period is required: set it in billrecon.toml to the first period that \
+                billrecon is to look after, such as first_period = \"2026-10\"";
+    Err(Refusal::Configuration(text.to_owned()))
 }
 
 fn explicit_period(
@@ -182,81 +263,4 @@ fn explicit_period(
         Some(first) => Err(Refusal::Usage(format!("the period {period} lies before the first one, {first}"))),
         None => Ok(period),
     }
-}
-
-/// What is to be done with a period.
-enum Step<'a> {
-    /// Nothing, or nothing until a person has acted: an earlier run did all.
-    Settled(&'a PeriodJob),
-    /// Nothing is final yet, and nobody asked.
-    Nothing,
-    Planned(Box<PeriodPlan>),
-}
-
-/// Observe → plan.
-async fn plan_period<'a>(
-    period: Period,
-    rules: &'a Rules,
-    settings: &Settings,
-    store: &Store,
-    now: Timestamp,
-) -> anyhow::Result<Step<'a>> {
-    let mut view = store.books().snapshot().await?;
-    let closed = view.closed_windows(due::reach(period, &rules.tenants, settings)).await?;
-    let windows = due::windows(period, &rules.tenants, settings, &closed, now);
-    let job = rules.jobs.get(&period);
-    if windows.due.is_empty() {
-        match job.filter(|job| job.status == PeriodStatus::Closed) {
-            Some(job) => return Ok(Step::Settled(job)),
-            None if !rules.explicit => return Ok(Step::Nothing),
-            None => {}
-        }
-    }
-    let stored = view.windows(period).await?;
-    let observed = observe::observe(period, &windows, &rules.tenants, stored, &store.ledger()).await?;
-    let plan = plan::plan(period, &windows, &rules.catalog, observed)?;
-    Ok(match job.filter(|_| plan.purpose == Purpose::Unchanged) {
-        Some(job) => Step::Settled(job),
-        None => Step::Planned(Box::new(plan)),
-    })
-}
-
-/// One period: observe → plan → execute → deliver.
-async fn close_period(
-    period: Period,
-    rules: &Rules,
-    settings: &Settings,
-    store: &Store,
-    lease: &Lease,
-    now: Timestamp,
-) -> anyhow::Result<Option<PeriodOutcome>> {
-    let books = store.books();
-    let plan = match plan_period(period, rules, settings, store, now).await? {
-        Step::Nothing => return Ok(None),
-        Step::Settled(job) => {
-            execute::keep(job, rules.tenants_version, lease, &books).await?;
-            return Ok(rules.settled(job, settings));
-        }
-        Step::Planned(plan) => plan,
-    };
-    let facts = RunFacts {
-        started_at: now,
-        catalog_hash: rules.catalog_hash.clone(),
-        rules_hash: settings.rules_hash.clone(),
-        time_zone: settings.time_zone_name.clone(),
-        tenants_version: rules.tenants_version,
-    };
-    let run = execute::new_run(&plan, new_run_id(now), lease, &facts)?;
-    execute::start(&run, lease, &books).await?;
-    let mut outcome = PeriodOutcome::planned(&plan, Some(run.run_id.clone()), None)?;
-    let folder = if plan.purpose == Purpose::Close {
-        execute::commit(&plan, &run.run_id, &facts, lease, &books).await?;
-        // The figures come back from the database; two copies of a large company need not be in memory.
-        drop(plan);
-        deliver::deliver_committed(&run, settings, lease, &books, now).await?
-    } else {
-        deliver::deliver(&run, &plan.report, settings, lease, &books, now).await?
-    };
-    outcome.reports_dir = Some(folder);
-    Ok(Some(outcome))
 }

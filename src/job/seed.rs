@@ -8,9 +8,8 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use crate::domain::catalog::{
-    Billing, Catalog, Plan, PlanId, Price, PriceRef, PushScope, Tier, UsagePrice,
-};
+use crate::domain::audit::sha256_hex;
+use crate::domain::catalog::{Billing, Catalog, Plan, PlanId, Price, PriceRef, PushScope, Tier, UsagePrice};
 use crate::domain::period::Period;
 use crate::domain::tenant::{Subscription, Tenant};
 use crate::job::Settings;
@@ -29,10 +28,8 @@ pub fn seed(catalog: &Catalog, tenants: &[Tenant], settings: &Settings, now: Tim
         tenants.iter().filter_map(|tenant| Some((tenant, newest_mapped(tenant)?))).collect();
     let customers: BTreeMap<&str, &Subscription> =
         mapped.iter().map(|(_, one)| (one.stripe_customer_id.as_str(), *one)).collect();
-    let subscriptions = mapped
-        .iter()
-        .filter_map(|(tenant, one)| Some(subscription(tenant, one, catalog, settings, now)?))
-        .collect();
+    let subscriptions =
+        mapped.iter().filter_map(|(tenant, one)| subscription(tenant, one, catalog, settings, now)).collect();
     Seed {
         meters,
         prices: catalog.plans.values().flat_map(|plan| prices(plan, catalog)).collect(),
@@ -50,18 +47,28 @@ pub fn derived_price(plan: &PlanId, meter: &str, billing: Billing) -> PriceRef {
         Billing::Shadow => "shadow",
         Billing::Live => "overage",
     };
-    PriceRef::Id(format!("price_{word}_{}_{}_{}_{meter}", plan.key, plan.interval.as_str(), plan.currency))
+    PriceRef::Id(id_of(
+        &format!("price_{word}"),
+        &[&plan.key, plan.interval.as_str(), plan.currency.code(), meter],
+    ))
+}
+
+/// An id of Stripe's alphabet. What other letters are lost is in the hash, so that no two prices share one.
+fn id_of(prefix: &str, parts: &[&str]) -> String {
+    let plain = |one: char| if one.is_ascii_alphanumeric() { one } else { '_' };
+    let words: String = parts.iter().flat_map(|part| "_".chars().chain(part.chars().map(plain))).collect();
+    let hash = sha256_hex(parts.join("\n").as_bytes());
+    format!("{prefix}{}_{}", words.chars().take(64).collect::<String>(), &hash[..8])
 }
 
 fn newest_mapped(tenant: &Tenant) -> Option<&Subscription> {
-    let has_ids = |one: &&Subscription| {
-        !one.stripe_customer_id.is_empty() && !one.stripe_subscription_id.is_empty()
-    };
+    let has_ids =
+        |one: &&Subscription| !one.stripe_customer_id.is_empty() && !one.stripe_subscription_id.is_empty();
     tenant.subscriptions().iter().rev().find(has_ids)
 }
 
 fn base_price_id(plan: &PlanId) -> String {
-    format!("price_base_{}_{}_{}", plan.key, plan.interval.as_str(), plan.currency)
+    id_of("price_base", &[&plan.key, plan.interval.as_str(), plan.currency.code()])
 }
 
 fn prices(plan: &Plan, catalog: &Catalog) -> Vec<SeedPrice> {
@@ -71,7 +78,7 @@ fn prices(plan: &Plan, catalog: &Catalog) -> Vec<SeedPrice> {
         lookup_key: None,
         currency: plan.id.currency.code().to_owned(),
         interval: plan.id.interval.as_str().to_owned(),
-        event_name: None,
+        meter: None,
         scheme: SeedScheme::PerUnit { unit_amount_decimal: plan.amount_minor.to_string() },
     }];
     for (meter, usage) in &plan.usage {
@@ -86,7 +93,7 @@ fn prices(plan: &Plan, catalog: &Catalog) -> Vec<SeedPrice> {
                 lookup_key,
                 currency: plan.id.currency.code().to_owned(),
                 interval: plan.id.interval.as_str().to_owned(),
-                event_name: catalog.meters.get(meter).map(|meter| meter.event_name.clone()),
+                meter: catalog.meters.get(meter).map(|meter| meter.event_name.clone()),
                 scheme,
             });
         }
@@ -113,9 +120,7 @@ fn scheme(usage: &UsagePrice) -> SeedScheme {
             let last = tiers.last().map(|tier| tier.unit_amount).unwrap_or_default();
             SeedScheme::PerUnit { unit_amount_decimal: last.to_string() }
         }
-        (Price::Graduated(tiers), PushScope::All) => {
-            SeedScheme::Graduated { tiers: tiers.iter().map(tier).collect() }
-        }
+        (Price::Graduated(tiers), PushScope::All) => SeedScheme::Graduated(tiers.iter().map(tier).collect()),
     }
 }
 

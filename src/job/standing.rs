@@ -8,10 +8,11 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use crate::domain::catalog::{Billing, Catalog, Meter, Plan, PriceRef, PushScope, UsagePrice};
 use crate::domain::catalog::PlanId;
+use crate::domain::catalog::{Billing, Catalog, Meter, Plan, PriceRef, PushScope, UsagePrice};
 use crate::domain::intent::PushMode;
 use crate::domain::invoice::{Invoice, MeterFormula, StripeMeter, StripePrice, StripeSubscription};
+use crate::domain::number::Quantity;
 use crate::domain::period::Window;
 use crate::domain::reconcile::Scope;
 use crate::job::Refusal;
@@ -86,8 +87,8 @@ async fn read_usage_price(
 ) -> anyhow::Result<()> {
     let place = format!("plan `{}`, meter `{}`", plan.id.key, meter.key);
     let at_stripe = find_meter(meter, meters, wire.push)?;
-    let shadow = price_of(&usage.shadow_price, plan, meter, Billing::Shadow, wire, &place).await?;
-    let overage = price_of(&usage.overage_price, plan, meter, Billing::Live, wire, &place).await?;
+    let shadow = price_of(usage.shadow_price.as_ref(), plan, meter, Billing::Shadow, wire, &place).await?;
+    let overage = price_of(usage.overage_price.as_ref(), plan, meter, Billing::Live, wire, &place).await?;
     for price in [&shadow, &overage].into_iter().flatten() {
         check_price(price, plan, at_stripe, &place)?;
     }
@@ -113,7 +114,9 @@ fn find_meter<'a>(
 ) -> Result<&'a StripeMeter, Refusal> {
     let refused = |problem: &str| {
         let (key, event_name) = (&meter.key, &meter.event_name);
-        Refusal::Configuration(format!("meter `{key}`: Stripe's meter for the event `{event_name}` {problem}"))
+        Refusal::Configuration(format!(
+            "meter `{key}`: Stripe's meter for the event `{event_name}` {problem}"
+        ))
     };
     let of_name = || meters.iter().filter(|one| one.event_name == meter.event_name);
     let found = of_name().find(|one| one.active).or(of_name().next());
@@ -132,7 +135,7 @@ fn find_meter<'a>(
 
 /// A price that the catalog names must exist; one that it does not name exists in the sandbox only.
 async fn price_of(
-    named: &Option<PriceRef>,
+    named: Option<&PriceRef>,
     plan: &Plan,
     meter: &Meter,
     billing: Billing,
@@ -195,7 +198,7 @@ fn check_quota(usage: &UsagePrice, overage: Option<&StripePrice>, place: &str) -
             "the free quota of {quota} stands in two places: push = \"overage\" takes it off, and so does Stripe's price \
              `{price}`"
         ),
-        PushScope::All if free.is_some_and(|free| free.is_zero()) => format!(
+        PushScope::All if free.is_some_and(Quantity::is_zero) => format!(
             "the free quota of {quota} stands in no place: push = \"all\" sends everything, and Stripe's price `{price}` \
              charges from the first unit"
         ),

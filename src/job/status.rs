@@ -6,6 +6,7 @@ use jiff::Timestamp;
 
 use crate::domain::period::Period;
 use crate::domain::tenant::{Tenant, TenantWindow};
+use crate::job::connection::mode_of;
 use crate::job::{Settings, due};
 use crate::store::Access;
 use crate::store::books::{BooksView, PeriodJob, PeriodStatus, Run};
@@ -13,6 +14,8 @@ use crate::store::lease::Holder;
 
 #[derive(Debug)]
 pub struct Status {
+    /// The account that the database is pinned to; `NOT PINNED` before the first run.
+    pub mode: String,
     pub lease: Option<Holder>,
     pub periods: Vec<PeriodJob>,
     /// Periods with windows that are final, and neither closed nor parked.
@@ -43,7 +46,9 @@ pub async fn status(settings: &Settings, now: Timestamp) -> anyhow::Result<Statu
             }
         }
     }
+    let pinned = view.pinned_account().await?;
     let status = Status {
+        mode: pinned.map_or("NOT PINNED".to_owned(), |account| mode_of(&account, settings.demo)),
         lease: view.lease_holder().await?.filter(|holder| holder.expires_in_ms > 0),
         periods: jobs.into_values().collect(),
         due,

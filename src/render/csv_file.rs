@@ -1,6 +1,6 @@
-//! One CSV file: RFC 4180, UTF-8 without BOM, a header row, CRLF.
+//! One data file: CSV (RFC 4180, UTF-8 without BOM, a header row, CRLF), or lines of JSON.
 //!
-//! In: a table. Out: the file with its row count and SHA-256. Text that a spreadsheet would take for a formula gets an
+//! In: a table, or lines. Out: the file with its row count and SHA-256. Text that a spreadsheet would take for a formula gets an
 //! apostrophe in front (OWASP "CSV injection"); numbers come from our own formatter and stay numbers.
 
 use std::borrow::Cow;
@@ -40,6 +40,23 @@ pub fn write(file: File, table: Table<'_>) -> io::Result<WrittenFile> {
     Ok(WrittenFile {
         name: format!("{}.csv", table.name),
         rows,
+        bytes: hashing.bytes,
+        sha256: hex(&hashing.hash.finalize()),
+    })
+}
+
+/// A file of lines that are ready, one JSON object each.
+pub fn write_lines(file: File, name: &str, lines: &[String]) -> io::Result<WrittenFile> {
+    let mut hashing = Hashing { file: BufWriter::new(file), hash: Sha256::new(), bytes: 0 };
+    for line in lines {
+        hashing.write_all(line.as_bytes())?;
+        hashing.write_all(b"\n")?;
+    }
+    hashing.file.flush()?;
+    hashing.file.get_ref().sync_all()?;
+    Ok(WrittenFile {
+        name: name.to_owned(),
+        rows: lines.len() as u64,
         bytes: hashing.bytes,
         sha256: hex(&hashing.hash.finalize()),
     })

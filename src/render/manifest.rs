@@ -13,8 +13,9 @@ use crate::render::csv_file::WrittenFile;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Facts {
     pub run_id: String,
-    /// `LEDGER ONLY` as long as Stripe has not been asked.
-    pub mode: &'static str,
+    /// `SANDBOX`, `TEST` or `LIVE`.
+    pub mode: String,
+    pub account_id: String,
     pub period_status: String,
     /// Absent for an open period.
     pub verdict: Option<String>,
@@ -39,6 +40,7 @@ pub fn text(report: &Report, facts: &Facts, files: &[WrittenFile]) -> String {
             "parked": report.count(WindowStatus::Parked),
         },
         "exceptions": report.exceptions.len(),
+        "differences": report.comparison.iter().filter(|row| row.is_difference()).count(),
         "files": files,
     });
     format!("{manifest:#}\n")

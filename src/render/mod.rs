@@ -1,6 +1,6 @@
 //! Render: tables become files, as a set that is whole or absent.
 //!
-//! In: tables of plain data, facts about the run. Out: a folder with CSV files, `SHA256SUMS` and, last, `manifest.json`.
+//! In: tables of plain data, facts about the run. Out: a folder with data files, `SHA256SUMS` and, last, `manifest.json`.
 //! The set is written to a `.partial` folder and renamed, so that no reader ever sees half of it. Never overwrites a
 //! set that is there, and never computes a figure.
 
@@ -82,6 +82,10 @@ fn write_set(partial: &Path, report: &Report, facts: &Facts) -> Result<String, R
         let written = create(&path).and_then(|file| csv_file::write(file, table));
         files.push(written.map_err(|cause| RenderError::Io { path, cause })?);
     }
+    let path = partial.join("evidence.ndjson");
+    let written =
+        create(&path).and_then(|file| csv_file::write_lines(file, "evidence.ndjson", &report.evidence));
+    files.push(written.map_err(|cause| RenderError::Io { path, cause })?);
     let sums: String = files.iter().map(|file| format!("{}  {}\n", file.sha256, file.name)).collect();
     write(&partial.join("SHA256SUMS"), sums.as_bytes())?;
     let manifest = manifest::text(report, facts, &files);

@@ -74,7 +74,8 @@ impl Report {
                 text(&row.meter),
                 text(&row.metric),
                 Cell::Number(row.value.clone()),
-                text(&row.operator),
+                // Our own sign: an apostrophe would make `=` something else.
+                Cell::Number(row.operator.clone()),
                 Cell::Number(row.threshold.clone()),
                 word(row.passed.map(|passed| passed.to_string()).unwrap_or_default()),
                 word(row.required.to_string()),

@@ -11,9 +11,10 @@ use crate::store::error::StoreError;
 impl BooksView {
     pub async fn pinned_account(&mut self) -> Result<Option<Account>, StoreError> {
         let rows = self.tx.fetch("SELECT account_id, livemode FROM account_pin", Vec::new()).await?;
-        let account = rows.into_iter().next().map(|mut row| {
-            Ok(Account { id: row.text()?, livemode: row.integer()? != 0 })
-        });
+        let account = rows
+            .into_iter()
+            .next()
+            .map(|mut row| Ok(Account { id: row.text()?, livemode: row.integer()? != 0 }));
         account.transpose()
     }
 }

@@ -15,6 +15,7 @@ use crate::store::error::StoreError;
 use crate::store::row::Row;
 
 /// A row, and whether its window closed with it.
+#[derive(Debug)]
 pub struct ComparedRow {
     pub row: ReconciliationRow,
     pub closed: bool,

@@ -405,6 +405,7 @@ fn amount_of(row: &mut Row) -> Result<Option<MinorAmount>, StoreError> {
         return Ok(None);
     }
     let minor = minor.parse().map_err(|error| StoreError::inconsistent("an amount", error))?;
-    let currency = Currency::parse(&currency).map_err(|error| StoreError::inconsistent("an amount", error))?;
+    let currency =
+        Currency::parse(&currency).map_err(|error| StoreError::inconsistent("an amount", error))?;
     Ok(Some(MinorAmount::new(minor, currency)))
 }

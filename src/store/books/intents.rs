@@ -120,7 +120,8 @@ impl BooksView {
         &mut self,
         range: Window,
     ) -> Result<std::collections::BTreeSet<(String, Timestamp)>, StoreError> {
-        let sql = "SELECT tenant_id, window_start FROM observed_windows WHERE window_end > ? AND window_start < ?";
+        let sql =
+            "SELECT tenant_id, window_start FROM observed_windows WHERE window_end > ? AND window_start < ?";
         let key = |mut row: Row| Ok((row.text()?, row.instant()?));
         let values = vec![range.start.into(), range.end.into()];
         Ok(self.tx.fetch_map(sql, values, key).await?.into_iter().collect())

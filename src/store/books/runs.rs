@@ -117,6 +117,14 @@ pub struct PeriodJob {
     pub run_id: String,
 }
 
+impl Run {
+    /// The same run, with what its period came to.
+    #[must_use]
+    pub fn judged(self, period_status: PeriodStatus, verdict: Option<Verdict>) -> Self {
+        Self { period_status, verdict, ..self }
+    }
+}
+
 impl BooksView {
     pub async fn period_jobs(&mut self) -> Result<BTreeMap<Period, PeriodJob>, StoreError> {
         let sql =
@@ -153,7 +161,8 @@ impl BooksView {
 
 impl BooksWrite {
     pub async fn start_run(&mut self, run: &Run) -> Result<(), StoreError> {
-        let sql = "INSERT INTO runs (run_id, period, state, fence, holder, started_at, code_version, catalog_hash,
+        let sql =
+            "INSERT INTO runs (run_id, period, state, fence, holder, started_at, code_version, catalog_hash,
             rules_hash, time_zone, period_status, mode, account_id, manifest_sha256)
             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, '')";
         let values = vec![
@@ -181,13 +190,16 @@ impl BooksWrite {
         job: &PeriodJob,
         verdict: Option<&Verdict>,
     ) -> Result<(), StoreError> {
-        let sql =
-            "UPDATE runs SET state = 'committed', period_status = ?, verdict = ?, reasons = ? WHERE run_id = ?";
+        let sql = "UPDATE runs SET state = 'committed', period_status = ?, verdict = ?, reasons = ? WHERE run_id = ?";
         let word = verdict.map_or("", |verdict| verdict.word.as_str());
         let reasons = serde_json::Value::from(verdict.map(|one| one.reasons.clone()).unwrap_or_default());
-        let values =
-            vec![job.status.as_str().into(), word.into(), reasons.to_string().into(), run_id.into()];
+        let values = vec![job.status.as_str().into(), word.into(), reasons.to_string().into(), run_id.into()];
         self.tx.execute(sql, values).await?;
+        self.save_job(job).await
+    }
+
+    /// Writes how far a period has come.
+    pub async fn save_job(&mut self, job: &PeriodJob) -> Result<(), StoreError> {
         let counts = &job.counts;
         let values = vec![
             job.period.to_string().into(),
@@ -201,7 +213,7 @@ impl BooksWrite {
             counts.errors.into(),
             counts.pending_after.into(),
             job.tenants_version.into(),
-            run_id.into(),
+            job.run_id.as_str().into(),
         ];
         let sql = "INSERT INTO billing_period_jobs (period, status, tenants, closed, parked, not_billed,
                 pending_before, pushed, errors, pending_after, tenants_version, run_id)
