@@ -1,6 +1,7 @@
 //! billrecon closes usage-billing periods and proves them: see `ARCHITECTURE.md` for the map and the walkthroughs.
 //!
-//! Imports point one way: `main → commands → job → {ingest, store, render} → domain`; `tests/it/tidy` holds that.
+//! Imports point one way: `main → commands → job → {ingest, store, render, notify} → domain`; `tests/it/tidy`
+//! holds that.
 
 pub mod cli;
 pub mod commands;
@@ -11,4 +12,5 @@ pub mod ingest;
 pub mod job;
 pub mod notify;
 pub mod render;
+pub mod schedule;
 pub mod store;
