@@ -47,6 +47,8 @@ pub enum Command {
     Run(RunFlags),
     /// Show where the periods, the lease and the last runs stand
     Status(StatusFlags),
+    /// Stay and run by the clock: at once, then whenever the schedule says so
+    Serve(ServeFlags),
 }
 
 #[derive(Debug, Subcommand)]
@@ -106,6 +108,16 @@ pub struct RunFlags {
 #[derive(Args, Debug)]
 pub struct StatusFlags {
     /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Args, Debug)]
+pub struct ServeFlags {
+    /// When to wake, as in a crontab, such as '5 * * * *' (a sixth field in front counts seconds)
+    #[arg(long, value_name = "EXPR")]
+    pub schedule: Option<String>,
+    /// Print one JSON object per period
     #[arg(long)]
     pub json: bool,
 }

@@ -7,6 +7,7 @@ use crate::config::ConfigError;
 use crate::ingest::IngestError;
 use crate::job::{Interrupted, Refusal};
 use crate::render::RenderError;
+use crate::schedule::ScheduleError;
 use crate::store::StoreError;
 use crate::stripe::StripeError;
 
@@ -85,6 +86,12 @@ fn of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<ExitCode> {
         return Some(match interrupted {
             Interrupted::Interrupt => ExitCode::Interrupted,
             Interrupted::Terminate => ExitCode::Terminated,
+        });
+    }
+    if let Some(error) = cause.downcast_ref::<ScheduleError>() {
+        return Some(match error {
+            ScheduleError::Expression { .. } | ScheduleError::Never { .. } => ExitCode::Configuration,
+            ScheduleError::Clock(_) => ExitCode::Internal,
         });
     }
     if cause.downcast_ref::<ConfigError>().is_some() {

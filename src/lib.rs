@@ -1,6 +1,7 @@
 //! billrecon closes usage-billing periods and proves them: see `ARCHITECTURE.md` for the map and the walkthroughs.
 //!
-//! Imports point one way: `main → commands → job → {ingest, store, render} → domain`; `tests/it/tidy` holds that.
+//! Imports point one way: `main → commands → job → {ingest, store, render, notify} → domain`; `tests/it/tidy`
+//! holds that.
 
 pub mod cli;
 pub mod commands;
@@ -12,5 +13,6 @@ pub mod job;
 pub mod notify;
 pub mod render;
 pub mod sandbox;
+pub mod schedule;
 pub mod store;
 pub mod stripe;

@@ -7,6 +7,7 @@ mod import;
 mod print;
 mod progress;
 mod run;
+mod serve;
 mod status;
 
 use std::io::IsTerminal;
@@ -26,6 +27,7 @@ pub async fn execute(cli: &Cli, now: Timestamp) -> ExitCode {
         Command::Import(import) => import::execute(&cli.global, import, now).await,
         Command::Run(flags) => run::execute(&cli.global, flags, now).await,
         Command::Status(flags) => status::execute(&cli.global, flags, now).await,
+        Command::Serve(flags) => serve::execute(&cli.global, flags).await,
     };
     code.unwrap_or_else(|error| failed(&error))
 }
@@ -70,6 +72,8 @@ fn start_logging(filter: &str) -> Result<(), ConfigError> {
     // sqlx warns of URL parameters that it does not know, with their values: one may be a password.
     let quiet = "sqlx_postgres::options=off".parse().map_err(problem)?;
     let filter = filter.add_directive(quiet);
+    // The alarm clock tells each step of its own.
+    let filter = filter.add_directive("tokio_cron_scheduler=warn".parse().map_err(problem)?);
     let colour = std::io::stderr().is_terminal() && !no_color();
     tracing_subscriber::fmt()
         .with_writer(std::io::stderr)

@@ -144,6 +144,7 @@ pub struct Known<'a> {
     pub pending_before: u64,
     pub pushed: u64,
     pub errors: u64,
+    /// In the order of `mapped`.
     pub compared: Vec<Compared>,
     pub orphans: Vec<ReconciliationRow>,
     pub evidence: Vec<String>,
@@ -160,9 +161,9 @@ pub fn plan(known: Known<'_>, mut rated: Rated, observation: Observation) -> any
     all.extend(due);
     let status = status(&open, &all);
     let counts = counts(&known, &open, &all);
-    let looked = known.compared.iter().filter(|one| is_open(&known, one)).filter(|one| !one.is_incomplete());
-    let observed =
-        looked.filter_map(|one| Some((one.tenant_id.clone(), one.rows.first()?.window?))).collect();
+    let looked = known.mapped.iter().zip(&known.compared);
+    let in_time = looked.filter(|(mapped, one)| mapped.stage != Stage::Final && !one.is_incomplete());
+    let observed = in_time.map(|(mapped, _)| (mapped.tenant_id.clone(), mapped.window)).collect();
     let rows = compared_rows(&known, &all[new.clone()]);
     let mut comparison = earlier_rows;
     comparison.extend(rows.iter().map(|one| one.row.clone()));
@@ -204,12 +205,6 @@ pub fn plan(known: Known<'_>, mut rated: Rated, observation: Observation) -> any
     };
     let (confirmed, unbillable) = (known.confirmed, known.unbillable);
     Ok(PeriodPlan { purpose, status, counts, report, compared: rows, observed, confirmed, unbillable, new })
-}
-
-fn is_open(known: &Known<'_>, one: &Compared) -> bool {
-    let of_window =
-        |mapped: &&Mapped| mapped.tenant_id == one.tenant_id && mapped.window.start == one.window_start;
-    known.mapped.iter().find(of_window).is_some_and(|mapped| mapped.stage != Stage::Final)
 }
 
 fn compared_rows(known: &Known<'_>, new: &[WindowFigures]) -> Vec<ComparedRow> {

@@ -9,6 +9,7 @@ mod hold;
 mod kill;
 mod pause;
 mod race;
+mod serve;
 mod signals;
 mod state;
 
