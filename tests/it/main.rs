@@ -17,6 +17,7 @@ mod processes;
 mod real_data;
 mod scale;
 mod store_conformance;
+mod stripe;
 mod support;
 mod tidy;
 mod windows;
