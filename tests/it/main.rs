@@ -18,6 +18,7 @@ mod real_data;
 mod scale;
 mod slack;
 mod store_conformance;
+mod stripe;
 mod support;
 mod tidy;
 mod windows;
