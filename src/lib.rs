@@ -10,4 +10,5 @@ pub mod exit_code;
 pub mod ingest;
 pub mod job;
 pub mod render;
+pub mod sandbox;
 pub mod store;

@@ -16,7 +16,7 @@ mod run;
 pub mod status;
 
 pub use deliver::MODE;
-pub use interrupt::Interrupted;
+pub use interrupt::{Interrupted, Signals};
 pub use outcome::PeriodOutcome;
 pub use plan::Purpose;
 pub use run::{RunOptions, Wake, run};

@@ -1,0 +1,100 @@
+//! Which request goes where.
+//!
+//! In: method, path and parameters. Out: a reply, or an error for a path that the sandbox does not have. It answers
+//! only Stripe's documented paths.
+
+use serde_json::Value;
+
+use super::error::ApiError;
+use super::request::Params;
+use super::world::World;
+use super::{
+    customers, events, expand, invoices, meters, objects, preview, prices, products, subscriptions,
+    summaries, test_clocks,
+};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Method {
+    Get,
+    Post,
+    Delete,
+}
+
+impl Method {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Post => "POST",
+            Self::Delete => "DELETE",
+        }
+    }
+}
+
+pub struct Reply {
+    pub body: Value,
+}
+
+impl Reply {
+    pub fn new(body: Value) -> Self {
+        Self { body }
+    }
+}
+
+/// Does what a request asks for; what it changes waits in the account for the journal.
+pub fn answer(world: &mut World, method: Method, path: &str, params: &Params) -> Result<Reply, ApiError> {
+    let inner = path.strip_prefix("/v1/").unwrap_or_default().trim_end_matches('/');
+    let parts: Vec<&str> = inner.split('/').collect();
+    let paths = params.texts("expand")?;
+    let mut reply = match method {
+        Method::Get => read(world, &parts, params),
+        Method::Post => write(world, &parts, params),
+        Method::Delete => match parts.as_slice() {
+            ["subscriptions", id] => Some(subscriptions::cancel(world, id, params)),
+            _ => None,
+        },
+    }
+    .unwrap_or_else(|| Err(ApiError::unknown_path(method.as_str(), path)))?;
+    expand::expand(world, &mut reply.body, &paths)?;
+    Ok(reply)
+}
+
+fn read(world: &mut World, parts: &[&str], params: &Params) -> Option<Result<Reply, ApiError>> {
+    Some(match parts {
+        ["account"] => params.only(&[]).map(|()| Reply::new(objects::account())),
+        ["customers"] => customers::list(world, params),
+        ["customers", id] => customers::retrieve(world, id, params),
+        ["products"] => products::list(world, params),
+        ["products", id] => products::retrieve(world, id, params),
+        ["prices"] => prices::list(world, params),
+        ["prices", id] => prices::retrieve(world, id, params),
+        ["billing", "meters"] => meters::list(world, params),
+        ["billing", "meters", id] => meters::retrieve(world, id, params),
+        ["billing", "meters", id, "event_summaries"] => summaries::list(world, id, params),
+        ["subscriptions"] => subscriptions::list(world, params),
+        ["subscriptions", id] => subscriptions::retrieve(world, id, params),
+        ["invoices"] => invoices::list(world, params),
+        ["invoices", id] => invoices::retrieve(world, id, params),
+        ["invoices", id, "lines"] => invoices::lines(world, id, params),
+        ["test_helpers", "test_clocks"] => test_clocks::list(world, params),
+        ["test_helpers", "test_clocks", id] => test_clocks::retrieve(world, id, params),
+        _ => return None,
+    })
+}
+
+fn write(world: &mut World, parts: &[&str], params: &Params) -> Option<Result<Reply, ApiError>> {
+    Some(match parts {
+        ["customers"] => customers::create(world, params),
+        ["products"] => products::create(world, params),
+        ["prices"] => prices::create(world, params),
+        ["billing", "meters"] => meters::create(world, params),
+        ["billing", "meters", id, "deactivate"] => meters::switch(world, id, params, false),
+        ["billing", "meters", id, "reactivate"] => meters::switch(world, id, params, true),
+        ["billing", "meter_events"] => events::create(world, params),
+        ["subscriptions"] => subscriptions::create(world, params),
+        ["subscriptions", id] => subscriptions::update(world, id, params),
+        ["invoices", "create_preview"] => preview::create(world, params),
+        ["test_helpers", "test_clocks"] => test_clocks::create(world, params),
+        ["test_helpers", "test_clocks", id, "advance"] => test_clocks::advance(world, id, params),
+        _ => return None,
+    })
+}

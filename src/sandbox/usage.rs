@@ -1,0 +1,50 @@
+//! What a meter says about one customer between two instants.
+//!
+//! In: counted events. Out: one exact number. An event belongs to where its timestamp is, start included, end not; what
+//! came in too late for an invoice is left out by the caller's deadline.
+
+use std::collections::BTreeMap;
+
+use bigdecimal::BigDecimal;
+
+use super::records::{Formula, Meter, Window};
+use super::world::{Usage, World};
+
+/// The meter's aggregate; `None` where no event is in the window.
+pub fn aggregate(
+    world: &World,
+    meter: &Meter,
+    customer: &str,
+    window: Window,
+    received_before: i64,
+) -> Option<BigDecimal> {
+    let events = world.usage(&meter.id, customer).iter().filter(|event| {
+        window.start <= event.timestamp && event.timestamp < window.end && event.received < received_before
+    });
+    let events = match meter.event_time_window {
+        None => events.collect(),
+        Some(bucket) => newest_of_each(events, bucket.seconds()),
+    };
+    let first = events.first()?;
+    Some(match meter.formula {
+        Formula::Sum => events.iter().map(|event| &event.value).sum(),
+        Formula::Count => BigDecimal::from(events.len() as u64),
+        // Of two with one timestamp, the one that came in later.
+        Formula::Last => {
+            let newest = events.iter().max_by_key(|event| event.timestamp).unwrap_or(first);
+            newest.value.clone()
+        }
+    })
+}
+
+/// In a pre-aggregating meter a newer event of the same hour or day replaces the older one.
+fn newest_of_each<'a>(events: impl Iterator<Item = &'a Usage>, seconds: i64) -> Vec<&'a Usage> {
+    let mut newest = BTreeMap::new();
+    for event in events {
+        let kept = newest.entry(event.timestamp.div_euclid(seconds)).or_insert(event);
+        if event.timestamp >= kept.timestamp {
+            *kept = event;
+        }
+    }
+    newest.into_values().collect()
+}
