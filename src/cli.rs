@@ -2,6 +2,7 @@
 //!
 //! In: arguments. Out: one parsed [`Cli`]. Holds words and types only: what a command does stands in `commands/`.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -45,6 +46,8 @@ pub enum Command {
     Import(Import),
     /// Push usage, compare with Stripe, close every billing period that is due, and write its reports
     Run(RunFlags),
+    /// Serve a subset of Stripe's billing API on this machine, for tests: nothing is charged, nothing leaves the machine
+    Sandbox(SandboxFlags),
     /// Show where the periods, the lease and the last runs stand
     Status(StatusFlags),
     /// Stay and run by the clock: at once, then whenever the schedule says so
@@ -106,6 +109,19 @@ pub struct RunFlags {
 }
 
 #[derive(Args, Debug)]
+pub struct SandboxFlags {
+    /// Where to listen: a loopback address and a port; port 0 takes a free one
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0", value_parser = loopback)]
+    pub listen: SocketAddr,
+    /// The journal that holds the account; made if it is not there
+    #[arg(long, value_name = "FILE")]
+    pub state: PathBuf,
+    /// Let time stand at this instant, or at the latest of the journal, instead of following the machine's clock
+    #[arg(long, value_name = "INSTANT")]
+    pub now: Option<Timestamp>,
+}
+
+#[derive(Args, Debug)]
 pub struct StatusFlags {
     /// Print one JSON object
     #[arg(long)]
@@ -120,6 +136,17 @@ pub struct ServeFlags {
     /// Print one JSON object per period
     #[arg(long)]
     pub json: bool,
+}
+
+/// The sandbox knows no passwords, so nobody beyond the machine may reach it.
+fn loopback(text: &str) -> Result<SocketAddr, String> {
+    let address: SocketAddr =
+        text.parse().map_err(|_| "write an address and a port such as 127.0.0.1:12111".to_owned())?;
+    if address.ip().is_loopback() {
+        Ok(address)
+    } else {
+        Err("is reachable from other machines; the sandbox listens on 127.0.0.1 or [::1] only".to_owned())
+    }
 }
 
 fn duration(text: &str) -> Result<Duration, String> {

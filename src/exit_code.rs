@@ -7,6 +7,7 @@ use crate::config::ConfigError;
 use crate::ingest::IngestError;
 use crate::job::{Interrupted, Refusal};
 use crate::render::RenderError;
+use crate::sandbox::SandboxError;
 use crate::schedule::ScheduleError;
 use crate::store::StoreError;
 use crate::stripe::StripeError;
@@ -92,6 +93,13 @@ fn of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<ExitCode> {
         return Some(match error {
             ScheduleError::Expression { .. } | ScheduleError::Never { .. } => ExitCode::Configuration,
             ScheduleError::Clock(_) => ExitCode::Internal,
+        });
+    }
+    if let Some(error) = cause.downcast_ref::<SandboxError>() {
+        return Some(match error {
+            SandboxError::InUse(_) => ExitCode::TryAgain,
+            SandboxError::Damaged { .. } | SandboxError::Seed(_) => ExitCode::BadData,
+            SandboxError::Journal { .. } | SandboxError::Listen { .. } => ExitCode::Io,
         });
     }
     if cause.downcast_ref::<ConfigError>().is_some() {

@@ -7,6 +7,7 @@ mod import;
 mod print;
 mod progress;
 mod run;
+mod sandbox;
 mod serve;
 mod status;
 
@@ -26,6 +27,7 @@ pub async fn execute(cli: &Cli, now: Timestamp) -> ExitCode {
         Command::Demo => demo::execute(&cli.global).await,
         Command::Import(import) => import::execute(&cli.global, import, now).await,
         Command::Run(flags) => run::execute(&cli.global, flags, now).await,
+        Command::Sandbox(flags) => sandbox::execute(flags).await,
         Command::Status(flags) => status::execute(&cli.global, flags, now).await,
         Command::Serve(flags) => serve::execute(&cli.global, flags).await,
     };

@@ -242,8 +242,10 @@ mod tests {
 
     use super::*;
     use crate::domain::catalog::{Aggregation, Billing, Meter, Price, PushScope};
+    use crate::domain::controls::{ControlFault, ControlTotals, Measure};
     use crate::domain::money::Currency;
     use crate::domain::number::UnitAmount;
+    use crate::domain::number::{Quantity, QuantitySum};
     use crate::domain::period::{Interval, Period};
     use crate::domain::tenant::{Subscription, SubscriptionStatus, Tenant};
 

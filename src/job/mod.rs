@@ -25,7 +25,7 @@ mod seed;
 mod standing;
 pub mod status;
 
-pub use interrupt::Interrupted;
+pub use interrupt::{Interrupted, Signals};
 pub use outcome::PeriodOutcome;
 pub use plan::Purpose;
 pub use run::{RunOptions, Wake, run};

@@ -7,7 +7,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use billrecon::cli::GlobalFlags;
-use billrecon::config::{Config, PushMode};
+use billrecon::config::Config;
+use billrecon::domain::intent::PushMode;
 use secrecy::ExposeSecret;
 use tempfile::TempDir;
 

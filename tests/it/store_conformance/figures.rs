@@ -246,6 +246,7 @@ fn exceptions() -> Vec<Exception> {
         records: 2,
         quantity: quantity.to_owned(),
         next_step: "mend it".to_owned(),
+        amount: None,
     };
     vec![
         one(ExceptionKind::Excluded, "no_access", "0.000000000001"),

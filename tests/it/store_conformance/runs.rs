@@ -26,6 +26,9 @@ fn run(run_id: &str, label: &str, fence: i64) -> Run {
         rules_hash: "r".to_owned(),
         time_zone: "Europe/Istanbul".to_owned(),
         period_status: PeriodStatus::Open,
+        mode: "SANDBOX".to_owned(),
+        account_id: "acct_sandbox".to_owned(),
+        verdict: None,
     }
 }
 
@@ -54,7 +57,7 @@ async fn start(store: &Store, term: &Term, runs: &[Run]) {
 
 async fn commit(store: &Store, term: &Term, job: &PeriodJob) {
     let mut write = store.books().write(term).await.unwrap();
-    write.commit_run(&job.run_id, job).await.unwrap();
+    write.commit_run(&job.run_id, job, None).await.unwrap();
     write.commit().await.unwrap();
 }
 
