@@ -14,9 +14,9 @@ use crate::support::{CATALOG, Ended, Engine, TENANTS, Workspace};
 
 pub const HEADER: &str = "tenant_id,meter,quantity,occurred_at,source_event_id\n";
 
-/// The company's catalog and tenants, and no usage yet. These tests look at the ledger only.
+/// The company's catalog and tenants, and no usage yet.
 fn without_usage(engine: Engine) -> Workspace {
-    let workspace = Workspace::new(engine).observing();
+    let workspace = Workspace::new(engine);
     workspace.write("catalog.toml", CATALOG);
     workspace.write("tenants.csv", TENANTS);
     workspace.run(&["import", "catalog", "catalog.toml"]).expect(0);
