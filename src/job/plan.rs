@@ -13,7 +13,7 @@ use crate::domain::intent::{Intent, PushMode};
 use crate::domain::period::{Period, Window};
 use crate::domain::policy::Policy;
 use crate::domain::reconcile::ReconciliationRow;
-use crate::domain::report::{Report, exceptions, unbillable};
+use crate::domain::report::{Exception, QuarantineCount, Report, exceptions, unbillable};
 use crate::domain::tenant::{ParkReason, TenantWindow};
 use crate::job::compare::Compared;
 use crate::job::due::PeriodWindows;
@@ -182,17 +182,7 @@ pub fn plan(known: Known<'_>, mut rated: Rated, observation: Observation) -> any
     if purpose == Purpose::Look {
         all.extend(open);
     }
-    let without_plan = known.windows.without_plan.iter();
-    let strays: Vec<WindowFigures> = without_plan
-        .map(|window| WindowFigures::new(window, known.catalog, &totals, WindowStatus::Open))
-        .filter(|window| !window.usage.is_empty())
-        .collect();
-    let looked_at: Vec<&WindowFigures> = all.iter().chain(&strays).collect();
-    let mut exceptions = exceptions(&looked_at, &quarantine);
-    exceptions.extend(known.intents.all().filter_map(|one| unbillable(one, &looked_at, known.catalog)));
-    exceptions.sort();
-    let (earlier, now) = looked_at.split_at(new.start);
-    let controls = ControlTotals::prove(earlier, now, &totals)?;
+    let (exceptions, controls) = beside_the_lines(&known, &all, new.start, &totals, &quarantine)?;
     let report = Report {
         period: known.period,
         windows: all,
@@ -205,6 +195,28 @@ pub fn plan(known: Known<'_>, mut rated: Rated, observation: Observation) -> any
     };
     let (confirmed, unbillable) = (known.confirmed, known.unbillable);
     Ok(PeriodPlan { purpose, status, counts, report, compared: rows, observed, confirmed, unbillable, new })
+}
+
+/// What a person should look at, and proof that each record of the ledger is accounted for. The first `earlier` windows
+/// were closed by earlier runs.
+fn beside_the_lines(
+    known: &Known<'_>,
+    windows: &[WindowFigures],
+    earlier: usize,
+    totals: &LedgerTotals,
+    quarantine: &[QuarantineCount],
+) -> anyhow::Result<(Vec<Exception>, ControlTotals)> {
+    let without_plan = known.windows.without_plan.iter();
+    let strays: Vec<WindowFigures> = without_plan
+        .map(|window| WindowFigures::new(window, known.catalog, totals, WindowStatus::Open))
+        .filter(|window| !window.usage.is_empty())
+        .collect();
+    let looked_at: Vec<&WindowFigures> = windows.iter().chain(&strays).collect();
+    let mut exceptions = exceptions(&looked_at, quarantine);
+    exceptions.extend(unbillable(known.intents.all(), &looked_at, known.catalog));
+    exceptions.sort();
+    let (earlier, now) = looked_at.split_at(earlier);
+    Ok((exceptions, ControlTotals::prove(earlier, now, totals)?))
 }
 
 fn compared_rows(known: &Known<'_>, new: &[WindowFigures]) -> Vec<ComparedRow> {
