@@ -42,7 +42,8 @@ pub async fn play(period: Period, wake: &Wake<'_>) -> anyhow::Result<Option<Peri
     let closed = view.closed_windows(due::reach(period, &wake.rules.tenants, wake.settings)).await?;
     let stage = |window: &TenantWindow<'_>| wake.stage(window);
     let windows = due::windows(period, &wake.rules.tenants, wake.settings, &closed, |window| {
-        stage(window) == Stage::Final
+        // A subscription may end inside of the window; the window still ends when it ends.
+        stage(window) == Stage::Final && window.window.end <= wake.now
     });
     let job = wake.rules.jobs.get(&period);
     if windows.due.is_empty() && windows.open.is_empty() && !wake.rules.explicit {
@@ -66,7 +67,7 @@ pub async fn play(period: Period, wake: &Wake<'_>) -> anyhow::Result<Option<Peri
     let observed =
         observe::observe(period, &windows, &wake.rules.tenants, kept, &wake.store.ledger()).await?;
     let mut rated = Rated::new(&windows, &wake.rules.catalog, &observed.totals);
-    let mapped = rated.map(&windows, &wake.rules.catalog, wake.standing, stage);
+    let mapped = rated.map(&windows, &wake.rules.catalog, wake.standing, stage, wake.now);
     let mut answers = Answers::default();
     read_totals(&mapped, |_| true, wake.wire, wake.standing, &mut answers).await?;
     let pushes = push::plan(&mapped, &intents, &answers, wake.wire, wake.now)?;
