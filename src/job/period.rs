@@ -106,7 +106,9 @@ struct PeriodRun {
 
 impl<'a> Wake<'a> {
     fn windows(&self, period: Period, closed: &ClosedWindows) -> PeriodWindows<'a> {
-        let is_final = |window: &TenantWindow<'_>| self.stage(window) == Stage::Final;
+        // A subscription may end inside of the window; the window still ends when it ends.
+        let is_final =
+            |window: &TenantWindow<'_>| self.stage(window) == Stage::Final && window.window.end <= self.now;
         due::windows(period, &self.rules.tenants, self.settings, closed, is_final)
     }
 
@@ -149,7 +151,7 @@ impl<'a> Wake<'a> {
         intents: &mut Intents,
     ) -> anyhow::Result<Exchange> {
         let stage = |window: &TenantWindow<'_>| self.stage(window);
-        let mapped = rated.map(windows, &self.rules.catalog, self.standing, stage);
+        let mapped = rated.map(windows, &self.rules.catalog, self.standing, stage, self.now);
         let mut answers = Answers::default();
         read_totals(&mapped, |_| true, self.wire, self.standing, &mut answers).await?;
         let pushes = push::plan(&mapped, intents, &answers, self.wire, self.now)?;

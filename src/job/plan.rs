@@ -6,6 +6,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
+use jiff::Timestamp;
+
 use crate::domain::catalog::Catalog;
 use crate::domain::controls::ControlTotals;
 use crate::domain::figures::{Disposition, LedgerTotals, WindowFigures, WindowStatus};
@@ -78,18 +80,23 @@ impl Rated {
         }
     }
 
-    /// Finds the windows that are billed through Stripe; what does not fit there is set aside.
+    /// Finds the windows that are billed through Stripe; what does not fit there is set aside. A window that has not begun
+    /// is nothing to Stripe yet.
     pub fn map(
         &mut self,
         windows: &PeriodWindows<'_>,
         catalog: &Catalog,
         standing: &Standing,
         stage: impl Fn(&TenantWindow<'_>) -> Stage,
+        now: Timestamp,
     ) -> Vec<Mapped> {
         let due = windows.due.iter().zip(&mut self.due);
         let open = windows.open.iter().zip(&mut self.open);
         let mut all = Vec::new();
-        for (window, figures) in due.chain(open).filter(|(_, figures)| figures.park.is_none()) {
+        let begun = |window: &TenantWindow<'_>| window.window.start <= now;
+        for (window, figures) in
+            due.chain(open).filter(|(window, figures)| figures.park.is_none() && begun(window))
+        {
             match map(window, figures, catalog, standing, stage(window)) {
                 Ok(Some(mapped)) => all.push(mapped),
                 Ok(None) => figures.not_billed = is_not_at_stripe(window),
@@ -120,7 +127,7 @@ impl Rated {
     }
 
     /// Marks what was seen in time, and what Stripe is never asked about.
-    fn mark_full_cycles(&mut self, observed: &BTreeSet<(String, jiff::Timestamp)>) {
+    fn mark_full_cycles(&mut self, observed: &BTreeSet<(String, Timestamp)>) {
         for figures in &mut self.due {
             figures.full_cycle = observed.contains(&(figures.tenant_id.clone(), figures.window.start));
         }
@@ -220,7 +227,7 @@ fn beside_the_lines(
 }
 
 fn compared_rows(known: &Known<'_>, new: &[WindowFigures]) -> Vec<ComparedRow> {
-    let closing: BTreeSet<(&str, jiff::Timestamp)> = new
+    let closing: BTreeSet<(&str, Timestamp)> = new
         .iter()
         .filter(|window| window.status == WindowStatus::Closed)
         .map(|window| (window.tenant_id.as_str(), window.window.start))

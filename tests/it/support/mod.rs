@@ -168,7 +168,13 @@ impl Workspace {
     pub fn watch(&self, period: &str) {
         let first: jiff::civil::Date = format!("{period}-01").parse().unwrap();
         let noon = format!("{}T12:00:00Z", first.last_of_month());
-        let ended = self.run(&["run", "--period", period, "--as-of", &noon, "--reports", "watched"]);
+        self.watch_at(period, &noon);
+    }
+
+    /// The same at another instant.
+    #[track_caller]
+    pub fn watch_at(&self, period: &str, instant: &str) {
+        let ended = self.run(&["run", "--period", period, "--as-of", instant, "--reports", "watched"]);
         // What is parked is the matter of the test.
         assert!(matches!(ended.code, Some(0 | 3)), "{ended:?}");
     }
