@@ -6,6 +6,7 @@
 pub mod cloud;
 pub mod company;
 pub mod gate;
+pub mod journal;
 pub mod memory;
 pub mod postgres;
 
