@@ -9,10 +9,11 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::domain::catalog::{Billing, Catalog, PushScope, UsagePrice};
 use crate::domain::figures::WindowFigures;
+use crate::domain::intent::Target;
 use crate::domain::invoice::{Invoice, StripeSubscription, SubscriptionItem};
 use crate::domain::money::MinorSum;
 use crate::domain::number::Quantity;
-use crate::domain::period::Window;
+use crate::domain::period::{Period, Window};
 use crate::domain::rating::LineKind;
 use crate::domain::reconcile::Expected;
 use crate::domain::tenant::{ParkReason, TenantWindow};
@@ -34,6 +35,7 @@ pub enum Stage {
 #[derive(Clone, Debug)]
 pub struct Mapped {
     pub tenant_id: String,
+    pub period: Period,
     pub window: Window,
     pub stage: Stage,
     pub customer_id: String,
@@ -46,8 +48,7 @@ pub struct Mapped {
 #[derive(Clone, Debug)]
 pub struct MeterUse {
     pub meter: String,
-    /// What Stripe is to see of each segment: quantity and records.
-    pub targets: Vec<(Window, Quantity, u64)>,
+    pub targets: Vec<Target>,
     pub expected: Expected,
 }
 
@@ -102,6 +103,7 @@ pub fn map(
     figures: &WindowFigures,
     catalog: &Catalog,
     standing: &Standing,
+    period: Period,
     stage: Stage,
 ) -> Result<Option<Mapped>, ParkReason> {
     let prices = usage_prices(window, catalog);
@@ -133,6 +135,7 @@ pub fn map(
     }
     Ok(Some(Mapped {
         tenant_id: figures.tenant_id.clone(),
+        period,
         window: window.window,
         stage,
         customer_id: customer_id.to_owned(),
@@ -217,7 +220,7 @@ fn meter_use(
             (Some(used), PushScope::Overage) => (used.split?.billed, used.total.records),
         };
         quantity = quantity.checked_add(target).ok()?;
-        targets.push((*range, target, records));
+        targets.push(Target { segment: *range, quantity: target, records });
         let lines = figures
             .lines
             .iter()

@@ -61,17 +61,18 @@ pub async fn play(period: Period, wake: &Wake<'_>) -> anyhow::Result<Option<Peri
         observed: view.observed_windows(due::reach(period, &wake.rules.tenants, wake.settings)).await?,
         compared: view.comparison(period, "").await?,
     };
-    let mut intents = Intents::new(view.intents(period).await?);
+    let mut intents =
+        Intents::new(view.intents(due::reach(period, &wake.rules.tenants, wake.settings)).await?);
     drop(view);
     let observed =
         observe::observe(period, &windows, &wake.rules.tenants, kept, &wake.store.ledger()).await?;
     let mut rated = Rated::new(&windows, &wake.rules.catalog, &observed.totals);
-    let mapped = rated.map(&windows, &wake.rules.catalog, wake.standing, stage);
+    let mapped = rated.map(&windows, &wake.rules.catalog, wake.standing, period, stage);
     let mut answers = Answers::default();
     read_totals(&mapped, |_| true, wake.wire, wake.standing, &mut answers).await?;
     let pushes = push::plan(&mapped, &intents, &answers, wake.wire, wake.now)?;
     rated.park(&pushes.parked);
-    let pending_before = intents.all().filter(|one| one.is_pending()).count() + pushes.new.len();
+    let pending_before = intents.of_period(period).filter(|one| one.is_pending()).count() + pushes.new.len();
     let mut run = PeriodRun { period, run_id: new_run_id(wake.now), started: false };
     let counts = wake.push(&mut run, &pushes, &mapped, &mut intents, &mut answers).await?;
     read_previews(&mapped, wake.wire, &mut answers).await?;
@@ -161,7 +162,6 @@ impl Wake<'_> {
         }
         self.start(run, lease).await?;
         let step = push::Step {
-            period: run.period,
             run_id: &run.run_id,
             wire: self.wire,
             standing: self.standing,

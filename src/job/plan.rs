@@ -84,13 +84,14 @@ impl Rated {
         windows: &PeriodWindows<'_>,
         catalog: &Catalog,
         standing: &Standing,
+        period: Period,
         stage: impl Fn(&TenantWindow<'_>) -> Stage,
     ) -> Vec<Mapped> {
         let due = windows.due.iter().zip(&mut self.due);
         let open = windows.open.iter().zip(&mut self.open);
         let mut all = Vec::new();
         for (window, figures) in due.chain(open).filter(|(_, figures)| figures.park.is_none()) {
-            match map(window, figures, catalog, standing, stage(window)) {
+            match map(window, figures, catalog, standing, period, stage(window)) {
                 Ok(Some(mapped)) => all.push(mapped),
                 Ok(None) => figures.not_billed = is_not_at_stripe(window),
                 Err(reason) => figures.set_aside(reason),
@@ -189,7 +190,9 @@ pub fn plan(known: Known<'_>, mut rated: Rated, observation: Observation) -> any
         .collect();
     let looked_at: Vec<&WindowFigures> = all.iter().chain(&strays).collect();
     let mut exceptions = exceptions(&looked_at, &quarantine);
-    exceptions.extend(known.intents.all().filter_map(|one| unbillable(one, &looked_at, known.catalog)));
+    exceptions.extend(
+        known.intents.of_period(known.period).filter_map(|one| unbillable(one, &looked_at, known.catalog)),
+    );
     exceptions.sort();
     let (earlier, now) = looked_at.split_at(new.start);
     let controls = ControlTotals::prove(earlier, now, &totals)?;
@@ -255,7 +258,7 @@ fn counts(known: &Known<'_>, open: &[WindowFigures], all: &[WindowFigures]) -> J
         window.status == WindowStatus::Parked
             && window.usage.iter().any(|usage| due(usage.disposition) && !usage.total.quantity.is_zero())
     };
-    let pending = known.intents.all().filter(|one| one.is_pending()).count();
+    let pending = known.intents.of_period(known.period).filter(|one| one.is_pending()).count();
     let parked_due = match known.push {
         PushMode::Push => looked_at().filter(is_due_a_push).count(),
         PushMode::Observe => 0,
