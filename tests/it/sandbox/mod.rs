@@ -3,6 +3,7 @@
 //! In: the real binary on a free port, a journal in a folder of its own, a clock that the test sets. Out: what clients of
 //! Stripe would see. The client here is a socket and a few lines, so that nothing of ours stands between.
 
+mod async_stripe;
 mod embedded;
 mod journal;
 mod life;
@@ -224,9 +225,12 @@ impl Clock<'_> {
 const KEY: (&str, &str) = ("Authorization", "Bearer sk_test_anything");
 
 fn send(address: &str, method: &str, path: &str, form: &[(&str, &str)], headers: &[(&str, &str)]) -> Answer {
-    let body: Vec<String> =
+    let pairs: Vec<String> =
         form.iter().map(|(name, value)| format!("{}={}", encoded(name), encoded(value))).collect();
-    let body = body.join("&");
+    exchange(address, method, path, &pairs.join("&"), headers)
+}
+
+fn exchange(address: &str, method: &str, path: &str, body: &str, headers: &[(&str, &str)]) -> Answer {
     let mut request = format!("{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n");
     for (name, value) in headers {
         request.push_str(&format!("{name}: {value}\r\n"));
