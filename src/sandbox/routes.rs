@@ -72,6 +72,8 @@ fn read(world: &mut World, parts: &[&str], params: &Params) -> Option<Result<Rep
         ["billing", "meters", id, "event_summaries"] => summaries::list(world, id, params),
         ["subscriptions"] => subscriptions::list(world, params),
         ["subscriptions", id] => subscriptions::retrieve(world, id, params),
+        // Removed in 2025-03-31.basil.
+        ["invoices", "upcoming", ..] => return None,
         ["invoices"] => invoices::list(world, params),
         ["invoices", id] => invoices::retrieve(world, id, params),
         ["invoices", id, "lines"] => invoices::lines(world, id, params),
