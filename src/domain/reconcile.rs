@@ -6,6 +6,8 @@
 
 use std::collections::BTreeSet;
 
+use jiff::Timestamp;
+
 use crate::domain::catalog::PlanId;
 use crate::domain::invoice::{Invoice, InvoiceLine, MeterTotal};
 use crate::domain::money::{Currency, MinorSum};
@@ -94,19 +96,22 @@ pub enum Cause {
     Mapping,
     /// A draft shows what Stripe knew when it was made.
     DraftStale,
+    /// The plan changed inside of the window: what was used on an item that is gone is on no invoice.
+    MidCycleChange,
     /// Not a line of usage.
     ExtraLines,
     IncompleteData,
 }
 
 impl Cause {
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::LatencyPending,
         Self::NotPushed,
         Self::RejectedAsync,
         Self::LateUsage,
         Self::Mapping,
         Self::DraftStale,
+        Self::MidCycleChange,
         Self::ExtraLines,
         Self::IncompleteData,
     ];
@@ -123,6 +128,7 @@ impl Cause {
             Self::LateUsage => "late_usage",
             Self::Mapping => "mapping",
             Self::DraftStale => "draft_stale",
+            Self::MidCycleChange => "mid_cycle_change",
             Self::ExtraLines => "extra_lines",
             Self::IncompleteData => "incomplete_data",
         }
@@ -137,11 +143,21 @@ pub struct Expected {
     pub plan: PlanId,
     pub meter: String,
     pub window: Window,
+    /// The part of the window from the subscription's start to its end: a line may speak of either.
+    pub served: Window,
     pub quantity: Quantity,
     /// At the price in force: 0 in shadow.
     pub amount: MinorSum,
     /// Why a difference would be no surprise.
     pub cause: Option<Cause>,
+}
+
+/// Whether a period at Stripe is a window of ours: whole, or only as long as the subscription was there. Stripe knows
+/// whole seconds.
+pub fn is_period_of(period: Window, window: Window, served: Window) -> bool {
+    let same = |one: Timestamp, other: Timestamp| one.as_second() == other.as_second();
+    (same(period.start, window.start) || same(period.start, served.start))
+        && (same(period.end, window.end) || same(period.end, served.end))
 }
 
 /// One comparison, or one thing that cannot be compared. `None` is "not known", which is not 0.
@@ -226,7 +242,9 @@ pub fn compare_lines(
         |line: &&InvoiceLine| scope.holds(line) && line.period.intersection(expected.window).is_some();
     let lines: Vec<&InvoiceLine> = invoice.lines.iter().filter(of_window).collect();
     let readable = |line: &&InvoiceLine| {
-        line.quantity.is_some() && line.period == expected.window && line.currency == expected.amount.currency
+        line.quantity.is_some()
+            && is_period_of(line.period, expected.window, expected.served)
+            && line.currency == expected.amount.currency
     };
     if !lines.iter().all(readable) {
         return Ok(ReconciliationRow { reason: Some(Cause::Mapping), ..row.incomplete() });
@@ -298,6 +316,11 @@ pub fn orphan(subscription_id: &str, meter: &str) -> ReconciliationRow {
 }
 
 impl Expected {
+    /// Whether these segments leave a part of the time for another plan or another price.
+    pub fn is_mid_cycle_change(&self, segments: &[Window]) -> bool {
+        !matches!(segments, [one] if *one == self.served)
+    }
+
     fn row(&self, source: Source, evidence: &str) -> ReconciliationRow {
         ReconciliationRow {
             tenant_id: self.tenant_id.clone(),
@@ -367,6 +390,7 @@ mod tests {
             plan: PlanId { key: "pro".to_owned(), interval: Interval::Month, currency: lira() },
             meter: "calls".to_owned(),
             window: october(),
+            served: october(),
             quantity: Quantity::parse(quantity).unwrap(),
             amount: MinorSum { minor, currency: lira() },
             cause: Some(Cause::NotPushed),

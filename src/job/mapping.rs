@@ -15,7 +15,7 @@ use crate::domain::money::MinorSum;
 use crate::domain::number::Quantity;
 use crate::domain::period::{Period, Window};
 use crate::domain::rating::LineKind;
-use crate::domain::reconcile::Expected;
+use crate::domain::reconcile::{Expected, is_period_of};
 use crate::domain::tenant::{ParkReason, TenantWindow};
 use crate::job::due::is_settled;
 use crate::job::standing::Standing;
@@ -52,14 +52,15 @@ pub struct MeterUse {
     pub expected: Expected,
 }
 
-/// How far the window has come: by its renewal invoice, or without one by the clock.
+/// How far the window has come: by its renewal invoice, or without one by the clock. A subscription that ended inside of
+/// it has its last invoice then.
 pub fn stage(
     window: &TenantWindow<'_>,
     standing: &Standing,
     settle_delay: SignedDuration,
     now: Timestamp,
 ) -> Stage {
-    if now < window.window.end {
+    if now < served(window).end {
         return Stage::Open;
     }
     let has_left_draft = match renewal_invoice(window, standing) {
@@ -93,11 +94,6 @@ fn served(window: &TenantWindow<'_>) -> Window {
     Window { start, end }
 }
 
-fn is_period_of(period: Window, window: Window, served: Window) -> bool {
-    (period.start == window.start || period.start == served.start)
-        && (period.end == window.end || period.end == served.end)
-}
-
 pub fn map(
     window: &TenantWindow<'_>,
     figures: &WindowFigures,
@@ -122,15 +118,21 @@ pub fn map(
     let [(customer_id, subscription_id)] = ids.into_iter().collect::<Vec<_>>()[..] else {
         return Err(ParkReason::Mapping);
     };
-    let subscription = standing.subscriptions.get(subscription_id).ok_or(ParkReason::Mapping)?;
-    if subscription.customer_id != customer_id || !subscription.items_complete {
-        return Err(ParkReason::Mapping);
+    let sold = sold_at_end(window, catalog);
+    let subscription = standing.subscriptions.get(subscription_id);
+    match subscription {
+        Some(one) if one.customer_id != customer_id || !one.items_complete => {
+            return Err(ParkReason::Mapping);
+        }
+        None if !sold.is_empty() => return Err(ParkReason::Mapping),
+        _ => {}
     }
     let mut meters = Vec::new();
     for (meter, uses) in prices {
-        let item = item_of(subscription, meter, standing)?;
-        check_price_in_force(window, item, meter, standing, stage)?;
-        check_period(window, item, stage)?;
+        if let Some(item) = item_of(subscription, meter, standing, sold.contains(meter))? {
+            check_price_in_force(window, item, meter, standing, stage)?;
+            check_period(window, item, stage)?;
+        }
         meters.push(meter_use(window, figures, meter, &uses).ok_or(ParkReason::Overflow)?);
     }
     Ok(Some(Mapped {
@@ -159,16 +161,26 @@ fn usage_prices<'a>(window: &TenantWindow<'_>, catalog: &'a Catalog) -> UsagePri
     prices
 }
 
-/// The one item that bills the meter. Two of them would bill it twice.
+/// The meters of the plan at the window's end.
+fn sold_at_end<'a>(window: &TenantWindow<'_>, catalog: &'a Catalog) -> BTreeSet<&'a str> {
+    let last = window.segments.last().and_then(|segment| catalog.plans.get(&segment.subscription.plan));
+    last.into_iter().flat_map(|plan| plan.usage.keys()).map(String::as_str).collect()
+}
+
+/// The one item that bills the meter. Two of them would bill it twice. A meter that only an earlier plan of the window
+/// sold has lost its item with that plan.
 fn item_of<'a>(
-    subscription: &'a StripeSubscription,
+    subscription: Option<&'a StripeSubscription>,
     meter: &str,
     standing: &Standing,
-) -> Result<&'a SubscriptionItem, ParkReason> {
+    is_sold: bool,
+) -> Result<Option<&'a SubscriptionItem>, ParkReason> {
     let scope = &standing.meters.get(meter).ok_or(ParkReason::Mapping)?.scope;
-    let mut items = subscription.items.iter().filter(|item| scope.price_ids.contains(&item.price_id));
+    let of_meter = |item: &&SubscriptionItem| scope.price_ids.contains(&item.price_id);
+    let mut items = subscription.into_iter().flat_map(|one| &one.items).filter(of_meter);
     match (items.next(), items.next()) {
-        (Some(item), None) => Ok(item),
+        (Some(item), None) => Ok(Some(item)),
+        (None, None) if !is_sold => Ok(None),
         _ => Err(ParkReason::Mapping),
     }
 }
@@ -236,6 +248,7 @@ fn meter_use(
         plan,
         meter: meter.to_owned(),
         window: window.window,
+        served: served(window),
         quantity,
         amount,
         cause: None,

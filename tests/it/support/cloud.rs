@@ -68,8 +68,9 @@ impl Cloud {
         let ids: std::collections::BTreeSet<String> =
             self.rows("usage.csv").into_iter().map(|row| row["tenant_id"].clone()).collect();
         let start = format!("{}-01T00:00:00Z", self.period);
-        let rows: String = ids.iter().map(|id| format!("{id},cloud,usd,{start}\n")).collect();
-        format!("tenant_id,plan,currency,started_at\n{rows}")
+        let rows: String =
+            ids.iter().map(|id| format!("{id},cloud,usd,{start},cus_{id},sub_{id}\n")).collect();
+        format!("tenant_id,plan,currency,started_at,stripe_customer_id,stripe_subscription_id\n{rows}")
     }
 
     /// What the month of a tenant on a meter is, by the two.
