@@ -4,7 +4,7 @@
 
 use std::path::PathBuf;
 
-use crate::domain::decide::Verdict;
+use crate::domain::decide::{DecisionRow, Verdict};
 use crate::domain::figures::WindowStatus;
 use crate::domain::intent::Intent;
 use crate::domain::period::Period;
@@ -22,6 +22,8 @@ pub struct PeriodOutcome {
     pub run_id: Option<String>,
     pub status: PeriodStatus,
     pub verdict: Option<Verdict>,
+    /// The metrics behind the verdict.
+    pub decision: Vec<DecisionRow>,
     pub counts: JobCounts,
     pub reports_dir: Option<PathBuf>,
     /// What the run did, or would do.
@@ -56,6 +58,7 @@ impl PeriodOutcome {
             run_id,
             status: plan.status,
             verdict: report.verdict.clone(),
+            decision: report.decision.clone(),
             counts: plan.counts,
             reports_dir,
             purpose: Some(plan.purpose),
@@ -80,6 +83,7 @@ impl PeriodOutcome {
             run_id: Some(job.run_id.clone()),
             status: job.status,
             verdict: run.and_then(|run| run.verdict.clone()),
+            decision: Vec::new(),
             counts: job.counts,
             reports_dir: delivered.then_some(folder),
             purpose: None,
