@@ -59,32 +59,16 @@ const PUSHED_TWICE: u64 = 225;
 const LATE: u64 = 230;
 
 pub const PLANTED: [Planted; 6] = [
-    Planted {
-        tenant_id: "t007",
-        reason: "no_access",
-        why: "its plan Starter does not sell match requests, and it used some",
-    },
-    Planted { tenant_id: "t050", reason: "negative", why: "a line of the export has a negative quantity" },
-    Planted {
-        tenant_id: "t120",
-        reason: "no_stripe_mapping",
-        why: "nobody has entered its Stripe customer and subscription",
-    },
-    Planted {
-        tenant_id: "t140",
-        reason: "unknown_plan",
-        why: "it is on the plan `legacy`, which the price list no longer has",
-    },
+    Planted { tenant_id: "t007", reason: "no_access", why: "Starter does not sell what it used" },
+    Planted { tenant_id: "t050", reason: "negative", why: "the export has a line below zero" },
+    Planted { tenant_id: "t120", reason: "no_stripe_mapping", why: "nobody has entered its Stripe ids" },
+    Planted { tenant_id: "t140", reason: "unknown_plan", why: "its plan `legacy` is not in the price list" },
     Planted {
         tenant_id: "t225",
         reason: "foreign_usage",
-        why: "the company's own application still sends its usage to Stripe as well",
+        why: "the application sends its usage to Stripe too",
     },
-    Planted {
-        tenant_id: "t230",
-        reason: "the invoice is final",
-        why: "40 requests of 30 September came in when its invoice was final",
-    },
+    Planted { tenant_id: "t230", reason: "the invoice is final", why: "it came late" },
 ];
 
 /// What the application sends to Stripe by itself: customer and units.
@@ -148,7 +132,7 @@ struct Line {
 /// A month of records: most Pro tenants stay below their quota, some go far beyond.
 fn month_of(month: &str) -> Vec<Line> {
     let is_first = month == MONTHS[0];
-    let mut dice = Dice(if is_first { 7 } else { 11 });
+    let (mut dice, days) = if is_first { (Dice(7), 30) } else { (Dice(11), 31) };
     let mut lines = Vec::new();
     for tenant in *PRO.start()..=*ENTERPRISE.end() {
         let rolled = units(tenant, &mut dice);
@@ -160,7 +144,7 @@ fn month_of(month: &str) -> Vec<Line> {
         };
         let records = 3 + dice.roll(4);
         for record in 0..records {
-            let (day, hour) = (1 + dice.roll(30), dice.roll(24));
+            let (day, hour) = (1 + dice.roll(days), dice.roll(24));
             let quantity = units * (record + 1) / records - units * record / records;
             let occurred_at = format!("{month}-{day:02}T{hour:02}:00:00Z");
             if quantity > 0 {

@@ -23,8 +23,8 @@ use crate::sandbox::{Clock, Sandbox, Seed, State};
 use crate::stripe::{Delivery, MeterEvent, Stripe, Target};
 
 enum Deed {
-    /// The job wakes, after the exports of these months were imported as they are then.
-    Wake(&'static [&'static str]),
+    /// The job wakes, after the month's export was imported as it is then.
+    Wake(&'static str),
     /// The company's own application sends usage to Stripe.
     ApplicationSends,
     /// The team mends what September has shown.
@@ -36,43 +36,40 @@ const OCTOBER: &str = "2026-10";
 
 /// The real job wakes every hour; these are the hours in which something happens.
 const STORY: [(&str, Deed); 12] = [
-    ("2026-09-03T06:05:00Z", Deed::Wake(&[SEPTEMBER])),
-    ("2026-09-16T06:05:00Z", Deed::Wake(&[SEPTEMBER])),
+    ("2026-09-03T06:05:00Z", Deed::Wake(SEPTEMBER)),
+    ("2026-09-16T06:05:00Z", Deed::Wake(SEPTEMBER)),
     ("2026-09-20T15:30:00Z", Deed::ApplicationSends),
-    ("2026-09-30T22:05:00Z", Deed::Wake(&[SEPTEMBER])),
+    ("2026-09-30T22:05:00Z", Deed::Wake(SEPTEMBER)),
     // The invoices of September are drafts for an hour.
-    ("2026-10-01T00:05:00Z", Deed::Wake(&[SEPTEMBER])),
-    ("2026-10-01T02:05:00Z", Deed::Wake(&[SEPTEMBER])),
+    ("2026-10-01T00:05:00Z", Deed::Wake(SEPTEMBER)),
+    ("2026-10-01T02:05:00Z", Deed::Wake(SEPTEMBER)),
     ("2026-10-02T09:00:00Z", Deed::TeamMends),
-    ("2026-10-05T06:05:00Z", Deed::Wake(&[OCTOBER])),
-    ("2026-10-16T06:05:00Z", Deed::Wake(&[OCTOBER])),
-    ("2026-10-31T22:05:00Z", Deed::Wake(&[OCTOBER])),
-    ("2026-11-01T00:05:00Z", Deed::Wake(&[OCTOBER])),
-    ("2026-11-01T02:05:00Z", Deed::Wake(&[OCTOBER])),
+    ("2026-10-05T06:05:00Z", Deed::Wake(OCTOBER)),
+    ("2026-10-16T06:05:00Z", Deed::Wake(OCTOBER)),
+    ("2026-10-31T22:05:00Z", Deed::Wake(OCTOBER)),
+    ("2026-11-01T00:05:00Z", Deed::Wake(OCTOBER)),
+    ("2026-11-01T02:05:00Z", Deed::Wake(OCTOBER)),
 ];
 
 pub async fn play(settings: &Settings, folder: &Path) -> anyhow::Result<()> {
     let first: Timestamp = STORY[0].0.parse()?;
-    let catalog =
-        import::catalog(settings, input(folder, "catalog.toml", CATALOG)?, Duration::ZERO, first).await?;
+    let last = STORY[STORY.len() - 1].0;
+    import::catalog(settings, input(folder, "catalog.toml", CATALOG)?, Duration::ZERO, first).await?;
     let tenants =
         import::tenants(settings, input(folder, "tenants.csv", &tenants())?, Duration::ZERO, first).await?;
-    let mut telling = Telling::begin(settings, catalog.plans, tenants.tenants)?;
+    let mut telling = Telling::begin(settings, tenants.tenants)?;
     for (at, deed) in STORY {
         let now: Timestamp = at.parse()?;
         match deed {
-            Deed::Wake(months) => {
-                let mut accepted = 0;
-                for month in months {
-                    let export = input(folder, &format!("usage-{month}.csv"), &usage(month, at))?;
-                    accepted += import::usage(settings, export, now, |_| ()).await?.counts.accepted;
-                }
+            Deed::Wake(month) => {
+                let export = input(folder, &format!("usage-{month}.csv"), &usage(month, at))?;
+                let accepted = import::usage(settings, export, now, |_| ()).await?.counts.accepted;
                 let wake = job::run(settings, &RunOptions::default(), now).await?;
-                telling.wake(now, accepted, wake)?;
+                telling.wake(wake, month, accepted, at == last)?;
             }
             Deed::ApplicationSends => {
                 application_sends(&folder.join(JOURNAL), now).await?;
-                telling.happens(now, "the application sends 900 requests of t225 to Stripe by itself")?;
+                telling.happens(now, "the application sends 900 requests of t225 to Stripe itself")?;
             }
             Deed::TeamMends => {
                 let mended = input(folder, "tenants-mended.csv", &mended_tenants())?;
@@ -86,7 +83,7 @@ pub async fn play(settings: &Settings, folder: &Path) -> anyhow::Result<()> {
             }
         }
     }
-    telling.end(folder)
+    telling.end()
 }
 
 /// Keeps the file for the person who looks, and hands its text to the importer.
