@@ -38,8 +38,9 @@ pub async fn execute(global: &GlobalFlags) -> anyhow::Result<ExitCode> {
 
 fn make_folder(folder: &Path) -> anyhow::Result<()> {
     let config = folder.join("billrecon.toml");
-    if folder.exists() {
-        let ours = fs::read_to_string(&config).is_ok_and(|text| text.starts_with(MARK));
+    if let Ok(found) = fs::symlink_metadata(folder) {
+        // Never through a link: it may lead to anything.
+        let ours = found.is_dir() && fs::read_to_string(&config).is_ok_and(|text| text.starts_with(MARK));
         if !ours {
             let text = format!(
                 "./{FOLDER} is there and was not made by the demo: move it away, or go to another folder"
