@@ -362,7 +362,9 @@ impl ReconciliationRow {
         } else {
             Class::Matched
         };
-        let reason = expected.cause.filter(|_| class == Class::QuantityMismatch);
+        // What we have not sent explains that Stripe has less, never that it has more; an old draft may be either.
+        let explains = |cause: &Cause| *cause == Cause::DraftStale || quantity < Some(expected.quantity);
+        let reason = expected.cause.filter(|_| class == Class::QuantityMismatch).filter(explains);
         Self { class, stripe_quantity: quantity, stripe_amount: amount, reason, ..self }
     }
 }
