@@ -8,7 +8,7 @@ use crate::domain::decide::{DecisionRow, Verdict};
 use crate::domain::figures::WindowStatus;
 use crate::domain::intent::Intent;
 use crate::domain::period::Period;
-use crate::domain::reconcile::{Class, ReconciliationRow};
+use crate::domain::reconcile::{Cause, Class, ReconciliationRow};
 use crate::domain::report::{Exception, ExceptionKind, Money};
 use crate::job::Settings;
 use crate::job::plan::{PeriodPlan, Purpose};
@@ -52,7 +52,10 @@ impl PeriodOutcome {
         message: Option<String>,
     ) -> anyhow::Result<Self> {
         let report = &plan.report;
-        let disagreeing = report.comparison.iter().filter(|row| row.is_difference());
+        // What a dry run only would push is no difference yet.
+        let is_planned = |row: &ReconciliationRow| run_id.is_none() && row.reason == Some(Cause::NotPushed);
+        let disagreeing: Vec<ReconciliationRow> =
+            report.comparison.iter().filter(|row| row.is_difference() && !is_planned(row)).cloned().collect();
         Ok(Self {
             period: report.period,
             run_id,
@@ -67,7 +70,7 @@ impl PeriodOutcome {
             provisional: report.count(WindowStatus::Open),
             pushes,
             exceptions: report.exceptions.clone(),
-            differences: disagreeing.cloned().collect(),
+            differences: disagreeing,
             money: report.money()?,
             message,
             unfinished: is_unfinished(plan),
