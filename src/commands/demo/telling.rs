@@ -81,7 +81,7 @@ impl Telling {
     }
 
     pub fn end(self) -> anyhow::Result<()> {
-        let webhook = if self.is_posted { "sent to your webhook" } else { "no webhook is set" };
+        let webhook = if self.is_posted { "for your webhook" } else { "no webhook is set" };
         print::data(&format!("\nOne Slack message per judged period ({webhook}):"))?;
         for message in &self.messages {
             for line in message.lines() {

@@ -166,7 +166,7 @@ fn a_webhook_gets_one_message_per_judged_period_and_nothing_else_is_reached() {
         })
         .collect();
     assert_eq!(told, [(true, false, false), (false, true, true)]);
-    assert!(played().stdout().contains("sent to your webhook"));
+    assert!(played().stdout().contains("for your webhook"));
 }
 
 #[test]
