@@ -285,7 +285,7 @@ fn counts(known: &Known<'_>, open: &[WindowFigures], all: &[WindowFigures]) -> J
         closed: of(WindowStatus::Closed) - not_billed as u64,
         parked: of(WindowStatus::Parked),
         not_billed: not_billed as u64,
-        pending_before: known.pending_before,
+        pending_before: known.pending_before + parked_due as u64,
         pushed: known.pushed,
         errors: known.errors + known.unbillable.len() as u64,
         pending_after: (pending + parked_due) as u64,
