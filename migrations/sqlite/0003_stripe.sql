@@ -29,7 +29,7 @@ CREATE TABLE intents (
     PRIMARY KEY (tenant_id, customer_id, meter, segment_start, segment_end, account_id, sequence)
 ) STRICT;
 CREATE UNIQUE INDEX intents_by_identifier ON intents (identifier);
-CREATE INDEX intents_by_period ON intents (period);
+CREATE INDEX intents_by_segment ON intents (segment_end);
 CREATE INDEX intents_by_state ON intents (state);
 
 -- Windows that were seen at Stripe while their invoice still took usage.

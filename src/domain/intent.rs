@@ -1,7 +1,6 @@
 //! Intents: what is to be sent to Stripe, decided before anything is sent.
 //!
-//! In: the target of one key (what Stripe is to see in all), the intents that exist, `now`. Out: the next intent, or
-//! why there is none. Never a new intent while one is in doubt, never a changed one: an intent is repeated to the letter.
+//! In: what Stripe is to see in all, the intents that exist, `now`. Out: the next intents, or why there is none. Never a new intent while one is in doubt, never a changed one: an intent is repeated to the letter.
 //! A meter event's identifier is unique for at least 24 hours only (Stripe, "recording usage API"), so older doubts are
 //! resolved by reading.
 
@@ -10,7 +9,7 @@ use sha2::{Digest, Sha256};
 
 use crate::domain::audit::hex;
 use crate::domain::number::{NumberError, Quantity};
-use crate::domain::period::Window;
+use crate::domain::period::{Period, Window};
 
 /// How long Stripe remembers an identifier at least; a little is kept back for clocks.
 const REMEMBERED: SignedDuration = SignedDuration::from_hours(23);
@@ -18,6 +17,8 @@ const REMEMBERED: SignedDuration = SignedDuration::from_hours(23);
 const OLDEST: SignedDuration = SignedDuration::from_hours(35 * 24 - 1);
 /// An event lies this far inside its segment, so that whole-minute totals never miss it.
 const MARGIN: SignedDuration = SignedDuration::from_mins(1);
+/// As many intents in doubt at once can be told apart by their sum; more go to a person.
+const MOST_IN_DOUBT: usize = 12;
 /// Stripe refuses values with more significant digits (changelog 2026-04-22.dahlia).
 const SIGNIFICANT_DIGITS: usize = 15;
 
@@ -111,6 +112,8 @@ pub struct Intent {
     pub attempted_at: Option<Timestamp>,
     /// Why it ended as it did; empty while all is well.
     pub reason: String,
+    /// The period whose run planned it.
+    pub period: Period,
 }
 
 impl Intent {
@@ -136,75 +139,145 @@ impl Intent {
     }
 }
 
-/// What is to happen next for one key.
+/// What Stripe is to see of one segment in all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Target {
+    pub segment: Window,
+    pub quantity: Quantity,
+    /// Usage records that it stands for.
+    pub records: u64,
+}
+
+/// How a request ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// Stripe has it; a duplicate says so too.
+    Taken,
+    Refused(String),
+    /// No answer that tells.
+    Unclear(String),
+}
+
+impl Intent {
+    /// Takes an answer. `is_first` says that it was never asked for before: a later refusal proves nothing, because an
+    /// earlier request may have arrived.
+    pub fn answer(&mut self, answer: Answer, is_first: bool) {
+        (self.state, self.reason) = match answer {
+            Answer::Taken => (IntentState::Sent, String::new()),
+            Answer::Refused(reason) if is_first => (IntentState::Rejected, reason),
+            Answer::Refused(reason) | Answer::Unclear(reason) => (IntentState::Unknown, reason),
+        };
+    }
+}
+
+/// What is to happen next for one meter of a window.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PushStep {
     /// Stripe has, or is about to have, what it is to see.
     Nothing,
-    /// A new intent, to be committed before it is sent.
-    Send(Intent),
+    /// New intents, to be committed before they are sent.
+    Send(Vec<Intent>),
     /// An earlier intent is in doubt; nothing new until that is settled.
     Wait,
-    /// It can no longer be sent.
-    Unbillable(Intent),
+    /// They can no longer be sent.
+    Unbillable(Vec<Intent>),
     /// More was sent than the ledger holds now.
     AheadOfLedger,
     /// The number does not fit an event.
     TooManyDigits,
 }
 
-/// The next step for a key. `target` and `target_records` are what Stripe is to see of the segment in all; `intents` are
-/// all intents of the key; `open` says whether the invoice still takes usage.
+/// The next step for one meter of a window. `key` is that of the window; each intent gets its own segment. `intents` are
+/// all of the tenant's in this window, whatever segment they were planned for: a plan that changes afterwards must not
+/// send anything again. `open` says whether the invoice still takes usage.
 pub fn next_step(
     key: &PushKey,
-    target: Quantity,
-    target_records: u64,
+    targets: &[Target],
     intents: &[Intent],
     open: bool,
+    period: Period,
     now: Timestamp,
 ) -> Result<PushStep, NumberError> {
-    let counted = settled(intents)?;
-    if target < counted.quantity {
+    let due = sum(targets.iter().map(|target| target.quantity))?;
+    let accounted = sum(intents.iter().filter(|one| is_accounted(one)).map(|one| one.quantity))?;
+    if due < accounted {
         return Ok(PushStep::AheadOfLedger);
     }
-    let quantity = target.checked_sub(counted.quantity)?;
-    if quantity.is_zero() {
+    let mut rest = due.checked_sub(accounted)?;
+    if rest.is_zero() {
         return Ok(PushStep::Nothing);
     }
     if intents.iter().any(is_in_doubt) {
         return Ok(PushStep::Wait);
     }
-    let records = target_records.saturating_sub(counted.records);
-    let timestamp = timestamp_in(key.segment, now);
-    let sequence = intents.iter().map(|one| one.sequence).max().unwrap_or(0) + 1;
-    let intent = Intent {
-        key: key.clone(),
+    let mut sequence = intents.iter().map(|one| one.sequence).max().unwrap_or(0);
+    let (mut sends, mut late) = (Vec::new(), Vec::new());
+    for target in targets {
+        let (lacking, records) = lacking(target, intents)?;
+        let quantity = lacking.min(rest);
+        if quantity.is_zero() {
+            continue;
+        }
+        rest = rest.checked_sub(quantity)?;
+        sequence += 1;
+        let key = PushKey { segment: target.segment, ..key.clone() };
+        let intent = planned(key, sequence, quantity, records, period, now);
+        if significant_digits(quantity) > SIGNIFICANT_DIGITS {
+            return Ok(PushStep::TooManyDigits);
+        }
+        match too_late(&intent, open, now) {
+            None => sends.push(intent),
+            Some(reason) => {
+                late.push(Intent { state: IntentState::Unbillable, reason: reason.to_owned(), ..intent });
+            }
+        }
+    }
+    Ok(if sends.is_empty() { PushStep::Unbillable(late) } else { PushStep::Send(sends) })
+}
+
+/// What a segment lacks: its target less the intents whose instant lies in it.
+fn lacking(target: &Target, intents: &[Intent]) -> Result<(Quantity, u64), NumberError> {
+    let inside = |one: &&Intent| {
+        target.segment.start <= one.timestamp && one.timestamp < target.segment.end && is_accounted(one)
+    };
+    let there = || intents.iter().filter(inside);
+    let quantity = target.quantity.checked_sub(sum(there().map(|one| one.quantity))?)?;
+    let records = target.records.saturating_sub(there().map(|one| one.records).sum());
+    Ok((quantity.max(Quantity::ZERO), records))
+}
+
+fn planned(
+    key: PushKey,
+    sequence: i64,
+    quantity: Quantity,
+    records: u64,
+    period: Period,
+    now: Timestamp,
+) -> Intent {
+    Intent {
         sequence,
-        identifier: identifier(key, sequence, quantity),
+        identifier: identifier(&key, sequence, quantity),
         quantity,
         records,
-        timestamp: timestamp.unwrap_or(key.segment.start),
+        // Where no instant fits, it is never sent.
+        timestamp: timestamp_in(key.segment, now).unwrap_or(key.segment.start),
         state: IntentState::Planned,
         attempted_at: None,
         reason: String::new(),
-    };
-    let refused = |reason: &str| {
-        let reason = reason.to_owned();
-        Ok(PushStep::Unbillable(Intent { state: IntentState::Unbillable, reason, ..intent.clone() }))
-    };
+        period,
+        key,
+    }
+}
+
+fn too_late(intent: &Intent, open: bool, now: Timestamp) -> Option<&'static str> {
     if !open {
-        return refused("the invoice is final");
+        return Some("the invoice is final");
     }
-    let Some(timestamp) = timestamp else {
-        return refused("the segment is too short for an event inside it");
-    };
-    if now.duration_since(timestamp) >= OLDEST {
-        return refused("older than the 35 days that Stripe takes");
+    if timestamp_in(intent.key.segment, now).is_none() {
+        return Some("the segment is too short for an event inside it");
     }
-    if significant_digits(quantity) > SIGNIFICANT_DIGITS {
-        return Ok(PushStep::TooManyDigits);
-    }
-    Ok(PushStep::Send(intent))
+    let old = now.duration_since(intent.timestamp) >= OLDEST;
+    old.then_some("older than the 35 days that Stripe takes")
 }
 
 /// Asked for, and nobody knows whether Stripe has it.
@@ -213,19 +286,13 @@ fn is_in_doubt(intent: &Intent) -> bool {
     asked || intent.state == IntentState::Unknown
 }
 
-/// What the intents of a key account for: what Stripe holds, may hold or is about to get, and what is unbillable.
-struct Settled {
-    quantity: Quantity,
-    records: u64,
+/// Whether it accounts for its quantity: Stripe has it, may have it or is about to get it, or it is unbillable.
+fn is_accounted(intent: &Intent) -> bool {
+    intent.state != IntentState::Rejected
 }
 
-fn settled(intents: &[Intent]) -> Result<Settled, NumberError> {
-    let mut sum = Settled { quantity: Quantity::ZERO, records: 0 };
-    for one in intents.iter().filter(|one| one.state != IntentState::Rejected) {
-        sum.quantity = sum.quantity.checked_add(one.quantity)?;
-        sum.records += one.records;
-    }
-    Ok(sum)
+fn sum(mut quantities: impl Iterator<Item = Quantity>) -> Result<Quantity, NumberError> {
+    quantities.try_fold(Quantity::ZERO, Quantity::checked_add)
 }
 
 /// What a meter's total says about the intents of one customer, meter and window.
@@ -235,7 +302,7 @@ pub enum Settlement {
     Confirmed,
     /// Something is on its way, or still in doubt.
     Pending,
-    /// These are proven absent: Stripe's total is exactly the rest.
+    /// These are proven absent: Stripe's total lacks exactly them.
     Absent(Vec<Intent>),
     /// Stripe holds more than we have sent.
     Foreign,
@@ -264,15 +331,26 @@ pub fn settle(
     if lost.is_empty() {
         return Ok(Settlement::Pending);
     }
-    let absent = lost.iter().map(|one| one.quantity).try_fold(Quantity::ZERO, Quantity::checked_add)?;
-    let rest = counted.checked_sub(absent)?;
-    Ok(if rest == total { Settlement::Absent(lost) } else { Settlement::Undecided })
+    let missing = counted.checked_sub(total)?;
+    Ok(which_make(&lost, missing).map_or(Settlement::Undecided, Settlement::Absent))
+}
+
+/// Some of the intents that together make up a quantity. Which of two equal ones it was matters to nobody: neither can
+/// arrive any more.
+fn which_make(intents: &[Intent], quantity: Quantity) -> Option<Vec<Intent>> {
+    if intents.len() > MOST_IN_DOUBT {
+        return None;
+    }
+    let chosen = |choice: u32| {
+        (0..).zip(intents).filter(move |(index, _)| choice & (1 << index) != 0).map(|(_, one)| one)
+    };
+    let makes = |choice: &u32| sum(chosen(*choice).map(|one| one.quantity)).is_ok_and(|one| one == quantity);
+    (1..1u32 << intents.len()).find(makes).map(|choice| chosen(choice).cloned().collect())
 }
 
 /// What Stripe holds or may hold of these intents.
 pub fn counted(intents: &[Intent]) -> Result<Quantity, NumberError> {
-    let counted = intents.iter().filter(|one| one.is_counted());
-    counted.map(|one| one.quantity).try_fold(Quantity::ZERO, Quantity::checked_add)
+    sum(intents.iter().filter(|one| one.is_counted()).map(|one| one.quantity))
 }
 
 /// Same push, same name: Stripe refuses the second one of a name.
@@ -302,4 +380,227 @@ fn timestamp_in(segment: Window, now: Timestamp) -> Option<Timestamp> {
 fn significant_digits(quantity: Quantity) -> usize {
     let digits: String = quantity.to_string().chars().filter(char::is_ascii_digit).collect();
     digits.trim_start_matches('0').len()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().unwrap()
+    }
+
+    fn october() -> Window {
+        Window { start: at("2026-10-01T00:00:00Z"), end: at("2026-11-01T00:00:00Z") }
+    }
+
+    fn key() -> PushKey {
+        PushKey {
+            account_id: "acct_sandbox".to_owned(),
+            tenant_id: "acme".to_owned(),
+            customer_id: "cus_acme".to_owned(),
+            meter: "calls".to_owned(),
+            segment: october(),
+        }
+    }
+
+    fn target(segment: Window, quantity: &str) -> Target {
+        Target { segment, quantity: Quantity::parse(quantity).unwrap(), records: 1 }
+    }
+
+    fn step(targets: &[Target], intents: &[Intent], open: bool, now: &str) -> PushStep {
+        next_step(&key(), targets, intents, open, Period::parse("2026-10").unwrap(), at(now)).unwrap()
+    }
+
+    fn sent(step: PushStep) -> Vec<Intent> {
+        let PushStep::Send(mut intents) = step else { panic!("{step:?}") };
+        for one in &mut intents {
+            one.state = IntentState::Sent;
+        }
+        intents
+    }
+
+    #[test]
+    fn what_is_sent_is_the_target_less_what_was_sent_before() {
+        let first = sent(step(&[target(october(), "60.5")], &[], true, "2026-10-10T00:00:00Z"));
+        let second = sent(step(&[target(october(), "100")], &first, true, "2026-10-11T00:00:00Z"));
+        assert_eq!(second[0].quantity.to_string(), "39.5");
+        assert_ne!(first[0].identifier, second[0].identifier);
+        let both = [first, second].concat();
+        assert_eq!(step(&[target(october(), "100")], &both, true, "2026-10-12T00:00:00Z"), PushStep::Nothing);
+        assert_eq!(
+            step(&[target(october(), "99")], &both, true, "2026-10-12T00:00:00Z"),
+            PushStep::AheadOfLedger
+        );
+    }
+
+    #[test]
+    fn a_plan_change_that_is_learnt_of_later_sends_nothing_again() {
+        let first = sent(step(&[target(october(), "100")], &[], true, "2026-10-10T00:00:00Z"));
+        let half = at("2026-10-20T00:00:00Z");
+        let (before, after) = (Window { end: half, ..october() }, Window { start: half, ..october() });
+        let now = "2026-10-25T00:00:00Z";
+        assert_eq!(step(&[target(before, "60"), target(after, "40")], &first, true, now), PushStep::Nothing);
+        let more = sent(step(&[target(before, "60"), target(after, "45")], &first, true, now));
+        assert_eq!((more.len(), more[0].quantity.to_string()), (1, "5".to_owned()));
+        assert_eq!(more[0].key.segment, after);
+    }
+
+    #[test]
+    fn an_event_lies_a_whole_minute_inside_its_segment() {
+        for now in
+            ["2026-09-30T00:00:00Z", "2026-10-01T00:00:10.5Z", "2026-10-31T23:59:59Z", "2026-11-01T00:30:00Z"]
+        {
+            let one = &sent(step(&[target(october(), "1")], &[], true, now))[0];
+            assert!(at("2026-10-01T00:01:00Z") <= one.timestamp, "{now}");
+            assert!(one.timestamp <= at("2026-10-31T23:59:00Z"), "{now}");
+            assert_eq!(one.timestamp.subsec_nanosecond(), 0);
+        }
+    }
+
+    #[test]
+    fn what_is_final_or_too_old_is_unbillable_and_settled() {
+        for (open, now) in [(false, "2026-11-01T02:00:00Z"), (true, "2026-12-06T00:00:00Z")] {
+            let targets = [target(october(), "7")];
+            let PushStep::Unbillable(intents) = step(&targets, &[], open, now) else { panic!() };
+            assert_eq!((intents[0].state, intents[0].is_counted()), (IntentState::Unbillable, false));
+            assert_eq!(step(&targets, &intents, open, now), PushStep::Nothing);
+        }
+    }
+
+    #[test]
+    fn sixteen_significant_digits_are_not_sent() {
+        let now = "2026-10-10T00:00:00Z";
+        let digits = |quantity| step(&[target(october(), quantity)], &[], true, now);
+        assert_eq!(digits("1234567890.123456"), PushStep::TooManyDigits);
+        assert!(matches!(digits("123456789.123456"), PushStep::Send(_)));
+        assert!(matches!(digits("0.000000000001"), PushStep::Send(_)));
+    }
+
+    #[test]
+    fn a_total_says_what_became_of_an_intent_in_doubt() {
+        let now = at("2026-10-12T00:00:00Z");
+        let mut known = sent(step(&[target(october(), "5")], &[], true, "2026-10-10T00:00:00Z"));
+        known[0].state = IntentState::Unknown;
+        known[0].attempted_at = Some(at("2026-10-10T00:00:00Z"));
+        let settle = |total: &str| settle(&known, Quantity::parse(total).unwrap(), true, now).unwrap();
+        assert_eq!(settle("5"), Settlement::Confirmed);
+        assert_eq!(settle("0"), Settlement::Absent(known.clone()));
+        assert_eq!(settle("3"), Settlement::Undecided);
+        assert_eq!(settle("6"), Settlement::Foreign);
+        // Within a day it is simply sent again.
+        known[0].attempted_at = Some(at("2026-10-11T12:00:00Z"));
+        let again = super::settle(&known, Quantity::ZERO, true, now).unwrap();
+        assert_eq!((again, known[0].may_be_sent(now)), (Settlement::Pending, true));
+    }
+
+    /// What can happen to a request.
+    #[derive(Clone, Copy, Debug)]
+    enum Fate {
+        Answered,
+        LostOnTheWay,
+        LostOnTheWayBack,
+        Refused,
+        DiedBefore,
+        DiedAfter,
+    }
+
+    fn any_fate() -> impl Strategy<Value = Fate> {
+        use Fate::{Answered, DiedAfter, DiedBefore, LostOnTheWay, LostOnTheWayBack, Refused};
+        prop_oneof![
+            Just(Answered),
+            Just(LostOnTheWay),
+            Just(LostOnTheWayBack),
+            Just(Refused),
+            Just(DiedBefore),
+            Just(DiedAfter)
+        ]
+    }
+
+    /// One wake as the job does it, against a Stripe that forgets identifiers after 24 hours.
+    fn wake(
+        stripe: &mut BTreeMap<String, (Quantity, Timestamp)>,
+        billed: &mut Quantity,
+        intents: &mut Vec<Intent>,
+        due: u64,
+        fate: Fate,
+        now: Timestamp,
+    ) {
+        match settle(intents, *billed, true, now).unwrap() {
+            Settlement::Confirmed => {
+                intents
+                    .iter_mut()
+                    .filter(|one| one.is_counted())
+                    .for_each(|one| one.state = IntentState::Confirmed);
+            }
+            Settlement::Absent(lost) => {
+                for one in intents.iter_mut().filter(|one| lost.contains(one)) {
+                    one.state = IntentState::Rejected;
+                }
+            }
+            Settlement::Pending => {}
+            Settlement::Foreign | Settlement::Undecided => return,
+        }
+        let targets = [Target { segment: october(), quantity: Quantity::whole(due).unwrap(), records: due }];
+        let mut sends: Vec<usize> =
+            (0..intents.len()).filter(|index| intents[*index].may_be_sent(now)).collect();
+        let step =
+            next_step(&key(), &targets, intents, true, Period::parse("2026-10").unwrap(), now).unwrap();
+        if let PushStep::Send(new) = step {
+            sends.extend(intents.len()..intents.len() + new.len());
+            intents.extend(new);
+        }
+        for index in sends {
+            let one = &mut intents[index];
+            if matches!(fate, Fate::DiedBefore) {
+                return;
+            }
+            let is_first = one.attempted_at.is_none();
+            one.attempted_at.get_or_insert(now);
+            if !matches!(fate, Fate::LostOnTheWay | Fate::Refused) {
+                let remembered = stripe
+                    .get(&one.identifier)
+                    .is_some_and(|(_, first)| now.duration_since(*first) < SignedDuration::from_hours(24));
+                if !remembered {
+                    stripe.insert(one.identifier.clone(), (one.quantity, now));
+                    *billed = billed.checked_add(one.quantity).unwrap();
+                }
+            }
+            let answer = match fate {
+                Fate::Answered => Answer::Taken,
+                Fate::Refused => Answer::Refused("no".to_owned()),
+                Fate::LostOnTheWay | Fate::LostOnTheWayBack => Answer::Unclear("no answer".to_owned()),
+                Fate::DiedBefore | Fate::DiedAfter => return,
+            };
+            one.answer(answer, is_first);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_lost_and_whenever_it_is_run_again_nothing_is_billed_twice(
+            wakes in prop::collection::vec((any_fate(), 0u64..4, 1i64..40), 1..25)
+        ) {
+            let (mut stripe, mut billed, mut intents) = (BTreeMap::new(), Quantity::ZERO, Vec::new());
+            let (mut due, mut hours) = (0, 24);
+            for (fate, more, pause) in wakes {
+                due += more;
+                let now = october().start.checked_add(SignedDuration::from_hours(hours)).unwrap();
+                wake(&mut stripe, &mut billed, &mut intents, due, fate, now);
+                prop_assert!(billed <= Quantity::whole(due).unwrap(), "{} of {}", billed, due);
+                hours = (hours + pause).min(700);
+            }
+            // Left alone for some days, it arrives at exactly what was used.
+            for _ in 0..4 {
+                let now = october().start.checked_add(SignedDuration::from_hours(hours)).unwrap();
+                wake(&mut stripe, &mut billed, &mut intents, due, Fate::Answered, now);
+                hours += 10;
+            }
+            prop_assert_eq!(billed, Quantity::whole(due).unwrap());
+        }
+    }
 }

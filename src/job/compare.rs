@@ -16,7 +16,7 @@ use crate::domain::tenant::Tenant;
 use crate::job::connection::Wire;
 use crate::job::mapping::{Mapped, MeterUse, Stage};
 use crate::job::push::Intents;
-use crate::job::reading::Answers;
+use crate::job::reading::{Answers, Preview};
 use crate::job::standing::{MeterAtStripe, Standing};
 
 /// The rows of one window; `open` ones show what Stripe would bill now.
@@ -57,7 +57,7 @@ pub fn compare(
 
 /// What an invoice is to show: where the plan has changed, it may well show less than the meter's total.
 fn billed(expected: Expected, using: &MeterUse) -> Expected {
-    let segments: Vec<Window> = using.targets.iter().map(|(segment, ..)| *segment).collect();
+    let segments: Vec<Window> = using.targets.iter().map(|target| target.segment).collect();
     let is_explained = expected.cause.is_some_and(|cause| cause != Cause::NotPushed);
     if is_explained || !expected.is_mid_cycle_change(&segments) {
         return expected;
@@ -73,8 +73,14 @@ fn invoice_row(
     standing: &Standing,
 ) -> Result<ReconciliationRow, NumberError> {
     if one.stage == Stage::Open {
-        let preview = answers.preview(one);
-        return compare_lines(&expected, preview, Source::Preview, &meter.scope, &one.subscription_id);
+        let next = match answers.preview(one) {
+            Preview::Nothing => {
+                return Ok(compare_nothing(&expected, Source::Preview, &one.subscription_id));
+            }
+            Preview::Unreadable => None,
+            Preview::Next(invoice) => Some(invoice),
+        };
+        return compare_lines(&expected, next, Source::Preview, &meter.scope, &one.subscription_id);
     }
     let expected = match one.stage {
         Stage::Ended => Expected { cause: Some(Cause::DraftStale), ..expected },
@@ -94,7 +100,10 @@ fn invoice<'a>(one: &Mapped, standing: &'a Standing) -> Option<&'a Invoice> {
 /// Base fee, prorations and whatever else stands on the same invoice.
 fn beside(one: &Mapped, answers: &Answers, standing: &Standing) -> Vec<ReconciliationRow> {
     let (invoice, source) = match one.stage {
-        Stage::Open => (answers.preview(one), Source::Preview),
+        Stage::Open => match answers.preview(one) {
+            Preview::Next(invoice) => (Some(invoice), Source::Preview),
+            Preview::Nothing | Preview::Unreadable => (None, Source::Preview),
+        },
         Stage::Ended | Stage::Final => (invoice(one, standing), Source::Invoice),
     };
     let Some(invoice) = invoice else { return Vec::new() };

@@ -36,7 +36,7 @@ pub async fn commit(
     write.save_comparison(period, run_id, &plan.compared, &report.evidence).await?;
     write.save_decision(run_id, &report.decision).await?;
     write.update_intents(&plan.confirmed).await?;
-    write.add_intents(period, &plan.unbillable, run_id).await?;
+    write.add_intents(&plan.unbillable, run_id).await?;
     write.add_observed_windows(&plan.observed, run_id).await?;
     if let Some(message) = message.filter(|message| message.is_posted) {
         write.add_message(&message.outbox(run_id), facts.started_at).await?;

@@ -9,10 +9,11 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::domain::catalog::{Billing, Catalog, PushScope, UsagePrice};
 use crate::domain::figures::WindowFigures;
-use crate::domain::invoice::{Invoice, StripeSubscription, SubscriptionItem};
+use crate::domain::intent::Target;
+use crate::domain::invoice::{Invoice, InvoiceLine, StripeSubscription, SubscriptionItem};
 use crate::domain::money::MinorSum;
 use crate::domain::number::Quantity;
-use crate::domain::period::Window;
+use crate::domain::period::{Period, Window};
 use crate::domain::rating::LineKind;
 use crate::domain::reconcile::{Expected, is_period_of};
 use crate::domain::tenant::{ParkReason, TenantWindow};
@@ -34,6 +35,7 @@ pub enum Stage {
 #[derive(Clone, Debug)]
 pub struct Mapped {
     pub tenant_id: String,
+    pub period: Period,
     pub window: Window,
     pub stage: Stage,
     pub customer_id: String,
@@ -46,8 +48,7 @@ pub struct Mapped {
 #[derive(Clone, Debug)]
 pub struct MeterUse {
     pub meter: String,
-    /// What Stripe is to see of each segment: quantity and records.
-    pub targets: Vec<(Window, Quantity, u64)>,
+    pub targets: Vec<Target>,
     pub expected: Expected,
 }
 
@@ -69,21 +70,36 @@ pub fn stage(
     if has_left_draft { Stage::Final } else { Stage::Ended }
 }
 
-/// The invoice that bills the usage of this window.
+/// Stripe makes a renewal invoice at the window's end; an hour is allowed for the making.
+const MADE_WITHIN: SignedDuration = SignedDuration::from_hours(1);
+
+/// The invoice that bills the usage of this window; for a plan without usage prices, the renewal made at its end.
 pub fn renewal_invoice<'a>(window: &TenantWindow<'_>, standing: &'a Standing) -> Option<&'a Invoice> {
     let subscription_id = &window.segments.last()?.subscription.stripe_subscription_id;
-    let served = served(window);
-    let bills = |invoice: &&Invoice| {
-        invoice.billing_reason != "subscription_create"
-            && invoice.lines.iter().any(|line| {
-                let metered = standing
-                    .meters
-                    .values()
-                    .any(|meter| line.price_id.as_ref().is_some_and(|id| meter.scope.price_ids.contains(id)));
-                metered && !line.proration && is_period_of(line.period, window.window, served)
-            })
+    let invoices = standing.invoices.get(subscription_id)?;
+    let bills = |invoice: &&Invoice| bills_usage(invoice, window, standing);
+    let renews = |invoice: &&Invoice| {
+        let since = invoice.created.duration_since(served(window).end);
+        let is_metered = invoice.lines.iter().any(|line| is_metered(line, standing));
+        invoice.billing_reason == "subscription_cycle"
+            && !is_metered
+            && (SignedDuration::from_secs(-1)..MADE_WITHIN).contains(&since)
     };
-    standing.invoices.get(subscription_id)?.iter().find(bills)
+    invoices.iter().find(bills).or_else(|| invoices.iter().find(renews))
+}
+
+fn bills_usage(invoice: &Invoice, window: &TenantWindow<'_>, standing: &Standing) -> bool {
+    let of_window = |line: &InvoiceLine| {
+        is_metered(line, standing)
+            && !line.proration
+            && is_period_of(line.period, window.window, served(window))
+    };
+    invoice.billing_reason != "subscription_create" && invoice.lines.iter().any(of_window)
+}
+
+fn is_metered(line: &InvoiceLine, standing: &Standing) -> bool {
+    let Some(price_id) = &line.price_id else { return false };
+    standing.meters.values().any(|meter| meter.scope.price_ids.contains(price_id))
 }
 
 /// From the first segment's start to the last one's end: what a subscription that began or ended inside is billed for.
@@ -98,6 +114,7 @@ pub fn map(
     figures: &WindowFigures,
     catalog: &Catalog,
     standing: &Standing,
+    period: Period,
     stage: Stage,
 ) -> Result<Option<Mapped>, ParkReason> {
     let prices = usage_prices(window, catalog);
@@ -135,6 +152,7 @@ pub fn map(
     }
     Ok(Some(Mapped {
         tenant_id: figures.tenant_id.clone(),
+        period,
         window: window.window,
         stage,
         customer_id: customer_id.to_owned(),
@@ -229,7 +247,7 @@ fn meter_use(
             (Some(used), PushScope::Overage) => (used.split?.billed, used.total.records),
         };
         quantity = quantity.checked_add(target).ok()?;
-        targets.push((*range, target, records));
+        targets.push(Target { segment: *range, quantity: target, records });
         let lines = figures
             .lines
             .iter()

@@ -56,7 +56,7 @@ pub async fn play(period: Period, wake: &Wake<'_>) -> anyhow::Result<Option<Peri
         observed: view.observed_windows(reach).await?,
         compared: view.comparison(period, "").await?,
     };
-    let mut intents = Intents::new(view.intents(period).await?);
+    let mut intents = Intents::new(view.intents(reach).await?);
     drop(view);
     let rules = wake.rules;
     let observed = observe::observe(period, &windows, &rules.tenants, kept, &wake.store.ledger()).await?;
@@ -151,12 +151,12 @@ impl<'a> Wake<'a> {
         intents: &mut Intents,
     ) -> anyhow::Result<Exchange> {
         let stage = |window: &TenantWindow<'_>| self.stage(window);
-        let mapped = rated.map(windows, &self.rules.catalog, self.standing, stage, self.now);
+        let mapped = rated.map(windows, &self.rules.catalog, self.standing, run.period, stage, self.now);
         let mut answers = Answers::default();
         read_totals(&mapped, |_| true, self.wire, self.standing, &mut answers).await?;
         let pushes = push::plan(&mapped, intents, &answers, self.wire, self.now)?;
         rated.park(&pushes.parked);
-        let pending = intents.all().filter(|one| one.is_pending()).count();
+        let pending = intents.of_period(run.period).filter(|one| one.is_pending()).count();
         let pending_before = (pending + pushes.new.len()) as u64;
         let counts = self.push(run, &pushes, &mapped, intents, &mut answers).await?;
         read_previews(&mapped, self.wire, &mut answers).await?;
@@ -187,7 +187,6 @@ impl<'a> Wake<'a> {
         }
         self.start(run, lease).await?;
         let step = push::Step {
-            period: run.period,
             run_id: &run.run_id,
             wire: self.wire,
             standing: self.standing,

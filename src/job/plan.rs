@@ -87,6 +87,7 @@ impl Rated {
         windows: &PeriodWindows<'_>,
         catalog: &Catalog,
         standing: &Standing,
+        period: Period,
         stage: impl Fn(&TenantWindow<'_>) -> Stage,
         now: Timestamp,
     ) -> Vec<Mapped> {
@@ -97,7 +98,7 @@ impl Rated {
         for (window, figures) in
             due.chain(open).filter(|(window, figures)| figures.park.is_none() && begun(window))
         {
-            match map(window, figures, catalog, standing, stage(window)) {
+            match map(window, figures, catalog, standing, period, stage(window)) {
                 Ok(Some(mapped)) => all.push(mapped),
                 Ok(None) => figures.not_billed = is_not_at_stripe(window),
                 Err(reason) => figures.set_aside(reason),
@@ -220,7 +221,7 @@ fn beside_the_lines(
         .collect();
     let looked_at: Vec<&WindowFigures> = windows.iter().chain(&strays).collect();
     let mut exceptions = exceptions(&looked_at, quarantine);
-    exceptions.extend(unbillable(known.intents.all(), &looked_at, known.catalog));
+    exceptions.extend(unbillable(known.intents.of_period(known.period), &looked_at, known.catalog));
     exceptions.sort();
     let (earlier, now) = looked_at.split_at(earlier);
     Ok((exceptions, ControlTotals::prove(earlier, now, totals)?))
@@ -274,7 +275,7 @@ fn counts(known: &Known<'_>, open: &[WindowFigures], all: &[WindowFigures]) -> J
         window.status == WindowStatus::Parked
             && window.usage.iter().any(|usage| due(usage.disposition) && !usage.total.quantity.is_zero())
     };
-    let pending = known.intents.all().filter(|one| one.is_pending()).count();
+    let pending = known.intents.of_period(known.period).filter(|one| one.is_pending()).count();
     let parked_due = match known.push {
         PushMode::Push => looked_at().filter(is_due_a_push).count(),
         PushMode::Observe => 0,
@@ -284,7 +285,7 @@ fn counts(known: &Known<'_>, open: &[WindowFigures], all: &[WindowFigures]) -> J
         closed: of(WindowStatus::Closed) - not_billed as u64,
         parked: of(WindowStatus::Parked),
         not_billed: not_billed as u64,
-        pending_before: known.pending_before,
+        pending_before: known.pending_before + parked_due as u64,
         pushed: known.pushed,
         errors: known.errors + known.unbillable.len() as u64,
         pending_after: (pending + parked_due) as u64,

@@ -8,13 +8,13 @@ use std::collections::BTreeMap;
 use futures_util::stream::{self, StreamExt as _};
 use jiff::Timestamp;
 
-use crate::domain::intent::{self, Intent, IntentState, PushKey, PushMode, PushStep, Settlement};
+use crate::domain::intent::{self, Answer, Intent, IntentState, PushKey, PushMode, PushStep, Settlement};
 use crate::domain::number::NumberError;
 use crate::domain::period::{Period, Window};
 use crate::domain::tenant::ParkReason;
 use crate::job::connection::Wire;
 use crate::job::lease::Lease;
-use crate::job::mapping::{Mapped, Stage};
+use crate::job::mapping::{Mapped, MeterUse, Stage};
 use crate::job::reading::{Answers, CONCURRENCY};
 use crate::job::standing::Standing;
 use crate::store::Books;
@@ -26,7 +26,13 @@ const PUSHES_PER_BATCH: usize = 64;
 /// Intents of a period, by what a meter's total speaks of: tenant, customer, meter.
 #[derive(Debug, Default)]
 pub struct Intents {
-    by_meter: BTreeMap<(String, String, String), Vec<Intent>>,
+    by_meter: BTreeMap<MeterKey, Vec<Intent>>,
+}
+
+type MeterKey = (String, String, String);
+
+fn is_in(one: &Intent, window: Window) -> bool {
+    window.start <= one.timestamp && one.timestamp < window.end
 }
 
 /// What a run is going to do, printed by a dry run and done by a real one.
@@ -63,27 +69,40 @@ impl Intents {
         }
     }
 
-    pub fn all(&self) -> impl Iterator<Item = &Intent> {
-        self.by_meter.values().flatten()
+    /// Those that runs of a period planned.
+    pub fn of_period(&self, period: Period) -> impl Iterator<Item = &Intent> {
+        self.by_meter.values().flatten().filter(move |one| one.period == period)
     }
 
     /// How many records of a segment its counted intents carry.
     pub fn records(&self, tenant_id: &str, meter: &str, segment: Window) -> u64 {
-        let first = (tenant_id.to_owned(), String::new(), String::new());
-        let of_tenant = self.by_meter.range(first..).take_while(|(key, _)| key.0 == tenant_id);
-        let of_segment = of_tenant
+        let of_segment = self
+            .of_tenant(tenant_id)
             .filter(|(key, _)| key.2 == meter)
             .flat_map(|(_, list)| list)
-            .filter(|one| one.key.segment == segment && one.is_counted());
+            .filter(|one| is_in(one, segment) && one.is_counted());
         of_segment.map(|one| one.records).sum()
     }
 
-    /// The intents of one window and meter.
+    /// The intents of one window and meter: those that a meter's total of the window counts.
     pub fn of(&self, mapped: &Mapped, meter: &str) -> Vec<Intent> {
         let key = (mapped.tenant_id.clone(), mapped.customer_id.clone(), meter.to_owned());
         let list = self.by_meter.get(&key).map(Vec::as_slice).unwrap_or_default();
-        let inside = |one: &&Intent| one.key.segment.intersection(mapped.window).is_some();
-        list.iter().filter(inside).cloned().collect()
+        list.iter().filter(|one| is_in(one, mapped.window)).cloned().collect()
+    }
+
+    /// Whether usage of the window went to another customer, as when the tenant's id at Stripe was changed.
+    fn went_elsewhere(&self, mapped: &Mapped, meter: &str) -> bool {
+        self.of_tenant(&mapped.tenant_id).any(|((_, customer_id, of), list)| {
+            of == meter
+                && *customer_id != mapped.customer_id
+                && list.iter().any(|one| is_in(one, mapped.window) && one.is_counted())
+        })
+    }
+
+    fn of_tenant(&self, tenant_id: &str) -> impl Iterator<Item = (&MeterKey, &Vec<Intent>)> {
+        let first = (tenant_id.to_owned(), String::new(), String::new());
+        self.by_meter.range(first..).take_while(move |(key, _)| key.0 == tenant_id)
     }
 }
 
@@ -100,8 +119,12 @@ pub fn plan(
         return Ok(plan);
     }
     for one in mapped {
-        for meter in one.meters.iter().map(|meter| meter.meter.as_str()) {
+        for using in &one.meters {
+            let meter = using.meter.as_str();
             let Some(total) = answers.total(one, meter) else { continue };
+            if intents.went_elsewhere(one, meter) {
+                plan.park(one, ParkReason::Mapping);
+            }
             let mut known = intents.of(one, meter);
             let open = one.stage != Stage::Final;
             match intent::settle(&known, total.quantity, open, now)? {
@@ -112,7 +135,7 @@ pub fn plan(
                 Settlement::Absent(lost) => plan.give_up(&mut known, &lost, open),
             }
             if !plan.is_parked(one) {
-                plan.next(one, meter, &known, wire, now)?;
+                plan.next(one, using, &known, wire, now)?;
             }
         }
     }
@@ -165,40 +188,37 @@ impl PushPlan {
     fn next(
         &mut self,
         one: &Mapped,
-        meter: &str,
+        using: &MeterUse,
         known: &[Intent],
         wire: &Wire,
         now: Timestamp,
     ) -> Result<(), NumberError> {
         let open = one.stage != Stage::Final;
-        let targets = one.meters.iter().filter(|using| using.meter == meter).flat_map(|using| &using.targets);
-        for (segment, target, records) in targets {
-            let key = PushKey {
-                account_id: wire.account.id.clone(),
-                tenant_id: one.tenant_id.clone(),
-                customer_id: one.customer_id.clone(),
-                meter: meter.to_owned(),
-                segment: *segment,
-            };
-            let mut of_key: Vec<Intent> = known.iter().filter(|one| one.key == key).cloned().collect();
-            self.retry_or_drop(&mut of_key, open, now);
-            match intent::next_step(&key, *target, *records, &of_key, open, now)? {
-                PushStep::Nothing | PushStep::Wait => {}
-                PushStep::Send(intent) => {
-                    self.new.push(intent.clone());
-                    self.sends.push(intent);
-                }
-                PushStep::Unbillable(intent) => self.unbillable.push(intent),
-                PushStep::AheadOfLedger => self.park(one, ParkReason::StripeAheadOfLedger),
-                PushStep::TooManyDigits => self.park(one, ParkReason::TooManyDigits),
+        let mut known = known.to_vec();
+        self.retry_or_drop(&mut known, open, now);
+        let key = PushKey {
+            account_id: wire.account.id.clone(),
+            tenant_id: one.tenant_id.clone(),
+            customer_id: one.customer_id.clone(),
+            meter: using.meter.clone(),
+            segment: one.window,
+        };
+        match intent::next_step(&key, &using.targets, &known, open, one.period, now)? {
+            PushStep::Nothing | PushStep::Wait => {}
+            PushStep::Send(intents) => {
+                self.new.extend(intents.iter().cloned());
+                self.sends.extend(intents);
             }
+            PushStep::Unbillable(intents) => self.unbillable.extend(intents),
+            PushStep::AheadOfLedger => self.park(one, ParkReason::StripeAheadOfLedger),
+            PushStep::TooManyDigits => self.park(one, ParkReason::TooManyDigits),
         }
         Ok(())
     }
 
     /// What is planned or in doubt goes out again; what was never asked for is given up once the invoice is final.
-    fn retry_or_drop(&mut self, of_key: &mut [Intent], open: bool, now: Timestamp) {
-        for one in of_key {
+    fn retry_or_drop(&mut self, known: &mut [Intent], open: bool, now: Timestamp) {
+        for one in known {
             let never_asked = one.state == IntentState::Planned && one.attempted_at.is_none();
             if open && one.may_be_sent(now) {
                 self.sends.push(one.clone());
@@ -220,7 +240,6 @@ pub struct PushCounts {
 
 /// Where a push happens.
 pub struct Step<'a> {
-    pub period: Period,
     pub run_id: &'a str,
     pub wire: &'a Wire,
     pub standing: &'a Standing,
@@ -232,7 +251,7 @@ pub struct Step<'a> {
 /// Commits the new intents, then sends batch by batch: marked as asked for, sent, saved.
 pub async fn execute(plan: &PushPlan, step: &Step<'_>, intents: &mut Intents) -> anyhow::Result<PushCounts> {
     let mut write = step.books.write(step.lease.term()?).await?;
-    write.add_intents(step.period, &plan.new, step.run_id).await?;
+    write.add_intents(&plan.new, step.run_id).await?;
     write.update_intents(&plan.settled).await?;
     write.commit().await?;
     for one in plan.new.iter().chain(&plan.settled) {
@@ -240,12 +259,13 @@ pub async fn execute(plan: &PushPlan, step: &Step<'_>, intents: &mut Intents) ->
     }
     let mut counts = PushCounts::default();
     for batch in plan.sends.chunks(PUSHES_PER_BATCH) {
+        let first: Vec<bool> = batch.iter().map(|one| one.attempted_at.is_none()).collect();
         let mut asked = batch.to_vec();
         for one in &mut asked {
             one.attempted_at.get_or_insert(step.now);
         }
         save(&asked, step).await?;
-        let (sent, fault) = send(asked, step).await;
+        let (sent, fault) = send(asked.into_iter().zip(first), step).await;
         save(&sent, step).await?;
         for one in sent {
             match one.state {
@@ -269,21 +289,24 @@ async fn save(intents: &[Intent], step: &Step<'_>) -> anyhow::Result<()> {
 }
 
 /// Sends a batch. What concerns every tenant stops the rest of it: they stay as they were.
-async fn send(batch: Vec<Intent>, step: &Step<'_>) -> (Vec<Intent>, Option<anyhow::Error>) {
-    let requests = batch.into_iter().map(|one| async move {
+async fn send(
+    batch: impl Iterator<Item = (Intent, bool)>,
+    step: &Step<'_>,
+) -> (Vec<Intent>, Option<anyhow::Error>) {
+    let requests = batch.map(|(one, is_first)| async move {
         // The deadline of the lease: past it another run may be sending.
         let trusted = step.lease.term().map(|_| ()).map_err(anyhow::Error::from);
         let delivery = match trusted {
             Ok(()) => deliver(&one, step.wire, step.standing).await.map_err(anyhow::Error::from),
             Err(lost) => Err(lost),
         };
-        (one, delivery)
+        (one, is_first, delivery)
     });
     let mut results = stream::iter(requests).buffered(CONCURRENCY);
     let (mut sent, mut fault) = (Vec::new(), None);
-    while let Some((mut one, delivery)) = results.next().await {
+    while let Some((mut one, is_first, delivery)) = results.next().await {
         match delivery {
-            Ok(delivery) => settle(&mut one, delivery),
+            Ok(delivery) => settle(&mut one, delivery, is_first),
             Err(error) => {
                 fault = Some(error);
                 break;
@@ -309,13 +332,14 @@ async fn deliver(one: &Intent, wire: &Wire, standing: &Standing) -> Result<Deliv
     wire.stripe.send_event(&event).await
 }
 
-fn settle(one: &mut Intent, delivery: Delivery) {
-    (one.state, one.reason) = match delivery {
+fn settle(one: &mut Intent, delivery: Delivery, is_first: bool) {
+    let answer = match delivery {
         // A duplicate means that the first request arrived.
-        Delivery::Accepted { .. } | Delivery::AlreadyThere { .. } => (IntentState::Sent, String::new()),
-        Delivery::Rejected { code, message, .. } => (IntentState::Rejected, format!("{code}: {message}")),
-        Delivery::Unknown { why } => (IntentState::Unknown, why),
+        Delivery::Accepted { .. } | Delivery::AlreadyThere { .. } => Answer::Taken,
+        Delivery::Rejected { code, message, .. } => Answer::Refused(format!("{code}: {message}")),
+        Delivery::Unknown { why } => Answer::Unclear(why),
     };
+    one.answer(answer, is_first);
     if one.state != IntentState::Sent {
         tracing::warn!(
             "tenant {}: push of {} is {}: {}",

@@ -25,9 +25,18 @@ pub type TotalKey = (String, Window, String);
 pub struct Answers {
     pub totals: BTreeMap<TotalKey, Option<MeterTotal>>,
     /// By tenant and window; of open windows only.
-    pub previews: BTreeMap<(String, Window), Option<Invoice>>,
+    pub previews: BTreeMap<(String, Window), Preview>,
     /// What was asked and how it was answered, one JSON object a line.
     pub evidence: Vec<String>,
+}
+
+/// What Stripe said when it was asked for the next invoice.
+#[derive(Debug)]
+pub enum Preview {
+    Unreadable,
+    /// There will be none: the subscription has ended.
+    Nothing,
+    Next(Invoice),
 }
 
 impl Answers {
@@ -35,8 +44,8 @@ impl Answers {
         self.totals.get(&(mapped.tenant_id.clone(), mapped.window, meter.to_owned()))?.as_ref()
     }
 
-    pub fn preview(&self, mapped: &Mapped) -> Option<&Invoice> {
-        self.previews.get(&(mapped.tenant_id.clone(), mapped.window))?.as_ref()
+    pub fn preview(&self, mapped: &Mapped) -> &Preview {
+        self.previews.get(&(mapped.tenant_id.clone(), mapped.window)).unwrap_or(&Preview::Unreadable)
     }
 }
 
@@ -75,12 +84,16 @@ pub async fn read_previews(mapped: &[Mapped], wire: &Wire, answers: &mut Answers
     let requests = open.map(|one| async move { (one, wire.stripe.preview(&one.subscription_id).await) });
     let mut results = stream::iter(requests.collect::<Vec<_>>()).buffered(CONCURRENCY);
     while let Some((one, result)) = results.next().await {
-        let preview =
-            readable(result, &mut answers.evidence, one, "preview", &one.subscription_id)?.flatten();
-        if let Some(preview) = &preview {
-            let lines = format!("{} lines", preview.lines.len());
-            answers.evidence.push(line(one, "preview", &preview.id, &preview.request_id, &lines));
-        }
+        let answer = readable(result, &mut answers.evidence, one, "preview", &one.subscription_id)?;
+        let preview = match answer {
+            None => Preview::Unreadable,
+            Some(None) => Preview::Nothing,
+            Some(Some(next)) => {
+                let lines = format!("{} lines", next.lines.len());
+                answers.evidence.push(line(one, "preview", &next.id, &next.request_id, &lines));
+                Preview::Next(next)
+            }
+        };
         answers.previews.insert((one.tenant_id.clone(), one.window), preview);
     }
     Ok(())

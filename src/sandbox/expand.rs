@@ -46,13 +46,15 @@ fn descend(world: &World, value: &mut Value, levels: &[&str], path: &str) -> Res
     }
 }
 
+/// A price that is not tiered has no `tiers`, not even an empty field.
 fn put_in(world: &World, value: &mut Value, name: &str) {
     let price = value.get("id").and_then(Value::as_str).and_then(|id| world.prices.get(id));
-    if let Some(price) = price {
-        value[name] = match name {
-            "tiers" => objects::tiers(price),
-            _ => objects::currency_options(price),
-        };
+    let inner = price.map(|price| match name {
+        "tiers" => objects::tiers(price),
+        _ => objects::currency_options(price),
+    });
+    if let Some(inner) = inner.filter(|inner| !inner.is_null()) {
+        value[name] = inner;
     }
 }
 

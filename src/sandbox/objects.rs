@@ -20,8 +20,7 @@ pub fn account() -> Value {
         "id": ACCOUNT, "object": "account", "business_profile": null, "business_type": null,
         "capabilities": {}, "charges_enabled": true, "country": "US", "created": 1_577_836_800,
         "default_currency": "usd", "details_submitted": true, "email": null, "metadata": {},
-        "payouts_enabled": true, "type": "standard",
-        "settings": {"dashboard": {"display_name": "billrecon sandbox", "timezone": "Etc/UTC"}},
+        "payouts_enabled": true, "settings": null, "type": "standard",
     })
 }
 

@@ -15,6 +15,7 @@ mod dry_run;
 mod files;
 mod processes;
 mod real_data;
+mod sandbox;
 mod scale;
 mod slack;
 mod store_conformance;

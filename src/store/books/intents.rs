@@ -6,8 +6,9 @@
 use jiff::Timestamp;
 
 use crate::domain::intent::{Intent, IntentState, PushKey};
-use crate::domain::period::{Period, Window};
+use crate::domain::period::Window;
 use crate::store::books::rules::word;
+use crate::store::books::runs::period;
 use crate::store::books::{BooksView, BooksWrite};
 use crate::store::connection::Value;
 use crate::store::error::StoreError;
@@ -33,24 +34,20 @@ const COLUMNS: &[&str] = &[
 ];
 
 impl BooksView {
-    /// All intents of a period, by key and sequence.
-    pub async fn intents(&mut self, period: Period) -> Result<Vec<Intent>, StoreError> {
+    /// All intents whose segment has an instant in common with `range`, by key and sequence, whatever period planned
+    /// them.
+    pub async fn intents(&mut self, range: Window) -> Result<Vec<Intent>, StoreError> {
         let sql = "SELECT account_id, tenant_id, customer_id, meter, segment_start, segment_end, sequence, identifier,
-                {exact:quantity}, records, event_at, state, attempted_at, reason
-            FROM intents WHERE period = ?
+                {exact:quantity}, records, event_at, state, attempted_at, reason, period
+            FROM intents WHERE segment_end > ? AND segment_start < ?
             ORDER BY tenant_id, customer_id, meter, segment_start, segment_end, account_id, sequence";
-        self.tx.fetch_map(sql, vec![period.to_string().into()], intent_of).await
+        self.tx.fetch_map(sql, vec![range.start.into(), range.end.into()], intent_of).await
     }
 }
 
 impl BooksWrite {
-    pub async fn add_intents(
-        &mut self,
-        period: Period,
-        intents: &[Intent],
-        run_id: &str,
-    ) -> Result<(), StoreError> {
-        let rows = intents.iter().map(|one| row_of(one, period, run_id));
+    pub async fn add_intents(&mut self, intents: &[Intent], run_id: &str) -> Result<(), StoreError> {
+        let rows = intents.iter().map(|one| row_of(one, run_id));
         self.tx.insert("intents", COLUMNS, rows, "").await.map(|_| ())
     }
 
@@ -72,7 +69,7 @@ impl BooksWrite {
     }
 }
 
-fn row_of(one: &Intent, period: Period, run_id: &str) -> Vec<Value> {
+fn row_of(one: &Intent, run_id: &str) -> Vec<Value> {
     let key = &one.key;
     vec![
         key.account_id.as_str().into(),
@@ -89,7 +86,7 @@ fn row_of(one: &Intent, period: Period, run_id: &str) -> Vec<Value> {
         one.state.as_str().into(),
         one.attempted_at.into(),
         one.reason.as_str().into(),
-        period.to_string().into(),
+        one.period.to_string().into(),
         run_id.into(),
     ]
 }
@@ -111,6 +108,7 @@ fn intent_of(mut row: Row) -> Result<Intent, StoreError> {
         state: word(&row.text()?, IntentState::parse)?,
         attempted_at: row.optional_instant()?,
         reason: row.text()?,
+        period: period(&row.text()?)?,
     })
 }
 

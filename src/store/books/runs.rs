@@ -289,6 +289,6 @@ fn verdict_of(text: &str, reasons: &str) -> Result<Option<Verdict>, StoreError> 
     Ok(Some(Verdict { word: word(text, VerdictWord::parse)?, reasons }))
 }
 
-fn period(text: &str) -> Result<Period, StoreError> {
+pub(in crate::store::books) fn period(text: &str) -> Result<Period, StoreError> {
     Period::parse(text).map_err(|error| StoreError::inconsistent("a period", error))
 }

@@ -6,14 +6,14 @@
 use billrecon::domain::intent::{Intent, IntentState, PushKey};
 use billrecon::domain::invoice::Account;
 use billrecon::domain::number::Quantity;
-use billrecon::domain::period::Period;
+use billrecon::domain::period::{Period, Window};
 use billrecon::store::Store;
 use billrecon::store::lease::Term;
 
 use super::{at, now, on_both, on_both_and_in_turkish, term, window};
 
-fn october() -> Period {
-    Period::parse("2026-10").unwrap()
+fn october() -> Window {
+    window("2026-10-01T00:00:00Z", "2026-11-01T00:00:00Z")
 }
 
 fn intent(tenant: &str, sequence: i64, quantity: &str) -> Intent {
@@ -33,12 +33,13 @@ fn intent(tenant: &str, sequence: i64, quantity: &str) -> Intent {
         state: IntentState::Planned,
         attempted_at: None,
         reason: String::new(),
+        period: Period::parse("2026-10").unwrap(),
     }
 }
 
 async fn add(store: &Store, term: &Term, intents: &[Intent]) {
     let mut write = store.books().write(term).await.unwrap();
-    write.add_intents(october(), intents, "r-1").await.unwrap();
+    write.add_intents(intents, "r-1").await.unwrap();
     write.commit().await.unwrap();
 }
 
@@ -77,7 +78,7 @@ fn intents_come_back_to_the_twelfth_place_and_in_the_order_of_their_bytes() {
         let first = intent("Zeytin", 1, "130");
         add(&store, &term, &[largest.clone(), smallest.clone(), first.clone()]).await;
         assert_eq!(kept(&store).await, [first, smallest, largest]);
-        let november = Period::parse("2026-11").unwrap();
+        let november = window("2026-11-01T00:00:00Z", "2026-12-01T00:00:00Z");
         assert!(store.books().snapshot().await.unwrap().intents(november).await.unwrap().is_empty());
     });
 }
@@ -124,7 +125,7 @@ fn an_identifier_and_a_place_in_a_sequence_are_taken_once() {
         let same_place = Intent { identifier: "another".to_owned(), ..first.clone() };
         for second in [same_identifier, same_place] {
             let mut write = store.books().write(&term).await.unwrap();
-            assert!(write.add_intents(october(), &[second], "r-2").await.is_err());
+            assert!(write.add_intents(&[second], "r-2").await.is_err());
         }
         assert_eq!(kept(&store).await, [first]);
     });
@@ -211,7 +212,7 @@ fn what_was_not_committed_is_not_there() {
     on_both(async |store, _| {
         let term = term(&store).await;
         let mut write = store.books().write(&term).await.unwrap();
-        write.add_intents(october(), &[intent("acme", 1, "1")], "r-1").await.unwrap();
+        write.add_intents(&[intent("acme", 1, "1")], "r-1").await.unwrap();
         write.pin_account(&Account { id: "acct_1".to_owned(), livemode: false }, now()).await.unwrap();
         drop(write);
         assert!(kept(&store).await.is_empty());
