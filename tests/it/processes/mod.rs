@@ -13,7 +13,6 @@ mod race;
 mod serve;
 mod signals;
 mod state;
-mod stripe;
 
 use std::process::{Child, Output};
 use std::thread;

@@ -11,9 +11,9 @@ use super::state::{
     assert_closed_once, audited, dump, expire_lease, lease, partial_folders, runs, state_of_newest_push,
     state_of_newest_run,
 };
-use super::stripe::Served;
 use super::{PERIOD, PUSH, RUN, RUN_PATIENTLY, end_of, lease_of, wait_until, with_lease};
 use crate::support::gate::Gated;
+use crate::support::served::Served;
 use crate::support::{self, Engine, Workspace, journal};
 
 /// Enough of them for a run that can be caught at work.

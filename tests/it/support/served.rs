@@ -27,16 +27,27 @@ impl<'a> Served<'a> {
         Self { workspace, child, url: url.trim().to_owned() }
     }
 
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
     fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = self.workspace.command(arguments);
-        command.env_remove("BILLRECON_STRIPE_SANDBOX");
-        command.env("BILLRECON_STRIPE_API_KEY", "sk_test_of_the_sandbox");
-        command.env("BILLRECON_STRIPE_API_BASE", &self.url);
-        command
+        self.workspace.command_at(&self.url, arguments)
     }
 
     pub fn spawn(&self, arguments: &[&str]) -> Child {
         self.command(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    }
+}
+
+impl Workspace {
+    /// The program with a key, and with Stripe at this address.
+    pub fn command_at(&self, url: &str, arguments: &[&str]) -> Command {
+        let mut command = self.command(arguments);
+        command.env_remove("BILLRECON_STRIPE_SANDBOX");
+        command.env("BILLRECON_STRIPE_API_KEY", "sk_test_of_a_test");
+        command.env("BILLRECON_STRIPE_API_BASE", url);
+        command
     }
 }
 
