@@ -220,9 +220,12 @@ fn it_works_while_another_process_holds_the_lease() {
 /// Starter sells no usage, so a run asks nothing of the account but who it is.
 fn with_an_account(engine: Engine) -> (Workspace, String) {
     let workspace = Workspace::new(engine);
-    let starter =
-        "tenant_id,plan,currency,started_at\ndodo,starter,try,2026-09-01\nemu,starter,try,2026-09-01\n";
-    workspace.import("[[plan]]\nkey = \"starter\"\ncurrency = \"try\"\namount = 49900\n", starter, NO_USAGE);
+    let catalog = "[[meter]]\nkey = \"b2b.match_request\"\naggregation = \"sum\"\n\
+                   [[plan]]\nkey = \"starter\"\ncurrency = \"try\"\namount = 49900\n";
+    let row = |name| format!("{name},starter,try,2026-09-01\n");
+    let tenants = ["acme", "beta", "cold", "dodo"].map(row).concat();
+    let usage = USAGE.replace("storage_gb", "b2b.match_request");
+    workspace.import(catalog, &format!("tenant_id,plan,currency,started_at\n{tenants}"), &usage);
     workspace.write("billrecon.toml", "first_period = \"2026-09\"\n");
     (workspace, account::serve(200, account::COMPANY))
 }
@@ -255,7 +258,7 @@ fn with_a_real_account_as_of_the_past_writes_nothing() {
         let before = known(&workspace);
         let arguments = ["run", "--json", "--period", "2026-09", "--as-of", "2026-10-15T00:00:00Z"];
         let outcome = run_at(&workspace, &url, &arguments).expect(0).json();
-        assert_eq!((&outcome["dry_run"], &outcome["counts"]["not_billed"]), (&true.into(), &2.into()));
+        assert_eq!((&outcome["dry_run"], &outcome["counts"]["not_billed"]), (&true.into(), &4.into()));
         assert!(known(&workspace) == before && workspace.report_folders("2026-09").is_empty());
         // In the sandbox the same words are a run like any other, as of then.
         let real = workspace.run(&arguments).expect(0).json();
