@@ -7,3 +7,4 @@ mod server;
 mod world;
 
 mod month;
+mod verdicts;

@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::world::{DRAFT, FINAL, OPEN, SHADOW, World, compared, decided, outcome, table, tenants, usage};
 use crate::support::{ENGINES, Engine};
 
-/// The price of the plan `pro` that is in force, by the comparison's own evidence at Stripe.
+/// The metered price that the subscription has at Stripe.
 fn price_in_force(world: &World, tenant: &str) -> String {
     let path = format!("/v1/subscriptions/sub_{tenant}");
     let shown = world.ask(|sandbox| sandbox.get(&path));
