@@ -128,8 +128,10 @@ fn text(outcome: &PeriodOutcome, wake: &Wake) -> String {
         });
         lines.extend(some(&plan.collect::<Vec<_>>(), "run --json"));
     }
-    lines.extend(some(&outcome.differences, "reconciliation.csv"));
-    lines.extend(some(&outcome.exceptions, "exceptions.csv"));
+    let differences: Vec<String> = outcome.differences.iter().map(job::difference).collect();
+    lines.extend(some(&differences, "reconciliation.csv"));
+    let exceptions: Vec<String> = outcome.exceptions.iter().map(job::exception).collect();
+    lines.extend(some(&exceptions, "exceptions.csv"));
     if let (Some(run_id), Some(folder)) = (&outcome.run_id, &outcome.reports_dir) {
         lines.push(format!("  run {run_id}, files in {}", folder.display()));
     }

@@ -56,7 +56,12 @@ fn stop() -> std::io::Result<impl Future<Output = Interrupted>> {
 /// One wake: what a cron line would do. It breaks off only for a signal.
 async fn wake(settings: &Settings, as_json: bool, now: Timestamp) -> ControlFlow<Interrupted> {
     let printed = match job::run(settings, &RunOptions::default(), now).await {
-        Ok(wake) => run::print_wake(&wake, as_json).map_err(anyhow::Error::from),
+        Ok(wake) => {
+            if settings.slack_webhook.is_none() {
+                run::print_messages(&wake);
+            }
+            run::print_wake(&wake, as_json).map_err(anyhow::Error::from)
+        }
         Err(error) => Err(error),
     };
     let error = match printed {

@@ -6,6 +6,8 @@
 
 use std::collections::BTreeSet;
 
+use jiff::Timestamp;
+
 use crate::domain::catalog::PlanId;
 use crate::domain::invoice::{Invoice, InvoiceLine, MeterTotal};
 use crate::domain::money::{Currency, MinorSum};
@@ -94,19 +96,22 @@ pub enum Cause {
     Mapping,
     /// A draft shows what Stripe knew when it was made.
     DraftStale,
+    /// The plan changed inside of the window: what was used on an item that is gone is on no invoice.
+    MidCycleChange,
     /// Not a line of usage.
     ExtraLines,
     IncompleteData,
 }
 
 impl Cause {
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::LatencyPending,
         Self::NotPushed,
         Self::RejectedAsync,
         Self::LateUsage,
         Self::Mapping,
         Self::DraftStale,
+        Self::MidCycleChange,
         Self::ExtraLines,
         Self::IncompleteData,
     ];
@@ -123,6 +128,7 @@ impl Cause {
             Self::LateUsage => "late_usage",
             Self::Mapping => "mapping",
             Self::DraftStale => "draft_stale",
+            Self::MidCycleChange => "mid_cycle_change",
             Self::ExtraLines => "extra_lines",
             Self::IncompleteData => "incomplete_data",
         }
@@ -137,11 +143,21 @@ pub struct Expected {
     pub plan: PlanId,
     pub meter: String,
     pub window: Window,
+    /// The part of the window from the subscription's start to its end: a line may speak of either.
+    pub served: Window,
     pub quantity: Quantity,
     /// At the price in force: 0 in shadow.
     pub amount: MinorSum,
     /// Why a difference would be no surprise.
     pub cause: Option<Cause>,
+}
+
+/// Whether a period at Stripe is a window of ours: whole, or only as long as the subscription was there. Stripe knows
+/// whole seconds.
+pub fn is_period_of(period: Window, window: Window, served: Window) -> bool {
+    let same = |one: Timestamp, other: Timestamp| one.as_second() == other.as_second();
+    (same(period.start, window.start) || same(period.start, served.start))
+        && (same(period.end, window.end) || same(period.end, served.end))
 }
 
 /// One comparison, or one thing that cannot be compared. `None` is "not known", which is not 0.
@@ -226,7 +242,9 @@ pub fn compare_lines(
         |line: &&InvoiceLine| scope.holds(line) && line.period.intersection(expected.window).is_some();
     let lines: Vec<&InvoiceLine> = invoice.lines.iter().filter(of_window).collect();
     let readable = |line: &&InvoiceLine| {
-        line.quantity.is_some() && line.period == expected.window && line.currency == expected.amount.currency
+        line.quantity.is_some()
+            && is_period_of(line.period, expected.window, expected.served)
+            && line.currency == expected.amount.currency
     };
     if !lines.iter().all(readable) {
         return Ok(ReconciliationRow { reason: Some(Cause::Mapping), ..row.incomplete() });
@@ -298,6 +316,11 @@ pub fn orphan(subscription_id: &str, meter: &str) -> ReconciliationRow {
 }
 
 impl Expected {
+    /// Whether these segments leave a part of the time for another plan or another price.
+    pub fn is_mid_cycle_change(&self, segments: &[Window]) -> bool {
+        !matches!(segments, [one] if *one == self.served)
+    }
+
     fn row(&self, source: Source, evidence: &str) -> ReconciliationRow {
         ReconciliationRow {
             tenant_id: self.tenant_id.clone(),
@@ -324,10 +347,11 @@ impl ReconciliationRow {
 
     /// No line at all: an agreement only where there is nothing to bill.
     fn missing_in_stripe(self, expected: &Expected) -> Self {
+        let nothing = Self { stripe_quantity: Some(Quantity::ZERO), stripe_amount: Some(0), ..self };
         if expected.quantity.is_zero() && expected.amount.minor == 0 {
-            return Self { stripe_quantity: Some(Quantity::ZERO), stripe_amount: Some(0), ..self };
+            return nothing;
         }
-        Self { class: Class::MissingInStripe, reason: expected.cause, ..self }
+        Self { class: Class::MissingInStripe, reason: expected.cause, ..nothing }
     }
 
     fn judged(self, expected: &Expected, quantity: Option<Quantity>, amount: Option<i128>) -> Self {
@@ -338,7 +362,150 @@ impl ReconciliationRow {
         } else {
             Class::Matched
         };
-        let reason = expected.cause.filter(|_| class == Class::QuantityMismatch);
+        // What we have not sent explains that Stripe has less, never that it has more; an old draft may be either.
+        let explains = |cause: &Cause| *cause == Cause::DraftStale || quantity < Some(expected.quantity);
+        let reason = expected.cause.filter(|_| class == Class::QuantityMismatch).filter(explains);
         Self { class, stripe_quantity: quantity, stripe_amount: amount, reason, ..self }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::invoice::InvoiceStatus;
+    use crate::domain::period::Interval;
+
+    fn october() -> Window {
+        Window {
+            start: "2026-10-01T00:00:00Z".parse().unwrap(),
+            end: "2026-11-01T00:00:00Z".parse().unwrap(),
+        }
+    }
+
+    fn lira() -> Currency {
+        Currency::parse("try").unwrap()
+    }
+
+    fn expected(quantity: &str, minor: i128) -> Expected {
+        Expected {
+            tenant_id: "acme".to_owned(),
+            plan: PlanId { key: "pro".to_owned(), interval: Interval::Month, currency: lira() },
+            meter: "calls".to_owned(),
+            window: october(),
+            served: october(),
+            quantity: Quantity::parse(quantity).unwrap(),
+            amount: MinorSum { minor, currency: lira() },
+            cause: Some(Cause::NotPushed),
+        }
+    }
+
+    fn line(price: &str, quantity: &str, amount_minor: i64) -> InvoiceLine {
+        InvoiceLine {
+            id: "il_1".to_owned(),
+            amount_minor,
+            currency: lira(),
+            quantity: Some(Quantity::parse(quantity).unwrap()),
+            price_id: Some(price.to_owned()),
+            subscription_item_id: Some("si_1".to_owned()),
+            period: october(),
+            proration: false,
+            description: String::new(),
+        }
+    }
+
+    fn invoice(lines: Vec<InvoiceLine>) -> Invoice {
+        Invoice {
+            id: "in_1".to_owned(),
+            subscription_id: Some("sub_1".to_owned()),
+            customer_id: Some("cus_1".to_owned()),
+            status: InvoiceStatus::Paid,
+            billing_reason: "subscription_cycle".to_owned(),
+            created: october().end,
+            lines,
+            lines_complete: true,
+            request_id: "req_1".to_owned(),
+        }
+    }
+
+    fn scope() -> Scope {
+        Scope { price_ids: ["price_usage".to_owned()].into() }
+    }
+
+    fn judged(expected: &Expected, invoice: Option<&Invoice>) -> (Class, Option<String>, Option<i128>) {
+        let row = compare_lines(expected, invoice, Source::Invoice, &scope(), "in_1").unwrap();
+        (row.class, row.stripe_quantity.map(|quantity| quantity.to_string()), row.stripe_amount)
+    }
+
+    /// `facts/stripe.md` §1.3, the captured invoice: 1,031 units on two tiers, each with a flat fee.
+    #[test]
+    fn usage_and_money_are_sums_over_all_lines_of_the_price() {
+        let lines = vec![
+            line("price_usage", "1000", 0),
+            line("price_usage", "0", 900),
+            line("price_usage", "31", 112),
+            line("price_usage", "0", 0),
+            line("price_base", "1", 99_900),
+        ];
+        let captured = invoice(lines);
+        assert_eq!(
+            judged(&expected("1031", 1012), Some(&captured)),
+            (Class::Matched, Some("1031".into()), Some(1012))
+        );
+        assert_eq!(judged(&expected("1031", 1011), Some(&captured)).0, Class::AmountMismatch);
+        assert_eq!(judged(&expected("1030", 1012), Some(&captured)).0, Class::QuantityMismatch);
+        let beside = out_of_scope("acme", "pro", october(), &captured, Source::Invoice, &[scope()], "in_1");
+        assert_eq!((beside.len(), beside[0].stripe_amount), (1, Some(99_900)));
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_incomplete_and_never_zero() {
+        let unknown = (Class::Incomplete, None, None);
+        assert_eq!(judged(&expected("0", 0), None), unknown);
+        let mut half = invoice(vec![line("price_usage", "5", 0)]);
+        half.lines_complete = false;
+        assert_eq!(judged(&expected("5", 0), Some(&half)), unknown);
+        let mut silent = line("price_usage", "5", 0);
+        silent.quantity = None;
+        assert_eq!(judged(&expected("5", 0), Some(&invoice(vec![silent]))), unknown);
+        let dollars =
+            InvoiceLine { currency: Currency::parse("usd").unwrap(), ..line("price_usage", "5", 0) };
+        assert_eq!(judged(&expected("5", 0), Some(&invoice(vec![dollars]))), unknown);
+        assert_eq!(compare_total(&expected("0", 0), None, "mtr_1").class, Class::Incomplete);
+    }
+
+    #[test]
+    fn no_line_at_all_agrees_only_with_no_usage() {
+        let base_only = invoice(vec![line("price_base", "1", 99_900)]);
+        assert_eq!(judged(&expected("0", 0), Some(&base_only)).0, Class::Matched);
+        assert_eq!(judged(&expected("1", 0), Some(&base_only)).0, Class::MissingInStripe);
+        assert_eq!(
+            compare_nothing(&expected("1", 0), Source::Invoice, "sub_1").class,
+            Class::MissingInStripe
+        );
+    }
+
+    #[test]
+    fn lines_of_another_window_and_prorations_are_not_this_usage() {
+        let november = Window { start: october().end, end: "2026-12-01T00:00:00Z".parse().unwrap() };
+        let later = InvoiceLine { period: november, ..line("price_usage", "9", 0) };
+        let prorated = InvoiceLine { proration: true, ..line("price_usage", "9", -500) };
+        let all = invoice(vec![line("price_usage", "5", 0), later, prorated]);
+        assert_eq!(judged(&expected("5", 0), Some(&all)), (Class::Matched, Some("5".into()), Some(0)));
+    }
+
+    #[test]
+    fn a_difference_is_stripes_less_the_ledgers_and_has_its_cause_only_where_it_differs() {
+        let total = MeterTotal { quantity: Quantity::parse("3").unwrap(), request_id: "req_1".to_owned() };
+        let row = compare_total(&expected("5", 0), Some(&total), "mtr_1");
+        assert_eq!(row.difference_quantity().unwrap().to_string(), "-2");
+        assert_eq!((row.class, row.reason), (Class::QuantityMismatch, Some(Cause::NotPushed)));
+        let row = compare_total(&expected("3", 0), Some(&total), "mtr_1");
+        assert_eq!((row.class, row.reason), (Class::Matched, None));
+    }
+
+    #[test]
+    fn every_word_is_read_as_it_is_written() {
+        assert!(Class::ALL.into_iter().all(|class| Class::parse(class.as_str()) == Some(class)));
+        assert!(Cause::ALL.into_iter().all(|cause| Cause::parse(cause.as_str()) == Some(cause)));
     }
 }

@@ -4,21 +4,21 @@
 //! or a run id, so that the same ledger, rules and Stripe answers give the same bytes.
 
 mod comparison;
+mod exception;
+
+pub use exception::{Exception, ExceptionKind, QuarantineCount, exceptions, unbillable};
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::domain::catalog::{Catalog, PlanId};
+use crate::domain::catalog::PlanId;
 use crate::domain::controls::{ControlTotals, Measure};
 use crate::domain::decide::{DecisionRow, Verdict};
-use crate::domain::figures::{Disposition, SegmentUsage, WindowFigures, WindowLine, WindowStatus};
-use crate::domain::intent::{Intent, IntentState};
-use crate::domain::money::{Currency, MinorAmount, MinorSum, MoneyError};
-use crate::domain::number::Quantity;
+use crate::domain::figures::{WindowFigures, WindowLine, WindowStatus};
+use crate::domain::money::{Currency, MinorSum, MoneyError};
 use crate::domain::period::Period;
 use crate::domain::rating::{LineKind, RatedLine};
 use crate::domain::reconcile::ReconciliationRow;
-use crate::domain::tenant::ParkReason;
 
 /// Text comes from people and is made harmless where it is printed; numbers and instants come from us.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,57 +36,6 @@ pub struct Table<'a> {
     pub rows: Box<dyn Iterator<Item = Vec<Cell<'a>>> + 'a>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum ExceptionKind {
-    Excluded,
-    Parked,
-    Quarantined,
-    /// It could no longer be sent to Stripe when it was due.
-    Unbillable,
-}
-
-impl ExceptionKind {
-    pub fn parse(text: &str) -> Option<Self> {
-        let all = [Self::Excluded, Self::Parked, Self::Quarantined, Self::Unbillable];
-        all.into_iter().find(|kind| kind.as_str() == text)
-    }
-
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Excluded => "excluded",
-            Self::Parked => "parked",
-            Self::Quarantined => "quarantined",
-            Self::Unbillable => "unbillable",
-        }
-    }
-}
-
-/// Something that a person should look at. The field order is the order of the rows in the file.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Exception {
-    pub tenant_id: String,
-    pub kind: ExceptionKind,
-    pub reason: String,
-    pub plan: String,
-    pub meter: String,
-    pub tenant_name: String,
-    pub records: u64,
-    /// Decimal text; empty where the records have no readable quantity.
-    pub quantity: String,
-    pub next_step: String,
-    /// What the quantity is worth at the candidate price; only for what is unbillable.
-    pub amount: Option<MinorAmount>,
-}
-
-/// Quarantined records of a period, counted by tenant, meter and reason; texts as they stood in the file.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct QuarantineCount {
-    pub tenant_id: String,
-    pub meter: String,
-    pub reason: String,
-    pub records: u64,
-}
-
 /// All that one run reports about its period.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {
@@ -101,112 +50,6 @@ pub struct Report {
     pub decision: Vec<DecisionRow>,
     /// `None` for a period that is not judged yet.
     pub verdict: Option<Verdict>,
-}
-
-/// Collects what a person should look at, sorted.
-pub fn exceptions(windows: &[&WindowFigures], quarantine: &[QuarantineCount]) -> Vec<Exception> {
-    let mut exceptions: Vec<Exception> = quarantine.iter().map(quarantined).collect();
-    for window in windows {
-        if let Some(reason) = window.park {
-            exceptions.push(parked(window, reason));
-        }
-        let excluded = window.usage.iter().filter(|usage| usage.disposition != Disposition::Billable);
-        exceptions.extend(excluded.map(|usage| Exception {
-            tenant_id: window.tenant_id.clone(),
-            kind: ExceptionKind::Excluded,
-            reason: usage.disposition.as_str().to_owned(),
-            plan: usage.plan.as_ref().map(|plan| plan.key.clone()).unwrap_or_default(),
-            meter: usage.meter.clone(),
-            tenant_name: window.tenant_name.clone(),
-            records: usage.total.records,
-            quantity: usage.total.quantity.to_string(),
-            next_step: excluded_next_step(usage.disposition).to_owned(),
-            amount: None,
-        }));
-    }
-    exceptions.sort();
-    exceptions
-}
-
-/// What can no longer be sent to Stripe, with what it is worth at the candidate price; `None` for other intents.
-pub fn unbillable(intent: &Intent, windows: &[&WindowFigures], catalog: &Catalog) -> Option<Exception> {
-    if intent.state != IntentState::Unbillable {
-        return None;
-    }
-    let key = &intent.key;
-    let window = windows.iter().find(|window| {
-        window.tenant_id == key.tenant_id && window.window.intersection(key.segment).is_some()
-    });
-    let usage = window.and_then(|window| {
-        window.usage.iter().find(|usage| usage.range == key.segment && usage.meter == key.meter)
-    });
-    let plan = usage.and_then(|usage| usage.plan.clone());
-    Some(Exception {
-        tenant_id: key.tenant_id.clone(),
-        kind: ExceptionKind::Unbillable,
-        reason: intent.reason.clone(),
-        plan: plan.as_ref().map(|plan| plan.key.clone()).unwrap_or_default(),
-        meter: key.meter.clone(),
-        tenant_name: window.map(|window| window.tenant_name.clone()).unwrap_or_default(),
-        records: intent.records,
-        quantity: intent.quantity.to_string(),
-        next_step: "bill it by hand if it is to be paid: Stripe takes it no more".to_owned(),
-        amount: usage.and_then(|usage| worth(intent.quantity, usage, catalog)),
-    })
-}
-
-/// What a bill loses without these units.
-fn worth(quantity: Quantity, usage: &SegmentUsage, catalog: &Catalog) -> Option<MinorAmount> {
-    let plan = catalog.plans.get(usage.plan.as_ref()?)?;
-    let price = plan.usage.get(&usage.meter)?;
-    let used = usage.total.quantity.to_quantity().ok()?;
-    let currency = plan.id.currency;
-    let bill = |used: Quantity| -> Option<i64> {
-        let lines = price.rate(used, currency).ok()?;
-        lines.iter().map(|line| line.amount.minor).try_fold(0i64, i64::checked_add)
-    };
-    let rest = used.checked_sub(quantity).ok()?;
-    Some(MinorAmount::new(bill(used)?.checked_sub(bill(rest)?)?, currency))
-}
-
-fn parked(window: &WindowFigures, reason: ParkReason) -> Exception {
-    Exception {
-        tenant_id: window.tenant_id.clone(),
-        kind: ExceptionKind::Parked,
-        reason: reason.as_str().to_owned(),
-        plan: window.last_plan().map(|plan| plan.key.clone()).unwrap_or_default(),
-        meter: String::new(),
-        tenant_name: window.tenant_name.clone(),
-        records: window.usage.iter().map(|usage| usage.total.records).sum(),
-        quantity: String::new(),
-        next_step: reason.next_step().to_owned(),
-        amount: None,
-    }
-}
-
-fn quarantined(count: &QuarantineCount) -> Exception {
-    Exception {
-        tenant_id: count.tenant_id.clone(),
-        kind: ExceptionKind::Quarantined,
-        reason: count.reason.clone(),
-        plan: String::new(),
-        meter: count.meter.clone(),
-        tenant_name: String::new(),
-        records: count.records,
-        quantity: String::new(),
-        next_step: "mend the records at their source and import them again; they are not billed".to_owned(),
-        amount: None,
-    }
-}
-
-fn excluded_next_step(disposition: Disposition) -> &'static str {
-    match disposition {
-        Disposition::NoAccess => "the plan sells no access to this meter: stop the usage or change the plan",
-        Disposition::OutsideSubscription => {
-            "the tenant had no plan at that time: mend started_at or ended_at"
-        }
-        Disposition::Billable => "",
-    }
 }
 
 impl Report {
@@ -312,45 +155,6 @@ impl Report {
             ],
             rows: Box::new(rows?.into_iter()),
         })
-    }
-
-    fn exception_rows(&self) -> Table<'_> {
-        let period = self.period;
-        Table {
-            name: "exceptions",
-            columns: &[
-                "period",
-                "tenant_id",
-                "plan",
-                "meter",
-                "kind",
-                "reason",
-                "records",
-                "quantity",
-                "tenant_name",
-                "next_step",
-                "amount_minor",
-                "amount",
-                "currency",
-            ],
-            rows: Box::new(self.exceptions.iter().map(move |one| {
-                vec![
-                    word(period.to_string()),
-                    text(&one.tenant_id),
-                    text(&one.plan),
-                    text(&one.meter),
-                    text(one.kind.as_str()),
-                    text(&one.reason),
-                    Cell::Number(one.records.to_string()),
-                    Cell::Number(one.quantity.clone()),
-                    text(&one.tenant_name),
-                    text(&one.next_step),
-                    number(one.amount.map(|amount| amount.minor)),
-                    number(one.amount),
-                    word(number_text(one.amount.map(|amount| amount.currency))),
-                ]
-            })),
-        }
     }
 
     fn control_totals(&self) -> Table<'_> {

@@ -76,7 +76,8 @@ impl Subscription {
         }
     }
 
-    fn window(&self, period: Period, zone: &TimeZone) -> Option<Window> {
+    /// The window with the label `period` in the cycle of this row, whether the row covers it or not.
+    pub fn window(&self, period: Period, zone: &TimeZone) -> Option<Window> {
         let interval = self.plan.interval;
         let cycle = match self.billing_anchor {
             Some(anchor) => Cycle::Anchored { anchor, interval },

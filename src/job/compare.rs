@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use crate::domain::intent::{Intent, IntentState, PushMode};
 use crate::domain::invoice::Invoice;
 use crate::domain::number::NumberError;
+use crate::domain::period::Window;
 use crate::domain::reconcile::{
     Cause, Class, Expected, ReconciliationRow, Scope, Source, compare_lines, compare_nothing, compare_total,
     orphan, out_of_scope,
@@ -46,12 +47,22 @@ pub fn compare(
             let cause = cause(one, &intents.of(one, &using.meter), wire);
             let expected = Expected { cause, ..using.expected.clone() };
             rows.push(compare_total(&expected, answers.total(one, &using.meter), &meter.id));
-            rows.push(invoice_row(one, expected, meter, answers, standing)?);
+            rows.push(invoice_row(one, billed(expected, using), meter, answers, standing)?);
         }
         rows.extend(beside(one, answers, standing));
         Ok(Compared { tenant_id: one.tenant_id.clone(), window_start: one.window.start, rows })
     };
     mapped.iter().map(window).collect()
+}
+
+/// What an invoice is to show: where the plan has changed, it may well show less than the meter's total.
+fn billed(expected: Expected, using: &MeterUse) -> Expected {
+    let segments: Vec<Window> = using.targets.iter().map(|target| target.segment).collect();
+    let is_explained = expected.cause.is_some_and(|cause| cause != Cause::NotPushed);
+    if is_explained || !expected.is_mid_cycle_change(&segments) {
+        return expected;
+    }
+    Expected { cause: Some(Cause::MidCycleChange), ..expected }
 }
 
 fn invoice_row(

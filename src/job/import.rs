@@ -51,9 +51,10 @@ pub async fn catalog(
     let body = read_text(input.reader, &input.name)?;
     let parsed = catalog::read(&body, &input.name)?;
     let stored = StoredCatalog { catalog_hash: sha256_hex(body.as_bytes()), body };
-    let store = settings.open(Access::Write).await?;
+    let mut signals = Signals::listen()?;
+    let store = signals.unless_interrupted(settings.open(Access::Write)).await?;
     let books = store.books();
-    let changed = under_lease(&books, settings.lease_ttl, wait, now, async |lease| {
+    let changed = under_lease(&books, settings.lease_ttl, wait, now, &mut signals, async |lease| {
         let before = books.snapshot().await?.catalog().await?;
         if before.is_some_and(|before| before.catalog_hash == stored.catalog_hash) {
             return Ok(false);
@@ -89,9 +90,10 @@ pub async fn tenants(
 ) -> anyhow::Result<TenantsReceipt> {
     let tenants = tenants::read(input.reader, &input.name, &settings.time_zone)?;
     let rows = tenants.iter().map(|tenant| tenant.subscriptions().len() as u64).sum();
-    let store = settings.open(Access::Write).await?;
+    let mut signals = Signals::listen()?;
+    let store = signals.unless_interrupted(settings.open(Access::Write)).await?;
     let books = store.books();
-    let unknown_plans = under_lease(&books, settings.lease_ttl, wait, now, async |lease| {
+    let unknown_plans = under_lease(&books, settings.lease_ttl, wait, now, &mut signals, async |lease| {
         let mut write = books.write(lease.term()?).await?;
         write.replace_tenants(&tenants).await?;
         let event = AuditEvent::TenantsImported { tenants: tenants.len() as u64, rows };
@@ -137,9 +139,9 @@ pub async fn usage(
     now: Timestamp,
     progress: impl Fn(u64),
 ) -> anyhow::Result<UsageReceipt> {
-    let store = settings.open(Access::Write).await?;
-    let receipt =
-        Signals::listen()?.unless_interrupted(import_usage(settings, input, now, progress, &store)).await;
+    let mut signals = Signals::listen()?;
+    let store = signals.unless_interrupted(settings.open(Access::Write)).await?;
+    let receipt = signals.unless_interrupted(import_usage(settings, input, now, progress, &store)).await;
     store.close().await;
     receipt
 }

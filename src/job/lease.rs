@@ -25,15 +25,15 @@ pub struct Lease {
     heartbeat: JoinHandle<()>,
 }
 
-/// Runs `work` under the lease and gives it back, whatever became of the work.
+/// Runs `work` under the lease and gives it back, whatever became of the work, also where a signal broke it off.
 pub async fn under_lease<T>(
     books: &Books,
     ttl: Duration,
     wait: Duration,
     now: Timestamp,
+    signals: &mut Signals,
     work: impl AsyncFnOnce(&Lease) -> anyhow::Result<T>,
 ) -> anyhow::Result<T> {
-    let mut signals = Signals::listen()?;
     let lease = signals.unless_interrupted(Lease::take(books, ttl, wait)).await?;
     let result = signals
         .unless_interrupted(async {

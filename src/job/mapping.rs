@@ -10,12 +10,12 @@ use jiff::{SignedDuration, Timestamp};
 use crate::domain::catalog::{Billing, Catalog, PushScope, UsagePrice};
 use crate::domain::figures::WindowFigures;
 use crate::domain::intent::Target;
-use crate::domain::invoice::{Invoice, StripeSubscription, SubscriptionItem};
+use crate::domain::invoice::{Invoice, InvoiceLine, StripeSubscription, SubscriptionItem};
 use crate::domain::money::MinorSum;
 use crate::domain::number::Quantity;
 use crate::domain::period::{Period, Window};
 use crate::domain::rating::LineKind;
-use crate::domain::reconcile::Expected;
+use crate::domain::reconcile::{Expected, is_period_of};
 use crate::domain::tenant::{ParkReason, TenantWindow};
 use crate::job::due::is_settled;
 use crate::job::standing::Standing;
@@ -52,14 +52,15 @@ pub struct MeterUse {
     pub expected: Expected,
 }
 
-/// How far the window has come: by its renewal invoice, or without one by the clock.
+/// How far the window has come: by its renewal invoice, or without one by the clock. A subscription that ended inside of
+/// it has its last invoice then.
 pub fn stage(
     window: &TenantWindow<'_>,
     standing: &Standing,
     settle_delay: SignedDuration,
     now: Timestamp,
 ) -> Stage {
-    if now < window.window.end {
+    if now < served(window).end {
         return Stage::Open;
     }
     let has_left_draft = match renewal_invoice(window, standing) {
@@ -69,21 +70,36 @@ pub fn stage(
     if has_left_draft { Stage::Final } else { Stage::Ended }
 }
 
-/// The invoice that bills the usage of this window.
+/// Stripe makes a renewal invoice at the window's end; an hour is allowed for the making.
+const MADE_WITHIN: SignedDuration = SignedDuration::from_hours(1);
+
+/// The invoice that bills the usage of this window; for a plan without usage prices, the renewal made at its end.
 pub fn renewal_invoice<'a>(window: &TenantWindow<'_>, standing: &'a Standing) -> Option<&'a Invoice> {
     let subscription_id = &window.segments.last()?.subscription.stripe_subscription_id;
-    let served = served(window);
-    let bills = |invoice: &&Invoice| {
-        invoice.billing_reason != "subscription_create"
-            && invoice.lines.iter().any(|line| {
-                let metered = standing
-                    .meters
-                    .values()
-                    .any(|meter| line.price_id.as_ref().is_some_and(|id| meter.scope.price_ids.contains(id)));
-                metered && !line.proration && is_period_of(line.period, window.window, served)
-            })
+    let invoices = standing.invoices.get(subscription_id)?;
+    let bills = |invoice: &&Invoice| bills_usage(invoice, window, standing);
+    let renews = |invoice: &&Invoice| {
+        let since = invoice.created.duration_since(served(window).end);
+        let is_metered = invoice.lines.iter().any(|line| is_metered(line, standing));
+        invoice.billing_reason == "subscription_cycle"
+            && !is_metered
+            && (SignedDuration::from_secs(-1)..MADE_WITHIN).contains(&since)
     };
-    standing.invoices.get(subscription_id)?.iter().find(bills)
+    invoices.iter().find(bills).or_else(|| invoices.iter().find(renews))
+}
+
+fn bills_usage(invoice: &Invoice, window: &TenantWindow<'_>, standing: &Standing) -> bool {
+    let of_window = |line: &InvoiceLine| {
+        is_metered(line, standing)
+            && !line.proration
+            && is_period_of(line.period, window.window, served(window))
+    };
+    invoice.billing_reason != "subscription_create" && invoice.lines.iter().any(of_window)
+}
+
+fn is_metered(line: &InvoiceLine, standing: &Standing) -> bool {
+    let Some(price_id) = &line.price_id else { return false };
+    standing.meters.values().any(|meter| meter.scope.price_ids.contains(price_id))
 }
 
 /// From the first segment's start to the last one's end: what a subscription that began or ended inside is billed for.
@@ -91,11 +107,6 @@ fn served(window: &TenantWindow<'_>) -> Window {
     let start = window.segments.first().map_or(window.window.start, |segment| segment.range.start);
     let end = window.segments.last().map_or(window.window.end, |segment| segment.range.end);
     Window { start, end }
-}
-
-fn is_period_of(period: Window, window: Window, served: Window) -> bool {
-    (period.start == window.start || period.start == served.start)
-        && (period.end == window.end || period.end == served.end)
 }
 
 pub fn map(
@@ -122,15 +133,21 @@ pub fn map(
     let [(customer_id, subscription_id)] = ids.into_iter().collect::<Vec<_>>()[..] else {
         return Err(ParkReason::Mapping);
     };
-    let subscription = standing.subscriptions.get(subscription_id).ok_or(ParkReason::Mapping)?;
-    if subscription.customer_id != customer_id || !subscription.items_complete {
-        return Err(ParkReason::Mapping);
+    let sold = sold_at_end(window, catalog);
+    let subscription = standing.subscriptions.get(subscription_id);
+    match subscription {
+        Some(one) if one.customer_id != customer_id || !one.items_complete => {
+            return Err(ParkReason::Mapping);
+        }
+        None if !sold.is_empty() => return Err(ParkReason::Mapping),
+        _ => {}
     }
     let mut meters = Vec::new();
     for (meter, uses) in prices {
-        let item = item_of(subscription, meter, standing)?;
-        check_price_in_force(window, item, meter, standing, stage)?;
-        check_period(window, item, stage)?;
+        if let Some(item) = item_of(subscription, meter, standing, sold.contains(meter))? {
+            check_price_in_force(window, item, meter, standing, stage)?;
+            check_period(window, item, stage)?;
+        }
         meters.push(meter_use(window, figures, meter, &uses).ok_or(ParkReason::Overflow)?);
     }
     Ok(Some(Mapped {
@@ -159,16 +176,26 @@ fn usage_prices<'a>(window: &TenantWindow<'_>, catalog: &'a Catalog) -> UsagePri
     prices
 }
 
-/// The one item that bills the meter. Two of them would bill it twice.
+/// The meters of the plan at the window's end.
+fn sold_at_end<'a>(window: &TenantWindow<'_>, catalog: &'a Catalog) -> BTreeSet<&'a str> {
+    let last = window.segments.last().and_then(|segment| catalog.plans.get(&segment.subscription.plan));
+    last.into_iter().flat_map(|plan| plan.usage.keys()).map(String::as_str).collect()
+}
+
+/// The one item that bills the meter. Two of them would bill it twice. A meter that only an earlier plan of the window
+/// sold has lost its item with that plan.
 fn item_of<'a>(
-    subscription: &'a StripeSubscription,
+    subscription: Option<&'a StripeSubscription>,
     meter: &str,
     standing: &Standing,
-) -> Result<&'a SubscriptionItem, ParkReason> {
+    is_sold: bool,
+) -> Result<Option<&'a SubscriptionItem>, ParkReason> {
     let scope = &standing.meters.get(meter).ok_or(ParkReason::Mapping)?.scope;
-    let mut items = subscription.items.iter().filter(|item| scope.price_ids.contains(&item.price_id));
+    let of_meter = |item: &&SubscriptionItem| scope.price_ids.contains(&item.price_id);
+    let mut items = subscription.into_iter().flat_map(|one| &one.items).filter(of_meter);
     match (items.next(), items.next()) {
-        (Some(item), None) => Ok(item),
+        (Some(item), None) => Ok(Some(item)),
+        (None, None) if !is_sold => Ok(None),
         _ => Err(ParkReason::Mapping),
     }
 }
@@ -236,6 +263,7 @@ fn meter_use(
         plan,
         meter: meter.to_owned(),
         window: window.window,
+        served: served(window),
         quantity,
         amount,
         cause: None,

@@ -5,7 +5,7 @@
 
 use std::path::Path;
 
-use crate::domain::money::Currency;
+use crate::domain::money::MinorSum;
 use crate::domain::number::Quantity;
 use crate::domain::reconcile::ReconciliationRow;
 use crate::domain::report::Money;
@@ -108,8 +108,12 @@ fn metrics(plan: &PeriodPlan) -> Vec<MetricLine> {
 }
 
 fn money(money: &Money) -> String {
-    let currency = money.base.currency.code().to_uppercase();
-    format!("base fees {} {currency}, usage at candidate prices {} {currency}", money.base, money.usage)
+    format!("base fees {}, usage at candidate prices {}", in_currency(money.base), in_currency(money.usage))
+}
+
+/// As people write it: `-200.00 TRY`.
+fn in_currency(sum: MinorSum) -> String {
+    format!("{sum} {}", sum.currency.code().to_uppercase())
 }
 
 /// By money, then by quantity.
@@ -135,7 +139,8 @@ pub fn difference(row: &ReconciliationRow) -> String {
     let money = row
         .difference_amount()
         .filter(|minor| *minor != 0)
-        .map(|minor| format!(", {minor} {} minor units", row.currency.as_ref().map_or("", Currency::code)));
+        .zip(row.currency)
+        .map(|(minor, currency)| format!(", {}", in_currency(MinorSum { minor, currency })));
     let who = if row.tenant_id.is_empty() { &row.evidence } else { &row.tenant_id };
     let reason = row.reason.map(|reason| format!(" ({})", reason.as_str())).unwrap_or_default();
     let (class, source) = (row.class.as_str(), row.source.as_str());

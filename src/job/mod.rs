@@ -26,7 +26,8 @@ mod standing;
 pub mod status;
 
 pub use interrupt::{Interrupted, Signals};
-pub use outcome::PeriodOutcome;
+pub use message::difference;
+pub use outcome::{PeriodOutcome, exception};
 pub use plan::Purpose;
 pub use run::{RunOptions, Wake, run};
 

@@ -4,14 +4,13 @@
 
 use std::path::PathBuf;
 
-use crate::domain::decide::Verdict;
+use crate::domain::decide::{DecisionRow, Verdict};
 use crate::domain::figures::WindowStatus;
 use crate::domain::intent::Intent;
 use crate::domain::period::Period;
-use crate::domain::reconcile::Class;
+use crate::domain::reconcile::{Cause, Class, ReconciliationRow};
 use crate::domain::report::{Exception, ExceptionKind, Money};
 use crate::job::Settings;
-use crate::job::message::difference;
 use crate::job::plan::{PeriodPlan, Purpose};
 use crate::store::books::{JobCounts, PeriodJob, PeriodStatus, Run, RunState};
 
@@ -23,6 +22,8 @@ pub struct PeriodOutcome {
     pub run_id: Option<String>,
     pub status: PeriodStatus,
     pub verdict: Option<Verdict>,
+    /// The metrics behind the verdict.
+    pub decision: Vec<DecisionRow>,
     pub counts: JobCounts,
     pub reports_dir: Option<PathBuf>,
     /// What the run did, or would do.
@@ -32,9 +33,9 @@ pub struct PeriodOutcome {
     pub provisional: u64,
     /// What was sent, or would be.
     pub pushes: Vec<Intent>,
-    pub exceptions: Vec<String>,
+    pub exceptions: Vec<Exception>,
     /// Rows of the comparison that disagree.
-    pub differences: Vec<String>,
+    pub differences: Vec<ReconciliationRow>,
     pub money: Vec<Money>,
     /// The message of a judged period.
     pub message: Option<String>,
@@ -51,12 +52,16 @@ impl PeriodOutcome {
         message: Option<String>,
     ) -> anyhow::Result<Self> {
         let report = &plan.report;
-        let disagreeing = report.comparison.iter().filter(|row| row.is_difference());
+        // What a dry run only would push is no difference yet.
+        let is_planned = |row: &ReconciliationRow| run_id.is_none() && row.reason == Some(Cause::NotPushed);
+        let disagreeing: Vec<ReconciliationRow> =
+            report.comparison.iter().filter(|row| row.is_difference() && !is_planned(row)).cloned().collect();
         Ok(Self {
             period: report.period,
             run_id,
             status: plan.status,
             verdict: report.verdict.clone(),
+            decision: report.decision.clone(),
             counts: plan.counts,
             reports_dir,
             purpose: Some(plan.purpose),
@@ -64,8 +69,8 @@ impl PeriodOutcome {
                 as u64,
             provisional: report.count(WindowStatus::Open),
             pushes,
-            exceptions: report.exceptions.iter().map(describe).collect(),
-            differences: disagreeing.map(difference).collect(),
+            exceptions: report.exceptions.clone(),
+            differences: disagreeing,
             money: report.money()?,
             message,
             unfinished: is_unfinished(plan),
@@ -81,6 +86,7 @@ impl PeriodOutcome {
             run_id: Some(job.run_id.clone()),
             status: job.status,
             verdict: run.and_then(|run| run.verdict.clone()),
+            decision: Vec::new(),
             counts: job.counts,
             reports_dir: delivered.then_some(folder),
             purpose: None,
@@ -105,9 +111,12 @@ fn is_unfinished(plan: &PeriodPlan) -> bool {
         || !plan.unbillable.is_empty()
 }
 
-fn describe(one: &Exception) -> String {
+/// An exception in one line, for a person.
+pub fn exception(one: &Exception) -> String {
     let meter = if one.meter.is_empty() { String::new() } else { format!(" on {}", one.meter) };
     let (kind, records) = (one.kind.as_str(), one.records);
     let noun = if records == 1 { "record" } else { "records" };
-    format!("{kind}: {}{meter}, {} ({records} {noun}): {}", one.tenant_id, one.reason, one.next_step)
+    let worth = one.amount.map(|amount| format!(", {amount} {}", amount.currency.code().to_uppercase()));
+    let worth = worth.unwrap_or_default();
+    format!("{kind}: {}{meter}, {} ({records} {noun}{worth}): {}", one.tenant_id, one.reason, one.next_step)
 }

@@ -1,4 +1,4 @@
-//! One period, step by step: look → rate → map → push → read → compare → plan → execute → deliver.
+//! One period, step by step: look → rate → map → read → push → compare → plan → execute → deliver.
 //!
 //! In: a period and what holds for the wake. Out: its outcome. Without a lease nothing is written and nothing sent but
 //! reads: the same steps, up to the plan.
@@ -8,22 +8,22 @@ use jiff::Timestamp;
 use crate::domain::intent::Intent;
 use crate::domain::period::Period;
 use crate::domain::tenant::TenantWindow;
-use crate::job::compare::{compare, orphans};
+use crate::job::compare::{Compared, compare, orphans};
 use crate::job::connection::Wire;
-use crate::job::due::{self, PeriodWindows};
+use crate::job::due::{self, ClosedWindows, PeriodWindows};
 use crate::job::execute::{self, RunFacts};
 use crate::job::lease::Lease;
 use crate::job::mapping::{self, Mapped, Stage};
-use crate::job::observe::{self, Kept, Observation};
+use crate::job::observe::{self, Kept};
 use crate::job::outcome::PeriodOutcome;
-use crate::job::plan::{self, Known, Purpose, Rated};
+use crate::job::plan::{self, Known, PeriodPlan, Purpose, Rated};
 use crate::job::push::{self, Intents, PushCounts, PushPlan};
 use crate::job::reading::{Answers, read_previews, read_totals};
 use crate::job::run::Rules;
 use crate::job::standing::Standing;
 use crate::job::{Settings, deliver, message, new_run_id};
 use crate::store::Store;
-use crate::store::books::PeriodStatus;
+use crate::store::books::{PeriodJob, PeriodStatus};
 
 /// What holds for all periods of a wake.
 pub struct Wake<'a> {
@@ -39,74 +39,62 @@ pub struct Wake<'a> {
 
 pub async fn play(period: Period, wake: &Wake<'_>) -> anyhow::Result<Option<PeriodOutcome>> {
     let mut view = wake.store.books().snapshot().await?;
-    let closed = view.closed_windows(due::reach(period, &wake.rules.tenants, wake.settings)).await?;
-    let stage = |window: &TenantWindow<'_>| wake.stage(window);
-    let windows = due::windows(period, &wake.rules.tenants, wake.settings, &closed, |window| {
-        stage(window) == Stage::Final
-    });
-    let job = wake.rules.jobs.get(&period);
-    if windows.due.is_empty() && windows.open.is_empty() && !wake.rules.explicit {
-        if let Some(job) = job.filter(|job| job.status == PeriodStatus::Closed) {
-            wake.keep(job).await?;
-            return Ok(wake.rules.settled(job, wake.settings));
+    let reach = due::reach(period, &wake.rules.tenants, wake.settings);
+    let windows = wake.windows(period, &view.closed_windows(reach).await?);
+    if windows.due.is_empty() && windows.open.is_empty() {
+        match wake.rules.jobs.get(&period) {
+            Some(job) if job.status == PeriodStatus::Closed => {
+                wake.keep(job).await?;
+                return Ok(wake.rules.settled(job, wake.settings));
+            }
+            _ if !wake.rules.explicit => return Ok(None),
+            _ => {}
         }
-        return Ok(None);
-    }
-    if let Some(job) = job.filter(|job| is_closed(job, &windows)) {
-        wake.keep(job).await?;
-        return Ok(wake.rules.settled(job, wake.settings));
     }
     let kept = Kept {
         stored: view.windows(period).await?,
-        observed: view.observed_windows(due::reach(period, &wake.rules.tenants, wake.settings)).await?,
+        observed: view.observed_windows(reach).await?,
         compared: view.comparison(period, "").await?,
     };
-    let mut intents =
-        Intents::new(view.intents(due::reach(period, &wake.rules.tenants, wake.settings)).await?);
+    let mut intents = Intents::new(view.intents(reach).await?);
     drop(view);
-    let observed =
-        observe::observe(period, &windows, &wake.rules.tenants, kept, &wake.store.ledger()).await?;
-    let mut rated = Rated::new(&windows, &wake.rules.catalog, &observed.totals);
-    let mapped = rated.map(&windows, &wake.rules.catalog, wake.standing, period, stage);
-    let mut answers = Answers::default();
-    read_totals(&mapped, |_| true, wake.wire, wake.standing, &mut answers).await?;
-    let pushes = push::plan(&mapped, &intents, &answers, wake.wire, wake.now)?;
-    rated.park(&pushes.parked);
-    let pending_before = intents.of_period(period).filter(|one| one.is_pending()).count() + pushes.new.len();
+    let rules = wake.rules;
+    let observed = observe::observe(period, &windows, &rules.tenants, kept, &wake.store.ledger()).await?;
+    let mut rated = Rated::new(&windows, &rules.catalog, &observed.totals);
     let mut run = PeriodRun { period, run_id: new_run_id(wake.now), started: false };
-    let counts = wake.push(&mut run, &pushes, &mapped, &mut intents, &mut answers).await?;
-    read_previews(&mapped, wake.wire, &mut answers).await?;
-    let confirmed = match wake.lease {
-        Some(_) => push::confirm(&mapped, &mut intents, &answers, wake.wire, wake.now)?,
-        None => Vec::new(),
-    };
-    for one in &pushes.unbillable {
-        intents.put(one.clone());
-    }
-    let compared = compare(&mapped, &intents, &answers, wake.standing, wake.wire)?;
-    rated.park_incomplete(&compared);
+    let exchange = wake.exchange(&mut run, &windows, &mut rated, &mut intents).await?;
+    let sends = exchange.pushes.sends;
     let known = Known {
         period,
         windows: &windows,
-        catalog: &wake.rules.catalog,
+        catalog: &rules.catalog,
         push: wake.wire.push,
-        mapped: &mapped,
+        mapped: &exchange.mapped,
         intents: &intents,
-        confirmed,
-        unbillable: pushes.unbillable.clone(),
-        pending_before: pending_before as u64,
-        pushed: counts.pushed,
-        errors: counts.errors,
-        compared,
-        orphans: orphans(wake.standing, &wake.rules.tenants),
-        evidence: answers.evidence,
+        confirmed: exchange.confirmed,
+        unbillable: exchange.pushes.unbillable,
+        pending_before: exchange.pending_before,
+        pushed: exchange.counts.pushed,
+        errors: exchange.counts.errors,
+        compared: exchange.compared,
+        orphans: orphans(wake.standing, &rules.tenants),
+        evidence: exchange.answers.evidence,
     };
-    wake.finish(run, &pushes, known, rated, observed).await.map(Some)
+    let plan = plan::plan(known, rated, observed)?;
+    wake.finish(run, plan, sends).await.map(Some)
 }
 
-/// Nothing is left to be done, and an earlier run has closed it.
-fn is_closed(job: &crate::store::books::PeriodJob, windows: &PeriodWindows<'_>) -> bool {
-    job.status == PeriodStatus::Closed && windows.due.is_empty() && windows.open.is_empty()
+/// What passed between us and Stripe about one period.
+struct Exchange {
+    mapped: Vec<Mapped>,
+    pushes: PushPlan,
+    /// Pushes that waited before this run sent any.
+    pending_before: u64,
+    counts: PushCounts,
+    answers: Answers,
+    confirmed: Vec<Intent>,
+    /// In the order of `mapped`.
+    compared: Vec<Compared>,
 }
 
 /// A run of one period; its record is written when there is something to write.
@@ -116,7 +104,14 @@ struct PeriodRun {
     started: bool,
 }
 
-impl Wake<'_> {
+impl<'a> Wake<'a> {
+    fn windows(&self, period: Period, closed: &ClosedWindows) -> PeriodWindows<'a> {
+        // A subscription may end inside of the window; the window still ends when it ends.
+        let is_final =
+            |window: &TenantWindow<'_>| self.stage(window) == Stage::Final && window.window.end <= self.now;
+        due::windows(period, &self.rules.tenants, self.settings, closed, is_final)
+    }
+
     fn stage(&self, window: &TenantWindow<'_>) -> Stage {
         mapping::stage(window, self.standing, self.settings.settle_delay, self.now)
     }
@@ -133,7 +128,7 @@ impl Wake<'_> {
         }
     }
 
-    async fn keep(&self, job: &crate::store::books::PeriodJob) -> anyhow::Result<()> {
+    async fn keep(&self, job: &PeriodJob) -> anyhow::Result<()> {
         let Some(lease) = self.lease else { return Ok(()) };
         execute::keep(job, self.rules.tenants_version, lease, &self.store.books()).await
     }
@@ -145,6 +140,36 @@ impl Wake<'_> {
             run.started = true;
         }
         Ok(())
+    }
+
+    /// Map → read totals → push → read previews → compare; tenants that do not fit are set aside in `rated`.
+    async fn exchange(
+        &self,
+        run: &mut PeriodRun,
+        windows: &PeriodWindows<'_>,
+        rated: &mut Rated,
+        intents: &mut Intents,
+    ) -> anyhow::Result<Exchange> {
+        let stage = |window: &TenantWindow<'_>| self.stage(window);
+        let mapped = rated.map(windows, &self.rules.catalog, self.standing, run.period, stage, self.now);
+        let mut answers = Answers::default();
+        read_totals(&mapped, |_| true, self.wire, self.standing, &mut answers).await?;
+        let pushes = push::plan(&mapped, intents, &answers, self.wire, self.now)?;
+        rated.park(&pushes.parked);
+        let pending = intents.of_period(run.period).filter(|one| one.is_pending()).count();
+        let pending_before = (pending + pushes.new.len()) as u64;
+        let counts = self.push(run, &pushes, &mapped, intents, &mut answers).await?;
+        read_previews(&mapped, self.wire, &mut answers).await?;
+        let confirmed = match self.lease {
+            Some(_) => push::confirm(&mapped, intents, &answers, self.wire, self.now)?,
+            None => Vec::new(),
+        };
+        for one in &pushes.unbillable {
+            intents.put(one.clone());
+        }
+        let compared = compare(&mapped, intents, &answers, self.standing, self.wire)?;
+        rated.park_incomplete(&compared);
+        Ok(Exchange { mapped, pushes, pending_before, counts, answers, confirmed, compared })
     }
 
     /// Sends what is planned, and reads the totals of those tenants again.
@@ -177,16 +202,13 @@ impl Wake<'_> {
         Ok(counts)
     }
 
-    /// Plan → execute → deliver.
+    /// Execute → deliver. A dry run ends here, with its plan.
     async fn finish(
         &self,
         mut run: PeriodRun,
-        pushes: &PushPlan,
-        known: Known<'_>,
-        rated: Rated,
-        observed: Observation,
+        plan: PeriodPlan,
+        sends: Vec<Intent>,
     ) -> anyhow::Result<PeriodOutcome> {
-        let plan = plan::plan(known, rated, observed)?;
         let job = self.rules.jobs.get(&run.period);
         if plan.purpose == Purpose::Unchanged
             && !run.started
@@ -194,9 +216,8 @@ impl Wake<'_> {
         {
             return Ok(PeriodOutcome::done_before(job, self.rules.last_run(job), self.settings));
         }
-        let planned: Vec<Intent> = pushes.sends.clone();
         let Some(lease) = self.lease else {
-            return PeriodOutcome::planned(&plan, planned, None, None, None);
+            return PeriodOutcome::planned(&plan, sends, None, None, None);
         };
         self.start(&mut run, lease).await?;
         let books = self.store.books();
@@ -204,7 +225,7 @@ impl Wake<'_> {
         let folder = self.settings.reports.join(run.period.to_string()).join(&run.run_id);
         let message = message::of_plan(&plan, &run.run_id, &facts.mode, &folder, self.settings)?;
         let text = message.as_ref().map(|message| message.text.clone());
-        let mut outcome = PeriodOutcome::planned(&plan, planned, Some(run.run_id.clone()), None, text)?;
+        let mut outcome = PeriodOutcome::planned(&plan, sends, Some(run.run_id.clone()), None, text)?;
         let record = execute::new_run(run.period, run.run_id.clone(), lease, &facts)?;
         let record = record.judged(plan.status, plan.report.verdict.clone());
         let folder = match plan.purpose {

@@ -6,6 +6,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
+use jiff::Timestamp;
+
 use crate::domain::catalog::Catalog;
 use crate::domain::controls::ControlTotals;
 use crate::domain::figures::{Disposition, LedgerTotals, WindowFigures, WindowStatus};
@@ -13,7 +15,7 @@ use crate::domain::intent::{Intent, PushMode};
 use crate::domain::period::{Period, Window};
 use crate::domain::policy::Policy;
 use crate::domain::reconcile::ReconciliationRow;
-use crate::domain::report::{Report, exceptions, unbillable};
+use crate::domain::report::{Exception, QuarantineCount, Report, exceptions, unbillable};
 use crate::domain::tenant::{ParkReason, TenantWindow};
 use crate::job::compare::Compared;
 use crate::job::due::PeriodWindows;
@@ -78,7 +80,8 @@ impl Rated {
         }
     }
 
-    /// Finds the windows that are billed through Stripe; what does not fit there is set aside.
+    /// Finds the windows that are billed through Stripe; what does not fit there is set aside. A window that has not begun
+    /// is nothing to Stripe yet.
     pub fn map(
         &mut self,
         windows: &PeriodWindows<'_>,
@@ -86,11 +89,15 @@ impl Rated {
         standing: &Standing,
         period: Period,
         stage: impl Fn(&TenantWindow<'_>) -> Stage,
+        now: Timestamp,
     ) -> Vec<Mapped> {
         let due = windows.due.iter().zip(&mut self.due);
         let open = windows.open.iter().zip(&mut self.open);
         let mut all = Vec::new();
-        for (window, figures) in due.chain(open).filter(|(_, figures)| figures.park.is_none()) {
+        let begun = |window: &TenantWindow<'_>| window.window.start <= now;
+        for (window, figures) in
+            due.chain(open).filter(|(window, figures)| figures.park.is_none() && begun(window))
+        {
             match map(window, figures, catalog, standing, period, stage(window)) {
                 Ok(Some(mapped)) => all.push(mapped),
                 Ok(None) => figures.not_billed = is_not_at_stripe(window),
@@ -121,7 +128,7 @@ impl Rated {
     }
 
     /// Marks what was seen in time, and what Stripe is never asked about.
-    fn mark_full_cycles(&mut self, observed: &BTreeSet<(String, jiff::Timestamp)>) {
+    fn mark_full_cycles(&mut self, observed: &BTreeSet<(String, Timestamp)>) {
         for figures in &mut self.due {
             figures.full_cycle = observed.contains(&(figures.tenant_id.clone(), figures.window.start));
         }
@@ -183,19 +190,7 @@ pub fn plan(known: Known<'_>, mut rated: Rated, observation: Observation) -> any
     if purpose == Purpose::Look {
         all.extend(open);
     }
-    let without_plan = known.windows.without_plan.iter();
-    let strays: Vec<WindowFigures> = without_plan
-        .map(|window| WindowFigures::new(window, known.catalog, &totals, WindowStatus::Open))
-        .filter(|window| !window.usage.is_empty())
-        .collect();
-    let looked_at: Vec<&WindowFigures> = all.iter().chain(&strays).collect();
-    let mut exceptions = exceptions(&looked_at, &quarantine);
-    exceptions.extend(
-        known.intents.of_period(known.period).filter_map(|one| unbillable(one, &looked_at, known.catalog)),
-    );
-    exceptions.sort();
-    let (earlier, now) = looked_at.split_at(new.start);
-    let controls = ControlTotals::prove(earlier, now, &totals)?;
+    let (exceptions, controls) = beside_the_lines(&known, &all, new.start, &totals, &quarantine)?;
     let report = Report {
         period: known.period,
         windows: all,
@@ -210,8 +205,30 @@ pub fn plan(known: Known<'_>, mut rated: Rated, observation: Observation) -> any
     Ok(PeriodPlan { purpose, status, counts, report, compared: rows, observed, confirmed, unbillable, new })
 }
 
+/// What a person should look at, and proof that each record of the ledger is accounted for. The first `earlier` windows
+/// were closed by earlier runs.
+fn beside_the_lines(
+    known: &Known<'_>,
+    windows: &[WindowFigures],
+    earlier: usize,
+    totals: &LedgerTotals,
+    quarantine: &[QuarantineCount],
+) -> anyhow::Result<(Vec<Exception>, ControlTotals)> {
+    let without_plan = known.windows.without_plan.iter();
+    let strays: Vec<WindowFigures> = without_plan
+        .map(|window| WindowFigures::new(window, known.catalog, totals, WindowStatus::Open))
+        .filter(|window| !window.usage.is_empty())
+        .collect();
+    let looked_at: Vec<&WindowFigures> = windows.iter().chain(&strays).collect();
+    let mut exceptions = exceptions(&looked_at, quarantine);
+    exceptions.extend(unbillable(known.intents.of_period(known.period), &looked_at, known.catalog));
+    exceptions.sort();
+    let (earlier, now) = looked_at.split_at(earlier);
+    Ok((exceptions, ControlTotals::prove(earlier, now, totals)?))
+}
+
 fn compared_rows(known: &Known<'_>, new: &[WindowFigures]) -> Vec<ComparedRow> {
-    let closing: BTreeSet<(&str, jiff::Timestamp)> = new
+    let closing: BTreeSet<(&str, Timestamp)> = new
         .iter()
         .filter(|window| window.status == WindowStatus::Closed)
         .map(|window| (window.tenant_id.as_str(), window.window.start))
@@ -268,7 +285,7 @@ fn counts(known: &Known<'_>, open: &[WindowFigures], all: &[WindowFigures]) -> J
         closed: of(WindowStatus::Closed) - not_billed as u64,
         parked: of(WindowStatus::Parked),
         not_billed: not_billed as u64,
-        pending_before: known.pending_before,
+        pending_before: known.pending_before + parked_due as u64,
         pushed: known.pushed,
         errors: known.errors + known.unbillable.len() as u64,
         pending_after: (pending + parked_due) as u64,

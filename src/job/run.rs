@@ -14,6 +14,7 @@ use crate::domain::period::Period;
 use crate::domain::tenant::Tenant;
 use crate::job::connection::{Target, Wire, check_pin};
 use crate::job::execute;
+use crate::job::interrupt::Signals;
 use crate::job::lease::{Lease, under_lease};
 use crate::job::message;
 use crate::job::outcome::PeriodOutcome;
@@ -71,7 +72,9 @@ fn concerns_all(error: &anyhow::Error) -> bool {
 
 /// One wake at `clock`, the machine's time, unless the options name another that may be taken.
 pub async fn run(settings: &Settings, options: &RunOptions, clock: Timestamp) -> anyhow::Result<Wake> {
-    let target = Target::choose(settings).await?;
+    // From here on: a signal that comes while Stripe or the database is asked for the first time counts too.
+    let mut signals = Signals::listen()?;
+    let target = signals.unless_interrupted(Target::choose(settings)).await?;
     let now = options.as_of.unwrap_or(clock);
     if now > clock && !target.is_sandbox() {
         let text = format!("--as-of {now} lies in the future; only a sandbox can look ahead");
@@ -79,14 +82,14 @@ pub async fn run(settings: &Settings, options: &RunOptions, clock: Timestamp) ->
     }
     let dry_run = options.dry_run || (now < clock && !target.is_sandbox());
     let access = if dry_run { Access::ReadOnly } else { Access::Write };
-    let store = settings.open(access).await?;
+    let store = signals.unless_interrupted(settings.open(access)).await?;
     let books = store.books();
     let options = RunOptions { dry_run, ..options.clone() };
     let wake = if dry_run {
-        wake_up(settings, &options, target, &store, None, now).await
+        signals.unless_interrupted(wake_up(settings, &options, target, &store, None, now)).await
     } else {
         let work = async |lease: &Lease| wake_up(settings, &options, target, &store, Some(lease), now).await;
-        under_lease(&books, settings.lease_ttl, options.lock_wait, now, work).await
+        under_lease(&books, settings.lease_ttl, options.lock_wait, now, &mut signals, work).await
     };
     store.close().await;
     wake

@@ -4,7 +4,7 @@
 //! In: catalog, tenants, `now`. Out: a [`Seed`] of plain texts. The sandbox computes with its own numbers, so nothing but
 //! text goes in. Never asked for with a real account.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
@@ -24,12 +24,10 @@ pub fn seed(catalog: &Catalog, tenants: &[Tenant], settings: &Settings, now: Tim
         .values()
         .map(|meter| SeedMeter { key: meter.key.clone(), event_name: meter.event_name.clone() })
         .collect();
-    let mapped: Vec<(&Tenant, &Subscription)> =
-        tenants.iter().filter_map(|tenant| Some((tenant, newest_mapped(tenant)?))).collect();
+    let mapped: Vec<Mapped<'_>> = tenants.iter().flat_map(|tenant| mapped(tenant, now)).collect();
     let customers: BTreeMap<&str, &Subscription> =
-        mapped.iter().map(|(_, one)| (one.stripe_customer_id.as_str(), *one)).collect();
-    let subscriptions =
-        mapped.iter().filter_map(|(tenant, one)| subscription(tenant, one, catalog, settings, now)).collect();
+        mapped.iter().map(|one| (one.current.stripe_customer_id.as_str(), one.current)).collect();
+    let subscriptions = mapped.iter().filter_map(|one| subscription(one, catalog, settings, now)).collect();
     Seed {
         meters,
         prices: catalog.plans.values().flat_map(|plan| prices(plan, catalog)).collect(),
@@ -61,10 +59,26 @@ fn id_of(prefix: &str, parts: &[&str]) -> String {
     format!("{prefix}{}_{}", words.chars().take(64).collect::<String>(), &hash[..8])
 }
 
-fn newest_mapped(tenant: &Tenant) -> Option<&Subscription> {
+/// A subscription at Stripe, and the rows of the tenant that speak of it: more than one where the plan has changed.
+struct Mapped<'a> {
+    rows: Vec<&'a Subscription>,
+    /// The row that holds now: the newest that has begun.
+    current: &'a Subscription,
+}
+
+fn mapped<'a>(tenant: &'a Tenant, now: Timestamp) -> Vec<Mapped<'a>> {
+    let mut by_id: BTreeMap<&str, Vec<&'a Subscription>> = BTreeMap::new();
     let has_ids =
         |one: &&Subscription| !one.stripe_customer_id.is_empty() && !one.stripe_subscription_id.is_empty();
-    tenant.subscriptions().iter().rev().find(has_ids)
+    for one in tenant.subscriptions().iter().filter(has_ids) {
+        by_id.entry(&one.stripe_subscription_id).or_default().push(one);
+    }
+    let with_current = |rows: Vec<&'a Subscription>| {
+        let begun = rows.iter().rfind(|one| one.started_at.is_none_or(|start| start <= now));
+        let current = *begun.or(rows.first())?;
+        Some(Mapped { rows, current })
+    };
+    by_id.into_values().filter_map(with_current).collect()
 }
 
 fn base_price_id(plan: &PlanId) -> String {
@@ -132,57 +146,64 @@ fn tier(tier: &Tier) -> SeedTier {
     }
 }
 
-/// One subscription of the tenant's newest row. A plan that the catalog lacks has no prices, so none is made.
+/// As it is now: prices and cycle of the current row, from the first row's start to the last one's end. A plan that the
+/// catalog lacks has no prices, so none is made.
 fn subscription(
-    tenant: &Tenant,
-    newest: &Subscription,
+    mapped: &Mapped<'_>,
     catalog: &Catalog,
     settings: &Settings,
     now: Timestamp,
 ) -> Option<SeedSubscription> {
-    let plan = catalog.plans.get(&newest.plan)?;
+    let current = mapped.current;
+    let plan = catalog.plans.get(&current.plan)?;
     let in_force = plan.usage.iter().map(|(meter, usage)| {
         let named = usage.price_in_force().cloned();
         let named = named.unwrap_or_else(|| derived_price(&plan.id, meter, usage.billing));
         seed_ids(&plan.id, meter, usage.billing, named).0
     });
     let prices: Vec<String> = std::iter::once(base_price_id(&plan.id)).chain(in_force).collect();
-    let windows = calendar_windows(tenant, newest, settings, now);
+    let windows = calendar_windows(mapped, settings, now);
     let first_window = windows.first().map(|window| window.0);
-    let started_at = newest.started_at.or(first_window).or(newest.billing_anchor)?;
+    let first = mapped.rows.first().and_then(|one| one.started_at);
+    let started_at = first.or(first_window).or(current.billing_anchor)?;
     Some(SeedSubscription {
-        id: newest.stripe_subscription_id.clone(),
-        customer: newest.stripe_customer_id.clone(),
+        id: current.stripe_subscription_id.clone(),
+        customer: current.stripe_customer_id.clone(),
         prices,
-        interval: newest.plan.interval.as_str().to_owned(),
-        anchor: newest.billing_anchor.unwrap_or(started_at),
+        interval: current.plan.interval.as_str().to_owned(),
+        anchor: current.billing_anchor.unwrap_or(started_at),
         started_at,
-        ended_at: newest.ended_at,
-        trial_end: newest.trial_end,
-        status: newest.status.as_str().to_owned(),
+        ended_at: mapped.rows.last().and_then(|one| one.ended_at),
+        trial_end: current.trial_end,
+        status: current.status.as_str().to_owned(),
         windows,
     })
 }
 
-/// Calendar months of a zone are no anchor's months, so the sandbox is told where they lie.
-fn calendar_windows(
-    tenant: &Tenant,
-    newest: &Subscription,
-    settings: &Settings,
-    now: Timestamp,
-) -> Vec<(Timestamp, Timestamp)> {
-    if newest.billing_anchor.is_some() {
-        return Vec::new();
-    }
+/// Calendar months of a zone are no anchor's months, so the sandbox is told where they lie. Where the interval changes, a
+/// window begins where the one before has ended.
+fn calendar_windows(mapped: &Mapped<'_>, settings: &Settings, now: Timestamp) -> Vec<(Timestamp, Timestamp)> {
     let zone = &settings.time_zone;
     let this = Period::containing(now, zone);
     let back = std::iter::successors(Some(this), |period| Some(period.previous())).take(MONTHS_BACK);
-    let earliest = tenant.started_at().map(|start| Period::containing(start, zone));
-    let first = earliest.or(back.last()).unwrap_or(this);
+    let start = mapped.rows.first().and_then(|one| one.started_at);
+    let first = start.map(|start| Period::containing(start, zone)).or(back.last()).unwrap_or(this);
     // A yearly window carries the label of its last month: look a year ahead.
     let last = std::iter::successors(Some(this), |period| Some(period.next())).take(MONTHS_BACK).last();
     let labels = std::iter::successors(Some(first), |period| Some(period.next()))
         .take_while(|period| last.is_none_or(|last| *period <= last));
-    let windows = labels.filter_map(|period| tenant.window(period, zone));
-    windows.map(|window| (window.window.start, window.window.end)).collect()
+    let rows = mapped.rows.iter().filter(|one| one.billing_anchor.is_none());
+    let of_row = |(period, one): (Period, &Subscription)| {
+        one.window(period, zone).filter(|window| one.span().intersection(*window).is_some())
+    };
+    let all = labels.flat_map(|period| rows.clone().map(move |one| (period, *one)));
+    let laid: BTreeSet<(Timestamp, Timestamp)> =
+        all.filter_map(of_row).map(|window| (window.end, window.start)).collect();
+    let mut windows = Vec::new();
+    let mut until = Timestamp::MIN;
+    for (end, start) in laid {
+        windows.push((start.max(until), end));
+        until = end;
+    }
+    windows
 }

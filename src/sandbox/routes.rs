@@ -54,8 +54,11 @@ pub fn answer(world: &mut World, method: Method, path: &str, params: &Params) ->
         },
     }
     .unwrap_or_else(|| Err(ApiError::unknown_path(method.as_str(), path)))?;
-    expand::expand(world, &mut reply.body, &paths)?;
-    Ok(reply)
+    match expand::expand(world, &mut reply.body, &paths) {
+        // What has been done is not refused afterwards: the client would do it again.
+        Err(error) if !world.has_pending() => Err(error),
+        _ => Ok(reply),
+    }
 }
 
 fn read(world: &mut World, parts: &[&str], params: &Params) -> Option<Result<Reply, ApiError>> {

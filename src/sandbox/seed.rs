@@ -234,7 +234,7 @@ fn new_subscription(world: &World, given: &SeedSubscription) -> Result<Subscript
         windows: windows(given),
         items: given.prices.iter().map(|id| new_item(world, &given.id, id, start)).collect(),
         status: status(given)?,
-        ends_at: given.ended_at.map(Timestamp::as_second),
+        ends_at: ends_at(given, world.now),
         cancel_requested_at: None,
         cancel_at_period_end: false,
         invoiced_from: start,
@@ -258,7 +258,7 @@ fn changed(
     }
     let mut new = old.clone();
     new.status = status(given)?;
-    let ends_at = given.ended_at.map(Timestamp::as_second);
+    let ends_at = ends_at(given, now);
     if ends_at != old.ends_at {
         // Nothing ends in the past that was alive until now.
         new.ends_at = ends_at.map(|end| end.max(now));
@@ -303,6 +303,12 @@ fn new_item(world: &World, subscription: &str, price: &str, added: i64) -> Item 
 
 fn trial_end(given: &SeedSubscription) -> Option<i64> {
     given.trial_end.map(Timestamp::as_second).filter(|end| *end > given.started_at.as_second())
+}
+
+/// A canceled subscription of which nobody knows the end ended when this was first heard of.
+fn ends_at(given: &SeedSubscription, now: i64) -> Option<i64> {
+    let heard_of = (given.status == Status::Canceled.as_str()).then_some(now);
+    given.ended_at.map(Timestamp::as_second).or(heard_of)
 }
 
 fn windows(given: &SeedSubscription) -> Vec<Window> {

@@ -104,6 +104,11 @@ impl World {
         self.apply(fact);
     }
 
+    /// Whether the present request has changed anything.
+    pub fn has_pending(&self) -> bool {
+        !self.pending.is_empty()
+    }
+
     /// The facts since the last time.
     pub fn take_pending(&mut self) -> Vec<Fact> {
         std::mem::take(&mut self.pending)

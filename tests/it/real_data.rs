@@ -11,7 +11,7 @@ use std::process::Stdio;
 
 use crate::support::cloud::{Cloud, Expected};
 use crate::support::postgres::TestDatabase;
-use crate::support::{ENGINES, Ended, Engine, Workspace, csv_rows};
+use crate::support::{ENGINES, Ended, Engine, OBSERVE, Workspace, csv_rows};
 
 type Files = BTreeMap<String, Vec<u8>>;
 
@@ -19,8 +19,9 @@ fn months() -> Vec<Cloud> {
     std::iter::once(Cloud::shipped()).chain(Cloud::real()).collect()
 }
 
-/// Imports what the usage is judged by.
+/// Imports what the usage is judged by. Sums of such usage have more digits than Stripe takes, so nothing is pushed.
 fn import_rules(workspace: &Workspace, cloud: &Cloud) {
+    workspace.write("billrecon.toml", OBSERVE);
     workspace.write("catalog.toml", cloud.catalog());
     workspace.write("tenants.csv", cloud.tenants());
     workspace.run(&["import", "catalog", "catalog.toml"]).expect(0);

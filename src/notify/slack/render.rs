@@ -8,11 +8,11 @@ use slack_morphism::prelude::*;
 
 use crate::notify::{MetricLine, VerdictMessage};
 
-/// The body of a webhook request, and the same in a few lines of plain text.
+/// The body of a webhook request, and the same as plain text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SlackBody {
     pub json: String,
-    /// For a terminal; in `json` it stands as the fallback for notifications and screen readers.
+    /// For a terminal. The few lines that matter most stand in `json` too, for notifications and screen readers.
     pub text: String,
 }
 
@@ -63,7 +63,22 @@ pub fn render(message: &VerdictMessage) -> SlackBody {
     let content = SlackMessageContent::new().with_text(fallback.clone()).with_blocks(blocks(message));
     let json = serde_json::to_string(&SlackApiPostWebhookMessageRequest::new(content))
         .unwrap_or_else(|_| serde_json::json!({ "text": fallback }).to_string());
-    SlackBody { json, text: lines.join("\n") }
+    SlackBody { json, text: terminal(message) }
+}
+
+/// What the blocks say, line by line.
+fn terminal(message: &VerdictMessage) -> String {
+    let mut lines = vec![headline(message), format!("{}: {}", message.status, message.why)];
+    let others = message.reasons.iter().filter(|reason| **reason != message.why);
+    lines.extend(others.map(|reason| format!("why: {reason}")));
+    let failed = message.metrics.iter().filter(|line| line.passed == Some(false) && line.required);
+    lines.extend(failed.map(metric));
+    lines.extend(message.money.iter().map(|money| format!("money: {money}")));
+    lines.extend(message.differences.iter().map(|one| format!("difference: {one}")));
+    lines.push(format!("next: {}", message.next_step));
+    lines.push(format!("then: {}", message.next_command));
+    lines.push(format!("run {}, files in {}", message.run_id, message.reports_dir));
+    lines.iter().map(|line| cut(line, WHY)).collect::<Vec<_>>().join("\n")
 }
 
 fn headline(message: &VerdictMessage) -> String {
@@ -284,11 +299,26 @@ mod tests {
     fn the_fallback_carries_the_verdict_why_and_what_to_do() {
         let body = render(&message());
         assert_eq!(
-            body.text,
+            parsed(&body)["text"],
             "⛔ NO_GO · 2026-10 · DEMO SANDBOX\npartial: 3 records are still pending.\n\
              Next: Run again after Stripe has answered.\nbillrecon run --period 2026-10"
         );
-        assert_eq!(parsed(&body)["text"], *body.text);
+    }
+
+    #[test]
+    fn the_text_for_a_terminal_says_what_the_blocks_say() {
+        let text = render(&message()).text;
+        for wanted in [
+            "partial: 3 records are still pending.",
+            "why: pending_after is 3, must be 0",
+            "money: usage at candidate prices 210.00 TRY",
+            "difference: quantity_mismatch: acme, 130 and 128",
+            "next: Run again after Stripe has answered.",
+            "then: billrecon run --period 2026-10",
+            "run 20261101T030000Z-abc, files in reports/2026-10/20261101T030000Z-abc",
+        ] {
+            assert!(text.lines().any(|line| line == wanted), "{wanted} is not in {text}");
+        }
     }
 
     #[test]

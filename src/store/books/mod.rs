@@ -9,6 +9,7 @@ mod comparison;
 mod figures;
 mod intents;
 mod outbox;
+mod reported;
 mod rules;
 mod runs;
 

@@ -96,6 +96,7 @@ fn a_refused_catalog_changes_no_bill() {
         let (workspace, twin) = (Workspace::with_company(engine), Workspace::with_company(engine));
         import_catalog(&workspace, CATALOG.replace("\"700\"", "\"-700\"")).expect(65);
         for one in [&workspace, &twin] {
+            one.watch("2026-09");
             one.run(&["run", "--period", "2026-09"]).expect(0);
         }
         assert_eq!(workspace.data_files("2026-09"), twin.data_files("2026-09"));

@@ -31,7 +31,8 @@ fn good(id: &str, quantity: &str) -> String {
 #[test]
 fn a_number_keeps_its_text_so_no_digit_is_lost() {
     for engine in ENGINES {
-        let workspace = without_usage(engine);
+        // Stripe takes 15 significant digits, so this is seen in the ledger only.
+        let workspace = without_usage(engine).observing();
         // The last one has more digits than a binary float.
         let small = ["0.1000", "1e-7", "\"0.000000000001\"", "1.0E+2"];
         let numbers = small.into_iter().chain(["999999999999999", "123456789012345.123456789012"]);

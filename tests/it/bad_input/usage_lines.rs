@@ -133,15 +133,16 @@ fn everybody_is_billed_as_if_the_bad_lines_were_not_there() {
     }
     let set_aside = bad_lines().len() as u64;
     for engine in ENGINES {
-        let twin = Workspace::with_company(engine);
+        let twin = Workspace::with_watched_company(engine);
         let workspace = without_usage(engine);
         let ended = import_usage(&workspace, "usage.csv", usage_with_bad_lines()).expect(3);
         assert_eq!(receipt(&ended), [6 + set_aside, 6, 0, set_aside]);
         assert_eq!(table(&workspace), reasons);
+        workspace.watch("2026-09");
         twin.run(&["run", "--period", "2026-09"]).expect(0);
         calm(workspace.run(&["run", "--period", "2026-09"])).expect(3);
         let (expected, found) = (twin.data_files("2026-09"), workspace.data_files("2026-09"));
-        for name in ["lines.csv", "summary.csv", "control_totals.csv"] {
+        for name in ["lines.csv", "summary.csv", "control_totals.csv", "reconciliation.csv", "decision.csv"] {
             assert_eq!(found[name], expected[name], "{engine:?}: {name}");
         }
         assert!(quarantined_rows(&expected["exceptions.csv"]).is_empty());
@@ -180,9 +181,8 @@ fn a_mended_line_is_billed_and_leaves_the_exceptions() {
             |quantity: &str| format!("{HEADER}beta,b2b.match_request,{quantity},2026-09-10T00:00:00Z,x-1\n");
         import_usage(&workspace, "bad.csv", line("-5")).expect(3);
         assert_eq!(unresolved(&workspace), 1);
-        // A look, because the month is kept open: its exceptions name the line.
-        workspace.write("open.toml", "settle_delay = \"876000h\"");
-        let look = ["run", "--period", "2026-09", "--config", "open.toml"];
+        // A look, because the month has not ended yet: its exceptions name the line.
+        let look = ["run", "--period", "2026-09", "--as-of", "2026-09-30T12:00:00Z"];
         workspace.run(&look).expect(3);
         let exceptions = &workspace.data_files("2026-09")["exceptions.csv"];
         assert_eq!(quarantined_rows(exceptions).len(), 1);
@@ -191,6 +191,7 @@ fn a_mended_line_is_billed_and_leaves_the_exceptions() {
         // The old file again: the line is known and settled, so it does not wait for anybody.
         let again = import_usage(&workspace, "bad.csv", line("-5")).expect(3);
         assert_eq!((receipt(&again), unresolved(&workspace)), ([1, 0, 0, 1], 0));
+        workspace.watch("2026-09");
         let close = workspace.run(&["run", "--period", "2026-09", "--json"]).expect(0).json();
         let folder = workspace.path(close["reports_dir"].as_str().unwrap());
         let files = crate::support::files(&folder);

@@ -196,6 +196,18 @@ fn a_change_of_plan_and_an_end_count_from_now_on() {
 }
 
 #[test]
+fn a_canceled_subscription_without_an_end_ends_when_it_is_heard_of() {
+    let (_folder, path) = folder();
+    let mut canceled = seed();
+    canceled.subscriptions[0].status = "canceled".to_owned();
+    for now in ["2026-10-20T00:00:00Z", "2026-10-25T00:00:00Z"] {
+        let shown = asked(State::File(path.clone()), now, &canceled, subscription);
+        assert_eq!(shown["status"], "canceled");
+        assert_eq!(shown["ended_at"], at("2026-10-20T00:00:00Z").as_second());
+    }
+}
+
+#[test]
 fn windows_may_be_given_one_by_one_and_are_extended_later() {
     let (_folder, path) = folder();
     let file = || State::File(path.clone());

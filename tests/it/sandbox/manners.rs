@@ -65,6 +65,13 @@ fn what_is_unknown_is_named() {
 }
 
 #[test]
+fn what_was_done_is_not_refused_for_what_was_to_be_shown() {
+    let sandbox = Served::new();
+    sandbox.post("/v1/customers", &[("expand[]", "colour")]).ok();
+    assert_eq!(data(&sandbox.get("/v1/customers").ok()).len(), 1);
+}
+
+#[test]
 fn the_first_answer_to_a_key_is_repeated() {
     let sandbox = Served::new();
     let create = |name: &str, key: &str| {

@@ -74,6 +74,10 @@ fn a_line_is_rounded_after_it_is_multiplied_and_before_it_is_added() {
     let sandbox = Served::new();
     let cent_fraction = [("unit_amount_decimal", "0.05")];
     assert_eq!(figures(&preview(&sandbox, &cent_fraction, "30")), pairs(&[("30", 2)]));
+    // A half is rounded up, whether its neighbour is even or odd.
+    for (usage, amount) in [("10", 1), ("30", 2), ("50", 3), ("9", 0)] {
+        assert_eq!(figures(&preview(&sandbox, &cent_fraction, usage)), pairs(&[(usage, amount)]));
+    }
     let two_tiers = tiers("graduated", &[("30", "0.05"), ("inf", "0.05")]);
     let invoice = preview(&sandbox, &borrowed(&two_tiers), "60");
     assert_eq!(figures(&invoice), pairs(&[("30", 2), ("30", 2)]));

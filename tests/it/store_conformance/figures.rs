@@ -6,6 +6,7 @@
 use billrecon::domain::catalog::Catalog;
 use billrecon::domain::controls::{ControlTotals, Measure};
 use billrecon::domain::figures::{LedgerTotals, WindowFigures, WindowStatus};
+use billrecon::domain::money::{Currency, MinorAmount};
 use billrecon::domain::number::{Quantity, QuantitySum};
 use billrecon::domain::period::Period;
 use billrecon::domain::report::{Exception, ExceptionKind};
@@ -95,7 +96,10 @@ fn figures() -> Vec<WindowFigures> {
         let window = tenant.window(october(), &TimeZone::UTC).unwrap();
         WindowFigures::new(&window, &catalog, &totals, WindowStatus::Closed)
     };
-    let figures: Vec<WindowFigures> = tenants.iter().map(rate).collect();
+    let mut figures: Vec<WindowFigures> = tenants.iter().map(rate).collect();
+    // One of each, so that no two of them can be mixed up.
+    figures[0].full_cycle = true;
+    figures[2].not_billed = true;
     let lines: Vec<usize> = figures.iter().map(|window| window.lines.len()).collect();
     let usage: Vec<usize> = figures.iter().map(|window| window.usage.len()).collect();
     assert_eq!(
@@ -248,7 +252,10 @@ fn exceptions() -> Vec<Exception> {
         next_step: "mend it".to_owned(),
         amount: None,
     };
+    let worth = |minor| Some(MinorAmount::new(minor, Currency::parse("kwd").unwrap()));
     vec![
+        Exception { amount: worth(i64::MAX), ..one(ExceptionKind::Unbillable, "the invoice is final", "1") },
+        Exception { amount: worth(0), ..one(ExceptionKind::Unbillable, "the invoice is final", "2") },
         one(ExceptionKind::Excluded, "no_access", "0.000000000001"),
         one(ExceptionKind::Parked, "overflow", ""),
         one(ExceptionKind::Quarantined, "negative", ""),

@@ -5,7 +5,9 @@
 //! to be tampered with. It never skips an engine.
 
 mod audit;
+mod comparison;
 mod figures;
+mod intents;
 mod leases;
 mod ledger;
 mod quarantine;

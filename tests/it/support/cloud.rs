@@ -3,7 +3,7 @@
 //! In: `prices.csv`, `usage.csv`, `expected.csv` of a folder. Out: catalog and tenants made from them, and what the
 //! lines must follow from. It computes nothing but a decimal point's place, and that with no code of the project.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -46,7 +46,8 @@ impl Cloud {
         fs::read_to_string(self.folder.join("usage.csv")).unwrap()
     }
 
-    /// One plan with a per-unit price for each meter; list prices are in dollars, a price here is in cents.
+    /// A plan for each tenant, with a per-unit price for each meter that it used: a subscription at Stripe cannot hold
+    /// them all. List prices are in dollars, a price here is in cents.
     pub fn catalog(&self) -> String {
         let prices = self.rows("prices.csv");
         let meter = |row: &BTreeMap<String, String>| {
@@ -59,17 +60,26 @@ impl Cloud {
                 times_hundred(&row["list_unit_price_usd"])
             )
         };
+        let used: BTreeSet<(String, String)> = self.expected().into_keys().collect();
+        let plan = |tenant: &String| {
+            let of_tenant =
+                prices.iter().filter(|row| used.contains(&(tenant.clone(), row["meter"].clone())));
+            let usages: String = of_tenant.map(usage).collect();
+            format!("\n[[plan]]\nkey = \"cloud-{tenant}\"\ncurrency = \"usd\"\n{usages}")
+        };
+        let tenants: BTreeSet<&String> = used.iter().map(|(tenant, _)| tenant).collect();
         let meters: String = prices.iter().map(meter).collect();
-        let usages: String = prices.iter().map(usage).collect();
-        format!("{meters}\n[[plan]]\nkey = \"cloud\"\ncurrency = \"usd\"\n{usages}")
+        let plans: String = tenants.into_iter().map(plan).collect();
+        format!("{meters}{plans}")
     }
 
     pub fn tenants(&self) -> String {
-        let ids: std::collections::BTreeSet<String> =
+        let ids: BTreeSet<String> =
             self.rows("usage.csv").into_iter().map(|row| row["tenant_id"].clone()).collect();
         let start = format!("{}-01T00:00:00Z", self.period);
-        let rows: String = ids.iter().map(|id| format!("{id},cloud,usd,{start}\n")).collect();
-        format!("tenant_id,plan,currency,started_at\n{rows}")
+        let rows: String =
+            ids.iter().map(|id| format!("{id},cloud-{id},usd,{start},cus_{id},sub_{id}\n")).collect();
+        format!("tenant_id,plan,currency,started_at,stripe_customer_id,stripe_subscription_id\n{rows}")
     }
 
     /// What the month of a tenant on a meter is, by the two.

@@ -31,12 +31,12 @@ amount = 99900
 "#;
 
 /// Acme uses 130 requests, so 30 are beyond the quota; Beta stays below it; Cold uses nothing; Dodo has bought no
-/// access.
+/// access, and without a usage price it needs nothing at Stripe.
 pub const TENANTS: &str = "\
 tenant_id,name,plan,currency,stripe_customer_id,stripe_subscription_id,status,billing_anchor,started_at,ended_at
-acme,Acme,pro,try,,,active,,2026-09-01T00:00:00Z,
-beta,Beta,pro,try,,,active,,2026-09-01T00:00:00Z,
-cold,Cold,pro,try,,,active,,2026-09-01T00:00:00Z,
+acme,Acme,pro,try,cus_acme,sub_acme,active,,2026-09-01T00:00:00Z,
+beta,Beta,pro,try,cus_beta,sub_beta,active,,2026-09-01T00:00:00Z,
+cold,Cold,pro,try,cus_cold,sub_cold,active,,2026-09-01T00:00:00Z,
 dodo,Dodo,starter,try,,,active,,2026-09-01T00:00:00Z,
 ";
 

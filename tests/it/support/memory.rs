@@ -47,9 +47,9 @@ pub fn write_company(folder: &Path, tenants: u64, records: u64) {
         price = { billing_scheme = \"per_unit\", unit_amount_decimal = \"0.0123\" }\n";
     fs::write(folder.join("catalog.toml"), catalog).unwrap();
     let mut file = BufWriter::new(File::create(folder.join("tenants.csv")).unwrap());
-    writeln!(file, "tenant_id,plan,currency,started_at").unwrap();
+    writeln!(file, "tenant_id,plan,currency,started_at,stripe_customer_id,stripe_subscription_id").unwrap();
     for tenant in 0..tenants {
-        writeln!(file, "tenant-{tenant:06},pro,try,2026-09-01").unwrap();
+        writeln!(file, "tenant-{tenant:06},pro,try,2026-09-01,cus_{tenant:06},sub_{tenant:06}").unwrap();
     }
     let mut file = BufWriter::new(File::create(folder.join("usage.csv")).unwrap());
     writeln!(file, "tenant_id,meter,quantity,occurred_at,source_event_id").unwrap();

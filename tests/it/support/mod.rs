@@ -28,6 +28,12 @@ pub enum Engine {
 
 pub const ENGINES: [Engine; 2] = [Engine::Sqlite, Engine::Postgres];
 
+/// Settings for [`Workspace::observing`], for tests that have others besides; it must stand last.
+pub const OBSERVE: &str = "[push]\nmode = \"observe\"\n";
+
+/// It holds request ids, which differ from run to run.
+const EVIDENCE: &str = "evidence.ndjson";
+
 /// A folder with input files, a database and reports.
 pub struct Workspace {
     pub folder: TempDir,
@@ -116,6 +122,10 @@ impl Workspace {
             command.env_remove(name);
         }
         command.env("BILLRECON_DATABASE_URL", &self.url);
+        if self.url.starts_with("postgres:") {
+            // On SQLite the sandbox stands in by itself. A test may take this away again.
+            command.env("BILLRECON_STRIPE_SANDBOX", "1");
+        }
         command
     }
 
@@ -144,6 +154,39 @@ impl Workspace {
         workspace
     }
 
+    /// The same, and September was looked at while Stripe still took its usage: what closes it now finds all matched.
+    pub fn with_watched_company(engine: Engine) -> Self {
+        let workspace = Self::with_company(engine);
+        workspace.watch("2026-09");
+        workspace
+    }
+
+    /// A wake at noon (UTC) of a month's last day, which lies in every window that begins in that month: its usage is
+    /// pushed in time. The sandbox's clock never goes back, so watch before anything runs at a later instant. The reports
+    /// of the wake go to `watched`, out of the way of those that a test looks at.
+    #[track_caller]
+    pub fn watch(&self, period: &str) {
+        let first: jiff::civil::Date = format!("{period}-01").parse().unwrap();
+        let noon = format!("{}T12:00:00Z", first.last_of_month());
+        self.watch_at(period, &noon);
+    }
+
+    /// The same at another instant.
+    #[track_caller]
+    pub fn watch_at(&self, period: &str, instant: &str) {
+        let ended = self.run(&["run", "--period", period, "--as-of", instant, "--reports", "watched"]);
+        // What is parked is the matter of the test.
+        assert!(matches!(ended.code, Some(0 | 3)), "{ended:?}");
+    }
+
+    /// The same folder with settings that never push: closing finds nothing of the usage at Stripe and says so, with 0.
+    /// For tests of the ledger's side only.
+    pub fn observing(self) -> Self {
+        assert!(!self.path("billrecon.toml").exists(), "this test has settings of its own");
+        self.write("billrecon.toml", OBSERVE);
+        self
+    }
+
     /// Rows of a statement on the side; every column must be text.
     pub fn sql(&self, statement: &str) -> Vec<Vec<String>> {
         postgres::rows(&self.url, statement)
@@ -168,9 +211,14 @@ impl Workspace {
         folders
     }
 
-    /// The bytes of every data file of a period, by name: all but the manifest.
+    /// The bytes of every data file of a period, by name: all but the manifest and the evidence, which tell of one run.
     pub fn data_files(&self, period: &str) -> BTreeMap<String, Vec<u8>> {
-        files(&self.report_folder(period)).into_iter().filter(|(name, _)| name != "manifest.json").collect()
+        let mut files = files(&self.report_folder(period));
+        files.retain(|name, _| name != "manifest.json" && name != EVIDENCE);
+        let sums = files.get_mut("SHA256SUMS").unwrap();
+        let lines = std::str::from_utf8(sums).unwrap().split_inclusive('\n');
+        *sums = lines.filter(|line| !line.contains(EVIDENCE)).collect::<String>().into_bytes();
+        files
     }
 }
 

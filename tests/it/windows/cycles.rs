@@ -50,6 +50,7 @@ fn an_anchor_on_the_31st_bills_from_the_28th_of_february_to_the_31st_of_march() 
         ] {
             let month = run(&workspace, period, 0);
             assert_eq!((month.status(), month.lines("acme", &WINDOW)), ("closed", vec![window.to_owned()]));
+            month.assert_matched();
         }
     }
 }
@@ -77,6 +78,7 @@ fn a_yearly_window_closes_once_under_the_label_of_its_last_month() {
             ]
         );
         assert!(december.lines("anna", &columns).is_empty());
+        december.assert_matched();
         let january = run(&workspace, "2026-01", 0);
         assert_eq!(
             january.lines("anna", &columns),
@@ -86,6 +88,7 @@ fn a_yearly_window_closes_once_under_the_label_of_its_last_month() {
             ]
         );
         assert!(january.lines("cala", &columns).is_empty());
+        january.assert_matched();
         // A month in which no window ends has nothing to close, and its usage is nobody's exception.
         let june = run(&workspace, "2025-06", 0);
         assert_eq!((june.status(), june.rows("lines.csv"), june.exceptions()), ("open", vec![], vec![]));
@@ -109,8 +112,10 @@ fn calendar_months_begin_at_midnight_of_the_billing_time_zone() {
         let february = run(&workspace, "2026-02", 0);
         assert_eq!(february.lines("acme", &WINDOW), ["2026-01-31T21:00:00Z 2026-02-28T21:00:00Z 11"]);
         assert_eq!(february.lines("anna", &WINDOW), ["2026-02-01T00:00:00Z 2026-03-01T00:00:00Z 1"]);
+        february.assert_matched();
         let march = run(&workspace, "2026-03", 0);
         assert_eq!(march.lines("acme", &WINDOW), ["2026-02-28T21:00:00Z 2026-03-31T21:00:00Z 100"]);
+        march.assert_matched();
     }
 }
 
@@ -128,6 +133,7 @@ fn a_month_with_a_change_to_summer_time_has_an_hour_less() {
         let workspace = company(workspace, FLAT, &["acme,flat,,2026-03-01,,"], &usage);
         let march = run(&workspace, "2026-03", 0);
         assert_eq!(march.lines("acme", &WINDOW), ["2026-02-28T23:00:00Z 2026-03-31T22:00:00Z 11"]);
+        march.assert_matched();
     }
 }
 
@@ -143,6 +149,8 @@ fn the_window_in_which_the_first_tenant_starts_is_due_whatever_month_it_is_label
             workspace.write("billrecon.toml", format!("time_zone = \"{zone}\"\n"));
             let acme = format!("acme,flat,{anchor},{started_at},,");
             let workspace = company(workspace, FLAT, &[&acme], &[("acme", MATCH, "10", at)]);
+            // A look while its invoice takes usage; then by the clock.
+            workspace.run(&["run", "--as-of", "2026-02-21T00:00:00Z", "--reports", "watched"]).expect(0);
             workspace.run(&["run"]).expect(0);
             assert_eq!(
                 workspace.report_folders("2026-01").len(),

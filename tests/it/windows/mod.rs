@@ -24,10 +24,16 @@ fn company(workspace: Workspace, plans: &str, tenants: &[&str], usage: &[Used<'_
     workspace
 }
 
-/// Rows `tenant_id,plan,billing_anchor,started_at,ended_at,interval`; all tenants pay in lira.
+/// Rows `tenant_id,plan,billing_anchor,started_at,ended_at,interval`; all tenants pay in lira, and all rows of a tenant
+/// speak of one subscription at Stripe.
 fn tenant_rows(rows: &[&str]) -> String {
-    let rows: String = rows.iter().map(|row| format!("{row},try\n")).collect();
-    format!("tenant_id,plan,billing_anchor,started_at,ended_at,interval,currency\n{rows}")
+    let row = |row: &&str| {
+        let tenant = row.split(',').next().unwrap();
+        format!("{row},try,cus_{tenant},sub_{tenant}\n")
+    };
+    let rows: String = rows.iter().map(row).collect();
+    let columns = "tenant_id,plan,billing_anchor,started_at,ended_at,interval,currency";
+    format!("{columns},stripe_customer_id,stripe_subscription_id\n{rows}")
 }
 
 /// Tenant, meter, quantity, instant.
@@ -54,7 +60,7 @@ struct Month {
     files: BTreeMap<String, Vec<u8>>,
 }
 
-/// Runs a period to the exit code expected; the run must have written files that tie.
+/// Runs a period to the exit code expected, after its usage was pushed in time; the run must have written files that tie.
 #[track_caller]
 fn run(workspace: &Workspace, period: &str, code: i32) -> Month {
     run_to_one_of(workspace, period, &[code])
@@ -62,13 +68,24 @@ fn run(workspace: &Workspace, period: &str, code: i32) -> Month {
 
 #[track_caller]
 fn run_to_one_of(workspace: &Workspace, period: &str, codes: &[i32]) -> Month {
-    let ended = workspace.run(&["run", "--period", period, "--json"]);
+    if !workspace.path("watched").join(period).exists() {
+        workspace.watch(period);
+    }
+    let ended = workspace.run(&["run", "--period", period, "--as-of", &after(period), "--json"]);
     assert!(ended.code.is_some_and(|code| codes.contains(&code)), "{codes:?}: {ended:?}");
     let json = ended.json();
     let folder = workspace.path(json["reports_dir"].as_str().unwrap());
     let month = Month { json, files: files(&folder) };
     month.assert_ties();
     month
+}
+
+/// Noon (UTC) of the next month's last day: all windows of the period have ended and their invoices are final, and those
+/// of the next period still take usage.
+fn after(period: &str) -> String {
+    let first: jiff::civil::Date = format!("{period}-01").parse().unwrap();
+    let next = first.last_of_month().tomorrow().unwrap();
+    format!("{}T12:00:00Z", next.last_of_month())
 }
 
 impl Month {
@@ -93,11 +110,28 @@ impl Month {
         text.split_inclusive("\r\n").filter(|line| line.contains(&of_tenant)).map(str::to_owned).collect()
     }
 
+    /// `meter source class ledger Stripe reason` of each comparison of a tenant's usage.
+    fn comparison(&self, tenant: &str) -> Vec<String> {
+        let columns = ["meter", "source", "class", "ledger_quantity", "stripe_quantity", "reason"];
+        let rows = self.rows("reconciliation.csv").into_iter();
+        rows.filter(|row| row["tenant_id"] == tenant && !row["meter"].is_empty())
+            .map(|row| columns.map(|name| row[name].clone()).join(" "))
+            .collect()
+    }
+
     /// `tenant kind reason plan meter records quantity` of each exception.
     fn exceptions(&self) -> Vec<String> {
         let columns = ["tenant_id", "kind", "reason", "plan", "meter", "records", "quantity"];
         let rows = self.rows("exceptions.csv").into_iter();
         rows.map(|row| columns.map(|name| row[name].clone()).join(" ").trim_end().to_owned()).collect()
+    }
+
+    /// Stripe's windows are ours, so what was used in them stands on its meters and on its invoices.
+    #[track_caller]
+    fn assert_matched(&self) {
+        let rows = self.rows("reconciliation.csv");
+        let of_usage: Vec<&Row> = rows.iter().filter(|row| row["class"] != "out_of_scope").collect();
+        assert!(!of_usage.is_empty() && of_usage.iter().all(|row| row["class"] == "matched"), "{of_usage:?}");
     }
 
     /// Records and quantity of a control measure, as text.

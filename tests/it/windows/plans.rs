@@ -35,7 +35,20 @@ fn a_plan_change_cuts_the_month_into_segments_with_a_quota_each() {
     ];
     for engine in ENGINES {
         let workspace = company(Workspace::new(engine), PLUS, &tenants, &usage);
+        // Looked at on either plan, so that Stripe's subscription changes in between as well.
+        workspace.watch_at("2026-02", "2026-02-10T00:00:00Z");
+        workspace.watch("2026-02");
         let month = run(&workspace, "2026-02", 0);
+        // All has arrived at the meters; the invoice lacks what was used on the first plan's item, and says why.
+        assert_eq!(
+            month.comparison("acme"),
+            [
+                format!("{MATCH} meter_total matched 260.5 260.5 "),
+                format!("{MATCH} invoice quantity_mismatch 260.5 130.5 mid_cycle_change"),
+                format!("{STORAGE} meter_total matched 0 0 "),
+                format!("{STORAGE} invoice matched 0 0 "),
+            ]
+        );
         let mut columns = LINE.to_vec();
         columns.extend(["segment_start", "segment_end"]);
         let first = "2026-02-01T00:00:00Z 2026-02-15T12:00:00.123456789Z";
@@ -81,10 +94,22 @@ fn usage_outside_of_any_plan_is_excluded_with_its_reason_and_never_billed() {
     let tenants = [GOOD, "acme,pro,,2026-02-03,2026-02-20,", "next,pro,,2026-03-01,,"];
     for engine in ENGINES {
         let workspace = company(Workspace::new(engine), "", &tenants, &usage);
+        // Acme's last invoice is made on the 20th; whoever looks later is too late.
+        workspace.watch_at("2026-02", "2026-02-15T00:00:00Z");
         let month = run(&workspace, "2026-02", 0);
         assert_eq!(month.status(), "closed");
         assert_good_is_billed(&month);
         assert_eq!(month.lines("acme", &LINE), ["pro base  1 999.00", "pro usage 1 10 0.00"]);
+        // Its last invoice speaks of the time until it ended, and of nothing after.
+        assert_eq!(
+            month.comparison("acme"),
+            [
+                format!("{MATCH} meter_total matched 10 10 "),
+                format!("{MATCH} invoice matched 10 10 "),
+                format!("{STORAGE} meter_total matched 0 0 "),
+                format!("{STORAGE} invoice matched 0 0 "),
+            ]
+        );
         assert!(month.lines("next", &LINE).is_empty());
         assert_eq!(
             month.exceptions(),
@@ -136,8 +161,10 @@ fn an_unknown_plan_parks_its_tenant_until_the_catalog_has_it_and_changes_no_othe
 
         workspace.write("catalog.toml", format!("{CATALOG}{PLUS}"));
         workspace.run(&["import", "catalog", "catalog.toml"]).expect(0);
-        let closed = run(&workspace, "2026-02", 0);
-        assert_eq!((closed.status(), closed.exceptions()), ("closed", vec![]));
+        // Nobody knew it while its invoice took usage, so what it used is settled, named, and for a person to bill.
+        let closed = run(&workspace, "2026-02", 3);
+        let named = vec!["gold unbillable the invoice is final plus b2b.match_request 1 5".to_owned()];
+        assert_eq!((closed.status(), closed.exceptions()), ("closed", named));
         assert_eq!(closed.lines("gold", &LINE), ["plus base  1 1999.00", "plus usage 1 5 0.00"]);
         assert_eq!(closed.raw_lines("good"), parked.raw_lines("good"));
         assert_eq!(closed.raw_lines("good").len(), 3);
@@ -158,11 +185,11 @@ fn a_trial_and_two_cycles_in_one_month_park_their_tenants_alone() {
         ("turn", MATCH, "5", "2026-02-05T12:00:00Z"),
     ];
     let tenants = "\
-tenant_id,plan,currency,billing_anchor,trial_end,started_at,ended_at
-good,pro,try,,,2026-02-01,
-trial,pro,try,,2026-02-10,2026-02-01,
-turn,pro,try,,,2026-02-01,2026-02-10
-turn,pro,try,2026-02-10T00:00:00Z,,2026-02-10,
+tenant_id,plan,currency,billing_anchor,trial_end,started_at,ended_at,stripe_customer_id,stripe_subscription_id
+good,pro,try,,,2026-02-01,,cus_good,sub_good
+trial,pro,try,,2026-02-10,2026-02-01,,cus_trial,sub_trial
+turn,pro,try,,,2026-02-01,2026-02-10,cus_turn,sub_turn
+turn,pro,try,2026-02-10T00:00:00Z,,2026-02-10,,cus_turn,sub_turn
 ";
     for engine in ENGINES {
         let workspace = Workspace::new(engine);
@@ -170,6 +197,52 @@ turn,pro,try,2026-02-10T00:00:00Z,,2026-02-10,
         let month = run(&workspace, "2026-02", 3);
         assert_eq!(month.status(), "partial");
         assert_eq!(month.exceptions(), ["trial parked trial pro  1", "turn parked window_change pro  1"]);
+        assert_good_is_billed(&month);
+    }
+}
+
+#[test]
+fn a_change_to_a_plan_without_a_meter_closes_and_names_what_no_invoice_bills() {
+    let tenants = [GOOD, "down,pro,,2026-02-01,2026-02-20,", "down,starter,,2026-02-20,,"];
+    let usage = [GOOD_USAGE, ("down", MATCH, "10", "2026-02-05T00:00:00Z")];
+    for engine in ENGINES {
+        let workspace = company(Workspace::new(engine), "", &tenants, &usage);
+        workspace.watch_at("2026-02", "2026-02-10T00:00:00Z");
+        workspace.watch("2026-02");
+        let month = run(&workspace, "2026-02", 0);
+        assert_eq!((month.status(), month.exceptions()), ("closed", vec![]));
+        assert_eq!(month.lines("down", &LINE), ["pro usage 1 10 0.00", "starter base  1 499.00"]);
+        // With the plan its item has gone from the subscription, and with the item its usage from the invoice.
+        assert_eq!(
+            month.comparison("down"),
+            [
+                format!("{MATCH} meter_total matched 10 10 "),
+                format!("{MATCH} invoice missing_in_stripe 10  mid_cycle_change"),
+                format!("{STORAGE} meter_total matched 0 0 "),
+                format!("{STORAGE} invoice matched 0 0 "),
+            ]
+        );
+    }
+}
+
+#[test]
+fn usage_found_after_the_last_invoice_of_a_tenant_that_left_is_named_and_never_sent() {
+    let usage = [GOOD_USAGE, ("acme", MATCH, "10", "2026-02-05T00:00:00Z")];
+    for engine in ENGINES {
+        let workspace =
+            company(Workspace::new(engine), "", &[GOOD, "acme,pro,,2026-02-03,2026-02-20,"], &usage);
+        // The month goes on, but its invoice was final on the 20th.
+        workspace.watch("2026-02");
+        let month = run(&workspace, "2026-02", 3);
+        assert_eq!(month.status(), "closed");
+        assert_eq!(month.exceptions(), ["acme unbillable the invoice is final pro b2b.match_request 1 10"]);
+        assert_eq!(
+            month.comparison("acme")[..2],
+            [
+                format!("{MATCH} meter_total quantity_mismatch 10 0 late_usage"),
+                format!("{MATCH} invoice quantity_mismatch 10 0 late_usage"),
+            ]
+        );
         assert_good_is_billed(&month);
     }
 }

@@ -3,35 +3,17 @@
 //! In: a company whose names are formulas, commas and quotes. Out: what the bytes of every file of a run must be. Never
 //! half a set, never a set that replaces another one.
 
+mod hostile;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 
-use crate::support::{CATALOG, ENGINES, Engine, TENANTS, USAGE, Workspace, csv_rows, files};
+use hostile::{NAMES, hostile};
 
-/// Ids and names that a spreadsheet would run, or that break a careless CSV writer; and some whose order by bytes is
-/// not the order of any language.
-const NAMES: &[&str] = &[
-    "=HYPERLINK(\"http://x\")",
-    "=1+1",
-    "+1",
-    "-1",
-    "-2+3+cmd|' /C calc'!A0",
-    "@SUM(A1:A9)",
-    "a,b",
-    "q\"u\"o\"te",
-    "; drop",
-    "'apostrophe",
-    "Zeta",
-    "alpha",
-    "Ärger",
-    "ılık",
-    "10",
-    "9",
-    "🧾",
-];
+use crate::support::{CATALOG, ENGINES, Engine, TENANTS, USAGE, Workspace, csv_rows, files};
 
 /// Columns that hold numbers; every other one holds text, a word or an instant.
 const NUMBERS: &[&str] = &[
@@ -49,36 +31,24 @@ const NUMBERS: &[&str] = &[
     "usage_amount",
     "total_amount_minor",
     "total_amount",
+    "ledger_quantity",
+    "stripe_quantity",
+    "difference_quantity",
+    "ledger_amount_minor",
+    "stripe_amount_minor",
+    "difference_amount_minor",
+    "ledger_amount",
+    "stripe_amount",
+    "difference_amount",
+    "threshold",
+    "population",
 ];
+
+/// Comparison signs of our own, from a list that no stranger can add to.
+const SIGNS: &[&str] = &["", "=", "<", "<=", ">", ">="];
 
 /// The first characters that make a cell a formula in one spreadsheet or another (OWASP, "CSV injection").
 const FORMULA: [char; 7] = ['=', '+', '-', '@', '\t', '\r', '\n'];
-
-/// A company whose tenants, plan and meter have such names. Half a unit costs half a lira, so figures have decimals.
-fn hostile(engine: Engine) -> Workspace {
-    let catalog = CATALOG.replace("b2b.match_request", "=meter,\\\"one\\\"").replace("\"pro\"", "\"@pro\"");
-    let mut tenants = csv::Writer::from_writer(Vec::new());
-    let mut usage = csv::Writer::from_writer(Vec::new());
-    tenants.write_record(["tenant_id", "name", "plan", "currency", "started_at"]).unwrap();
-    usage.write_record(["tenant_id", "meter", "quantity", "occurred_at", "source_event_id"]).unwrap();
-    for (number, name) in NAMES.iter().enumerate() {
-        let plan = if number % 4 == 3 { "starter" } else { "@pro" };
-        tenants.write_record([name, name, plan, "try", "2026-09-01"]).unwrap();
-        let id = format!("=id-{number}");
-        usage.write_record([name, "=meter,\"one\"", "100.5", "2026-09-10T00:00:00Z", &id]).unwrap();
-    }
-    // Strangers' texts reach the exceptions as well.
-    usage.write_record(["=stranger", "+meter", "1", "2026-09-10T00:00:00Z", "x"]).unwrap();
-    usage.write_record(["\t=stranger", "\n+meter", "1", "2026-09-10T00:00:00Z", "y"]).unwrap();
-    let workspace = Workspace::new(engine);
-    workspace.write("catalog.toml", catalog);
-    workspace.write("tenants.csv", tenants.into_inner().unwrap());
-    workspace.write("usage.csv", usage.into_inner().unwrap());
-    workspace.run(&["import", "catalog", "catalog.toml"]).expect(0);
-    workspace.run(&["import", "tenants", "tenants.csv"]).expect(0);
-    workspace.run(&["import", "usage", "usage.csv"]).expect(3);
-    workspace
-}
 
 /// The CSV files of the hostile company's month.
 fn hostile_files(engine: Engine) -> BTreeMap<String, Vec<u8>> {
@@ -111,12 +81,16 @@ fn unescaped(cell: &str) -> &str {
 #[test]
 fn no_text_cell_is_a_formula_and_every_number_stays_one() {
     let files = hostile_files(Engine::Sqlite);
-    assert!(files.len() >= 4, "{:?}", files.keys());
+    assert!(files.len() >= 6, "{:?}", files.keys());
     let mut numbers = BTreeSet::new();
     for (name, bytes) in &files {
         for row in csv_rows(bytes) {
             for (column, cell) in &row {
-                if !NUMBERS.contains(&column.as_str()) {
+                if column == "operator" {
+                    assert!(SIGNS.contains(&cell.as_str()), "{name}: {cell:?}");
+                } else if column == "value" && cell != "n/a" {
+                    assert!(is_decimal(cell), "{name}, {column}: {cell:?}");
+                } else if !NUMBERS.contains(&column.as_str()) {
                     assert!(!cell.starts_with(FORMULA), "{name}, {column}: {cell:?}");
                 } else if !cell.is_empty() {
                     assert!(is_decimal(cell), "{name}, {column}: {cell:?}");
@@ -175,6 +149,8 @@ fn rows_are_sorted_by_the_bytes_of_what_they_are_about() {
         ("exceptions.csv", &["tenant_id", "kind", "reason"]),
         ("control_totals.csv", &["meter"]),
         ("summary.csv", &["plan", "interval", "currency"]),
+        ("reconciliation.csv", &["tenant_id", "plan", "meter", "window_start"]),
+        ("decision.csv", &["plan", "meter"]),
     ] {
         let rows = csv_rows(&files[name]);
         let key = |row: &BTreeMap<String, String>| -> Vec<Vec<u8>> {
@@ -193,8 +169,15 @@ fn the_columns_that_others_read_by_name_stand_first() {
     let promised = "period,tenant_id,plan,meter,window_start,window_end,tier,kind,quantity,unit_amount_decimal,\
                     exact_amount_minor,amount_minor,amount,currency";
     assert!(lines == promised || lines.starts_with(&format!("{promised},")), "{lines}");
+    let comparison = header(&files["reconciliation.csv"]).join(",");
+    let promised = "period,tenant_id,plan,meter,window_start,window_end,source,class,ledger_quantity,\
+                    stripe_quantity,difference_quantity,ledger_amount_minor,stripe_amount_minor,\
+                    difference_amount_minor,currency,reason,evidence";
+    assert!(comparison.starts_with(&format!("{promised},")), "{comparison}");
+    let decision = "plan,meter,metric,value,operator,threshold,passed,required,population";
+    assert_eq!(header(&files["decision.csv"]).join(","), decision);
     assert_eq!(header(&files["control_totals.csv"]), ["meter", "measure", "records", "quantity"]);
-    for file in ["lines.csv", "summary.csv", "exceptions.csv"] {
+    for file in ["lines.csv", "summary.csv", "exceptions.csv", "reconciliation.csv"] {
         assert_eq!(header(&files[file])[0], "period");
     }
 }
@@ -239,7 +222,8 @@ fn the_manifest_and_the_sums_pin_every_data_file() {
         let data: BTreeSet<&str> = set.keys().map(String::as_str).filter(is_data).collect();
         assert_eq!(listed.keys().copied().collect::<BTreeSet<_>>(), data);
         for (name, file) in listed {
-            assert_eq!(file["rows"].as_u64().unwrap(), csv_rows(&set[name]).len() as u64, "{name}");
+            let rows = if is_csv(name) { csv_rows(&set[name]).len() } else { objects(&set[name]) };
+            assert_eq!(file["rows"].as_u64().unwrap(), rows as u64, "{name}");
             assert_eq!(file["bytes"].as_u64().unwrap(), set[name].len() as u64, "{name}");
             assert_eq!(file["sha256"].as_str().unwrap(), sha256sum(&folder, name), "{name}");
         }
@@ -252,6 +236,12 @@ fn the_manifest_and_the_sums_pin_every_data_file() {
     }
 }
 
+/// Lines, each of which is a JSON object.
+fn objects(ndjson: &[u8]) -> usize {
+    let lines = std::str::from_utf8(ndjson).unwrap().lines();
+    lines.inspect(|line| drop(serde_json::from_str::<serde_json::Map<_, _>>(line).unwrap())).count()
+}
+
 /// The hash by another program than ours.
 fn sha256sum(folder: &Path, name: &str) -> String {
     let output = Command::new("sha256sum").arg(name).current_dir(folder).output().unwrap();
@@ -260,7 +250,7 @@ fn sha256sum(folder: &Path, name: &str) -> String {
 
 #[test]
 fn only_their_owner_may_read_the_files() {
-    let workspace = Workspace::with_company(Engine::Sqlite);
+    let workspace = Workspace::with_watched_company(Engine::Sqlite);
     workspace.run(&["run", "--period", "2026-09"]).expect(0);
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     let folder = workspace.report_folder("2026-09");
@@ -275,7 +265,7 @@ fn only_their_owner_may_read_the_files() {
 #[test]
 fn data_files_hold_neither_a_clock_nor_the_run() {
     let (first, second) =
-        (Workspace::with_company(Engine::Sqlite), Workspace::with_company(Engine::Postgres));
+        (Workspace::with_watched_company(Engine::Sqlite), Workspace::with_watched_company(Engine::Postgres));
     for workspace in [&first, &second] {
         workspace.run(&["run", "--period", "2026-09"]).expect(0);
     }
@@ -294,26 +284,30 @@ fn data_files_hold_neither_a_clock_nor_the_run() {
 
 /// Brings a run back to the moment when its figures are closed and its files are not recorded yet.
 fn undo_delivery(workspace: &Workspace) {
-    workspace.sql("UPDATE runs SET state = 'committed', manifest_sha256 = ''");
+    let closing = "(SELECT run_id FROM billing_period_jobs WHERE period = '2026-09')";
+    workspace.sql(&format!(
+        "UPDATE runs SET state = 'committed', manifest_sha256 = '' WHERE run_id = {closing} RETURNING run_id"
+    ));
 }
 
 #[test]
 fn a_set_that_is_in_its_place_already_is_kept() {
     for engine in ENGINES {
-        let workspace = Workspace::with_company(engine);
+        let workspace = Workspace::with_watched_company(engine);
         workspace.run(&["run", "--period", "2026-09"]).expect(0);
         let set = files(&workspace.report_folder("2026-09"));
         undo_delivery(&workspace);
         workspace.run(&["run", "--period", "2026-09"]).expect(0);
         assert_eq!(files(&workspace.report_folder("2026-09")), set);
-        assert_eq!(workspace.sql("SELECT state FROM runs"), [["finished"]]);
+        // The one that looked, and the one that closed.
+        assert_eq!(workspace.sql("SELECT state FROM runs"), [["finished"], ["finished"]]);
     }
 }
 
 #[test]
 fn a_folder_of_the_run_with_other_content_ends_the_run_and_is_left_as_it_is() {
     for (name, bytes) in [("manifest.json", "{}\n"), ("lines.csv", "period\r\n"), ("SHA256SUMS", "")] {
-        let workspace = Workspace::with_company(Engine::Sqlite);
+        let workspace = Workspace::with_watched_company(Engine::Sqlite);
         workspace.run(&["run", "--period", "2026-09"]).expect(0);
         let folder = workspace.report_folder("2026-09");
         fs::write(folder.join(name), bytes).unwrap();
@@ -333,7 +327,7 @@ fn a_folder_of_the_run_with_other_content_ends_the_run_and_is_left_as_it_is() {
 #[test]
 fn reports_that_cannot_be_made_end_the_run_and_the_next_wake_delivers_them() {
     for engine in ENGINES {
-        let workspace = Workspace::with_company(engine);
+        let workspace = Workspace::with_watched_company(engine);
         workspace.write("file", "");
         for reports in ["file", "file/reports", "/proc/billrecon/reports"] {
             let ended = workspace.run(&["run", "--period", "2026-09", "--reports", reports]).expect(73);
@@ -344,7 +338,7 @@ fn reports_that_cannot_be_made_end_the_run_and_the_next_wake_delivers_them() {
         assert_eq!(workspace.number("SELECT COUNT(*) FROM billing_windows WHERE status = 'closed'"), 4);
         let run = workspace.run(&["run", "--period", "2026-09", "--json"]).expect(0).json();
         assert_eq!(workspace.report_folder("2026-09"), workspace.path(run["reports_dir"].as_str().unwrap()));
-        let twin = Workspace::with_company(engine);
+        let twin = Workspace::with_watched_company(engine);
         twin.run(&["run", "--period", "2026-09"]).expect(0);
         assert_eq!(workspace.data_files("2026-09"), twin.data_files("2026-09"));
     }

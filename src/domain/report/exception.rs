@@ -1,0 +1,224 @@
+//! What a person should look at: parked tenants, usage that is not billed, lines in quarantine.
+//!
+//! In: figures, quarantine, intents. Out: exceptions in the order of `exceptions.csv`, and that table. Never decides
+//! anything: each of them was decided before.
+
+use std::collections::BTreeMap;
+
+use crate::domain::catalog::Catalog;
+use crate::domain::figures::{Disposition, SegmentUsage, WindowFigures};
+use crate::domain::intent::{Intent, IntentState};
+use crate::domain::money::MinorAmount;
+use crate::domain::number::Quantity;
+use crate::domain::report::{Cell, Report, Table, number, number_text, text, word};
+use crate::domain::tenant::ParkReason;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ExceptionKind {
+    Excluded,
+    Parked,
+    Quarantined,
+    /// It could no longer be sent to Stripe when it was due.
+    Unbillable,
+}
+
+impl ExceptionKind {
+    pub fn parse(text: &str) -> Option<Self> {
+        let all = [Self::Excluded, Self::Parked, Self::Quarantined, Self::Unbillable];
+        all.into_iter().find(|kind| kind.as_str() == text)
+    }
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Excluded => "excluded",
+            Self::Parked => "parked",
+            Self::Quarantined => "quarantined",
+            Self::Unbillable => "unbillable",
+        }
+    }
+}
+
+/// Something that a person should look at. The field order is the order of the rows in the file.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Exception {
+    pub tenant_id: String,
+    pub kind: ExceptionKind,
+    pub reason: String,
+    pub plan: String,
+    pub meter: String,
+    pub tenant_name: String,
+    pub records: u64,
+    /// Decimal text; empty where the records have no readable quantity.
+    pub quantity: String,
+    pub next_step: String,
+    /// What the quantity is worth at the candidate price; only for what is unbillable.
+    pub amount: Option<MinorAmount>,
+}
+
+/// Quarantined records of a period, counted by tenant, meter and reason; texts as they stood in the file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QuarantineCount {
+    pub tenant_id: String,
+    pub meter: String,
+    pub reason: String,
+    pub records: u64,
+}
+
+/// Collects what a person should look at, sorted.
+pub fn exceptions(windows: &[&WindowFigures], quarantine: &[QuarantineCount]) -> Vec<Exception> {
+    let mut exceptions: Vec<Exception> = quarantine.iter().map(quarantined).collect();
+    for window in windows {
+        if let Some(reason) = window.park {
+            exceptions.push(parked(window, reason));
+        }
+        let excluded = window.usage.iter().filter(|usage| usage.disposition != Disposition::Billable);
+        exceptions.extend(excluded.map(|usage| Exception {
+            tenant_id: window.tenant_id.clone(),
+            kind: ExceptionKind::Excluded,
+            reason: usage.disposition.as_str().to_owned(),
+            plan: usage.plan.as_ref().map(|plan| plan.key.clone()).unwrap_or_default(),
+            meter: usage.meter.clone(),
+            tenant_name: window.tenant_name.clone(),
+            records: usage.total.records,
+            quantity: usage.total.quantity.to_string(),
+            next_step: excluded_next_step(usage.disposition).to_owned(),
+            amount: None,
+        }));
+    }
+    exceptions.sort();
+    exceptions
+}
+
+/// What can no longer be sent to Stripe, with what it is worth at the candidate price. Other intents are left out.
+pub fn unbillable<'a>(
+    intents: impl Iterator<Item = &'a Intent>,
+    windows: &[&WindowFigures],
+    catalog: &Catalog,
+) -> Vec<Exception> {
+    let mut by_tenant: BTreeMap<&str, Vec<&WindowFigures>> = BTreeMap::new();
+    for window in windows {
+        by_tenant.entry(&window.tenant_id).or_default().push(window);
+    }
+    let unbillable = intents.filter(|intent| intent.state == IntentState::Unbillable);
+    let exception = |intent: &Intent| {
+        let of_tenant = by_tenant.get(intent.key.tenant_id.as_str()).into_iter().flatten();
+        let window = of_tenant.copied().find(|one| one.window.intersection(intent.key.segment).is_some());
+        unbillable_one(intent, window, catalog)
+    };
+    unbillable.map(exception).collect()
+}
+
+fn unbillable_one(intent: &Intent, window: Option<&WindowFigures>, catalog: &Catalog) -> Exception {
+    let key = &intent.key;
+    let usage = window.and_then(|window| {
+        window.usage.iter().find(|usage| usage.range == key.segment && usage.meter == key.meter)
+    });
+    let plan = usage.and_then(|usage| usage.plan.clone());
+    Exception {
+        tenant_id: key.tenant_id.clone(),
+        kind: ExceptionKind::Unbillable,
+        reason: intent.reason.clone(),
+        plan: plan.as_ref().map(|plan| plan.key.clone()).unwrap_or_default(),
+        meter: key.meter.clone(),
+        tenant_name: window.map(|window| window.tenant_name.clone()).unwrap_or_default(),
+        records: intent.records,
+        quantity: intent.quantity.to_string(),
+        next_step: "bill it by hand if it is to be paid: Stripe takes it no more".to_owned(),
+        amount: usage.and_then(|usage| worth(intent.quantity, usage, catalog)),
+    }
+}
+
+/// What a bill loses without these units.
+fn worth(quantity: Quantity, usage: &SegmentUsage, catalog: &Catalog) -> Option<MinorAmount> {
+    let plan = catalog.plans.get(usage.plan.as_ref()?)?;
+    let price = plan.usage.get(&usage.meter)?;
+    let used = usage.total.quantity.to_quantity().ok()?;
+    let currency = plan.id.currency;
+    let bill = |used: Quantity| -> Option<i64> {
+        let lines = price.rate(used, currency).ok()?;
+        lines.iter().map(|line| line.amount.minor).try_fold(0i64, i64::checked_add)
+    };
+    let rest = used.checked_sub(quantity).ok()?;
+    Some(MinorAmount::new(bill(used)?.checked_sub(bill(rest)?)?, currency))
+}
+
+fn parked(window: &WindowFigures, reason: ParkReason) -> Exception {
+    Exception {
+        tenant_id: window.tenant_id.clone(),
+        kind: ExceptionKind::Parked,
+        reason: reason.as_str().to_owned(),
+        plan: window.last_plan().map(|plan| plan.key.clone()).unwrap_or_default(),
+        meter: String::new(),
+        tenant_name: window.tenant_name.clone(),
+        records: window.usage.iter().map(|usage| usage.total.records).sum(),
+        quantity: String::new(),
+        next_step: reason.next_step().to_owned(),
+        amount: None,
+    }
+}
+
+fn quarantined(count: &QuarantineCount) -> Exception {
+    Exception {
+        tenant_id: count.tenant_id.clone(),
+        kind: ExceptionKind::Quarantined,
+        reason: count.reason.clone(),
+        plan: String::new(),
+        meter: count.meter.clone(),
+        tenant_name: String::new(),
+        records: count.records,
+        quantity: String::new(),
+        next_step: "mend the records at their source and import them again; they are not billed".to_owned(),
+        amount: None,
+    }
+}
+
+fn excluded_next_step(disposition: Disposition) -> &'static str {
+    match disposition {
+        Disposition::NoAccess => "the plan sells no access to this meter: stop the usage or change the plan",
+        Disposition::OutsideSubscription => {
+            "the tenant had no plan at that time: mend started_at or ended_at"
+        }
+        Disposition::Billable => "",
+    }
+}
+
+impl Report {
+    pub(super) fn exception_rows(&self) -> Table<'_> {
+        let period = self.period;
+        Table {
+            name: "exceptions",
+            columns: &[
+                "period",
+                "tenant_id",
+                "plan",
+                "meter",
+                "kind",
+                "reason",
+                "records",
+                "quantity",
+                "tenant_name",
+                "next_step",
+                "amount_minor",
+                "amount",
+                "currency",
+            ],
+            rows: Box::new(self.exceptions.iter().map(move |one| {
+                vec![
+                    word(period.to_string()),
+                    text(&one.tenant_id),
+                    text(&one.plan),
+                    text(&one.meter),
+                    text(one.kind.as_str()),
+                    text(&one.reason),
+                    Cell::Number(one.records.to_string()),
+                    Cell::Number(one.quantity.clone()),
+                    text(&one.tenant_name),
+                    text(&one.next_step),
+                    number(one.amount.map(|amount| amount.minor)),
+                    number(one.amount),
+                    word(number_text(one.amount.map(|amount| amount.currency))),
+                ]
+            })),
+        }
+    }
+}
