@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::domain::catalog::{Catalog, Plan, PushScope};
+use crate::domain::catalog::{Catalog, Plan, PushScope, UsagePrice};
 use crate::domain::decide::{Decision, PeriodFacts, PushRecords, decide};
 use crate::domain::figures::{Disposition, SegmentUsage, WindowFigures, WindowStatus};
 use crate::domain::intent::PushMode;
@@ -34,7 +34,10 @@ pub struct Case<'a> {
 pub fn judge(policy: &Policy, case: &Case<'_>) -> Result<Decision, MetricsError> {
     let of_policy = case.catalog.plans.values().filter(|plan| plan.id.key == policy.plan);
     let mut populations: BTreeMap<&str, Population<'_>> = BTreeMap::new();
-    for meter in of_policy.flat_map(|plan| plan.usage.keys()) {
+    // Overage needs a quota: a meter that is billed from the first unit has nothing to decide.
+    let has_quota = |price: &UsagePrice| price.free_quota.is_some_and(|quota| !quota.is_zero());
+    let meters = of_policy.flat_map(|plan| plan.usage.iter()).filter(|(_, price)| has_quota(price));
+    for (meter, _) in meters {
         populations.entry(meter).or_insert_with(|| population(policy, meter, case));
     }
     let facts = facts(policy, case);
