@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::domain::catalog::{Billing, Catalog, PushScope, UsagePrice};
+use crate::domain::catalog::{Billing, Catalog, PlanId, PushScope, UsagePrice};
 use crate::domain::figures::WindowFigures;
 use crate::domain::intent::Target;
 use crate::domain::invoice::{Invoice, InvoiceLine, StripeSubscription, SubscriptionItem};
@@ -29,6 +29,14 @@ pub enum Stage {
     Ended,
     /// Its invoice has left draft.
     Final,
+}
+
+/// How far a window has come, and when that is asked.
+#[derive(Clone, Copy, Debug)]
+pub struct Present {
+    pub stage: Stage,
+    pub now: Timestamp,
+    pub period: Period,
 }
 
 /// A window that is billed through Stripe.
@@ -114,8 +122,7 @@ pub fn map(
     figures: &WindowFigures,
     catalog: &Catalog,
     standing: &Standing,
-    period: Period,
-    stage: Stage,
+    present: Present,
 ) -> Result<Option<Mapped>, ParkReason> {
     let prices = usage_prices(window, catalog);
     if prices.is_empty() {
@@ -133,7 +140,9 @@ pub fn map(
     let [(customer_id, subscription_id)] = ids.into_iter().collect::<Vec<_>>()[..] else {
         return Err(ParkReason::Mapping);
     };
-    let sold = sold_at_end(window, catalog);
+    let stage = present.stage;
+    let current = current_plan(window, present.now);
+    let sold = sold(current, catalog);
     let subscription = standing.subscriptions.get(subscription_id);
     match subscription {
         Some(one) if one.customer_id != customer_id || !one.items_complete => {
@@ -145,14 +154,14 @@ pub fn map(
     let mut meters = Vec::new();
     for (meter, uses) in prices {
         if let Some(item) = item_of(subscription, meter, standing, sold.contains(meter))? {
-            check_price_in_force(window, item, meter, standing, stage)?;
+            check_price_in_force(current, item, meter, standing, stage)?;
             check_period(window, item, stage)?;
         }
         meters.push(meter_use(window, figures, meter, &uses).ok_or(ParkReason::Overflow)?);
     }
     Ok(Some(Mapped {
         tenant_id: figures.tenant_id.clone(),
-        period,
+        period: present.period,
         window: window.window,
         stage,
         customer_id: customer_id.to_owned(),
@@ -176,14 +185,19 @@ fn usage_prices<'a>(window: &TenantWindow<'_>, catalog: &'a Catalog) -> UsagePri
     prices
 }
 
-/// The meters of the plan at the window's end.
-fn sold_at_end<'a>(window: &TenantWindow<'_>, catalog: &'a Catalog) -> BTreeSet<&'a str> {
-    let last = window.segments.last().and_then(|segment| catalog.plans.get(&segment.subscription.plan));
-    last.into_iter().flat_map(|plan| plan.usage.keys()).map(String::as_str).collect()
+/// The plan that holds now, or did at the window's end: a change that is still to come is nothing to Stripe yet.
+fn current_plan<'a>(window: &TenantWindow<'a>, now: Timestamp) -> Option<&'a PlanId> {
+    let begun = window.segments.iter().rfind(|segment| segment.range.start <= now);
+    begun.or(window.segments.first()).map(|segment| &segment.subscription.plan)
 }
 
-/// The one item that bills the meter. Two of them would bill it twice. A meter that only an earlier plan of the window
-/// sold has lost its item with that plan.
+fn sold<'a>(plan: Option<&PlanId>, catalog: &'a Catalog) -> BTreeSet<&'a str> {
+    let plan = plan.and_then(|plan| catalog.plans.get(plan));
+    plan.into_iter().flat_map(|plan| plan.usage.keys()).map(String::as_str).collect()
+}
+
+/// The one item that bills the meter. Two of them would bill it twice. A meter that only another plan of the window sells
+/// has lost its item with that plan, or is to get it.
 fn item_of<'a>(
     subscription: Option<&'a StripeSubscription>,
     meter: &str,
@@ -203,14 +217,13 @@ fn item_of<'a>(
 /// While a window is open its item must have the price that the catalog says is in force; afterwards the plan may have
 /// changed.
 fn check_price_in_force(
-    window: &TenantWindow<'_>,
+    plan: Option<&PlanId>,
     item: &SubscriptionItem,
     meter: &str,
     standing: &Standing,
     stage: Stage,
 ) -> Result<(), ParkReason> {
-    let plan = window.segments.last().map(|segment| segment.subscription.plan.clone());
-    let in_force = plan.and_then(|plan| standing.in_force.get(&(plan, meter.to_owned())));
+    let in_force = plan.and_then(|plan| standing.in_force.get(&(plan.clone(), meter.to_owned())));
     match in_force {
         Some(price_id) if stage == Stage::Open && *price_id != item.price_id => Err(ParkReason::Mapping),
         _ => Ok(()),

@@ -20,7 +20,7 @@ use crate::domain::tenant::{ParkReason, TenantWindow};
 use crate::job::compare::Compared;
 use crate::job::due::PeriodWindows;
 use crate::job::judge::{Case, judge};
-use crate::job::mapping::{Mapped, Stage, map};
+use crate::job::mapping::{Mapped, Present, Stage, map};
 use crate::job::observe::Observation;
 use crate::job::push::Intents;
 use crate::job::standing::Standing;
@@ -98,7 +98,7 @@ impl Rated {
         for (window, figures) in
             due.chain(open).filter(|(window, figures)| figures.park.is_none() && begun(window))
         {
-            match map(window, figures, catalog, standing, period, stage(window)) {
+            match map(window, figures, catalog, standing, Present { stage: stage(window), now, period }) {
                 Ok(Some(mapped)) => all.push(mapped),
                 Ok(None) => figures.not_billed = is_not_at_stripe(window),
                 Err(reason) => figures.set_aside(reason),
