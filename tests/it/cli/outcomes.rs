@@ -59,7 +59,7 @@ fn one_wake_closes_every_due_period_oldest_first_and_a_second_wake_only_looks_at
         assert_eq!(periods[..2], ["2026-09", "2026-10"]);
         assert!(periods.is_sorted() && !periods.contains(&this_month().as_str()), "{periods:?}");
         assert_is_open(open);
-        // Each with its own: in September one of three used up the quota, in October nobody came near it.
+        // Each with its own: in September a third and more used their whole quota, in October next to nothing was used.
         let verdicts = closed[..2].iter().map(|outcome| &outcome["verdict"]);
         assert_eq!(verdicts.collect::<Vec<_>>(), ["REVIEW", "NO_GO"]);
         for outcome in closed {
