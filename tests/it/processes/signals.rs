@@ -4,6 +4,7 @@
 //! 143 and 130, a free lease, and a next run that finishes the work.
 
 use std::io::Write;
+use std::net::TcpListener;
 use std::process::{Child, Stdio};
 
 use super::company::{Prepared, tenants, usage};
@@ -252,4 +253,41 @@ fn hears_signals(pid: u32) -> bool {
 fn a_process_that_waits_for_the_lease_can_be_ended() {
     signalled_while_it_waits(Engine::Sqlite);
     signalled_while_it_waits(Engine::Postgres);
+}
+
+/// Stripe has taken the connection and says nothing; nothing has been opened yet, and no lease is held.
+#[test]
+fn a_signal_while_stripe_is_asked_whose_key_it_is_is_not_lost() {
+    let workspace = Workspace::with_company(Engine::Sqlite);
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", silent.local_addr().unwrap());
+    for (signal, code, words) in SIGNALS {
+        for arguments in [&["run"][..], &["run", "--dry-run"], &["serve"]] {
+            let mut command = workspace.command_at(&url, arguments);
+            let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+            let (_connection, _) = silent.accept().unwrap();
+            send(child.id(), signal);
+            assert_says_how_to_go_on(end_of(child, "a process that waits for Stripe"), code, words);
+        }
+    }
+    assert!(lease(&workspace).unwrap().is_free());
+}
+
+/// Nobody can read the schema's version; who opens the database waits.
+#[test]
+fn a_signal_while_the_database_is_opened_is_not_lost() {
+    for (signal, code, words) in SIGNALS {
+        for arguments in
+            [&["run"][..], &["import", "tenants", "tenants.csv"], &["import", "usage", "usage.csv"]]
+        {
+            let workspace = Workspace::with_company(Engine::Postgres);
+            let lock = Lock::postgres(&workspace, "_sqlx_migrations");
+            let child = workspace.spawn(arguments);
+            wait_until("it waits for the schema", || waits_for(&workspace, "_sqlx_migrations").then_some(()));
+            send(child.id(), signal);
+            assert_says_how_to_go_on(end_of(child, "a process that opens a database"), code, words);
+            drop(lock);
+            assert!(lease(&workspace).unwrap().is_free());
+        }
+    }
 }
