@@ -4,6 +4,7 @@
 //! exit codes, words, exceptions, and what Stripe holds. Each refusal stands beside the good case, which does push.
 
 mod mapping;
+mod pin;
 mod prices;
 
 use std::fs;
