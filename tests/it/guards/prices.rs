@@ -155,16 +155,16 @@ fn a_meter_that_does_not_add_up_is_inactive_or_missing_is_refused() {
         let bad = meter(&site.stripe, event_name, &[special]);
         let shadow = price(&site.stripe, &metered(&bad, &[("unit_amount", "0")]));
         let overage = price(&site.stripe, &metered(&bad, &free("100")));
-        let words = [METER, event_name, "formula sum"];
+        let words = ["plan `pro`", METER, event_name, "formula sum"];
         refuses(&site, &catalog(event_name, &quoted(&shadow), &quoted(&overage)), &words);
     }
-    let words = [METER, "never_made", "does not exist"];
+    let words = ["plan `pro`", METER, "never_made", "does not exist"];
     refuses(&site, &site.catalog().replace(EVENT, "never_made"), &words);
     let switch = |word: &str| {
         site.stripe.post(&format!("/v1/billing/meters/{}/{word}", site.meter), &[]).ok();
     };
     switch("deactivate");
-    refuses(&site, &site.catalog(), &[METER, EVENT, "is not active"]);
+    refuses(&site, &site.catalog(), &["plan `pro`", METER, EVENT, "is not active"]);
     switch("reactivate");
     pushes(&site, &site.catalog(), &customer, "130");
 }
