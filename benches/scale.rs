@@ -1,4 +1,5 @@
-//! How fast a large ledger is imported and closed: records per second and peak memory, on both databases.
+//! How fast a large ledger is imported, pushed and closed: records per second and peak memory, on both databases. Stripe is
+//! the sandbox inside of the process.
 //!
 //! In: the binary of the bench profile; `BILLRECON_BENCH_POSTGRES_URL`, an empty database, for PostgreSQL; `RECORDS` and `TENANTS` to change the size. Out: a line per step. It judges
 //! nothing: `tests/it/scale.rs` holds the memory bound.
@@ -29,15 +30,17 @@ fn main() {
 }
 
 fn measure(engine: &str, url: &str, folder: &std::path::Path, records: u64) {
-    let steps: [&[&str]; 4] = [
+    let steps: [&[&str]; 5] = [
         &["import", "catalog", "catalog.toml"],
         &["import", "tenants", "tenants.csv"],
         &["import", "usage", "usage.csv"],
+        &["run", "--period", "2026-09", "--as-of", "2026-09-30T12:00:00Z"],
         &["run", "--period", "2026-09"],
     ];
     for step in steps {
         let mut command = Command::new(env!("CARGO_BIN_EXE_billrecon"));
         command.args(step).args(["--log", "error", "--database", url]).current_dir(folder);
+        command.env("BILLRECON_STRIPE_SANDBOX", "1");
         let started = Instant::now();
         let (_, peak_mib) = memory::run(command);
         let milliseconds = started.elapsed().as_millis().max(1);

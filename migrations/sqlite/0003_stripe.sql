@@ -110,4 +110,6 @@ ALTER TABLE run_exceptions ADD COLUMN amount TEXT NOT NULL DEFAULT '';
 ALTER TABLE run_exceptions ADD COLUMN currency TEXT NOT NULL DEFAULT '';
 -- Identifier, quantity and instant are what Stripe was asked for: they are never rewritten, and no intent is lost.
 CREATE TRIGGER intents_are_frozen BEFORE UPDATE OF account_id, tenant_id, customer_id, meter, segment_start, segment_end, sequence, identifier, quantity_floor, quantity_rest, records, event_at ON intents BEGIN SELECT RAISE(ABORT, 'an intent is frozen'); END;
+-- INSERT OR REPLACE deletes without asking a DELETE trigger.
+CREATE TRIGGER intents_replaces_none BEFORE INSERT ON intents WHEN EXISTS (SELECT 1 FROM intents WHERE identifier = NEW.identifier) BEGIN SELECT RAISE(ABORT, 'an intent is frozen'); END;
 CREATE TRIGGER intents_loses_none BEFORE DELETE ON intents BEGIN SELECT RAISE(ABORT, 'an intent is never removed'); END;

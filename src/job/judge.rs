@@ -5,13 +5,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::domain::catalog::{Catalog, Plan, PushScope};
+use crate::domain::catalog::{Catalog, Plan, PushScope, UsagePrice};
 use crate::domain::decide::{Decision, PeriodFacts, PushRecords, decide};
 use crate::domain::figures::{Disposition, SegmentUsage, WindowFigures, WindowStatus};
 use crate::domain::intent::PushMode;
 use crate::domain::metrics::{Member, MetricsError, Population};
 use crate::domain::money::MinorAmount;
-use crate::domain::number::Quantity;
+use crate::domain::number::{Quantity, QuantitySum};
 use crate::domain::period::Window;
 use crate::domain::policy::Policy;
 use crate::domain::rating::LineKind;
@@ -34,7 +34,10 @@ pub struct Case<'a> {
 pub fn judge(policy: &Policy, case: &Case<'_>) -> Result<Decision, MetricsError> {
     let of_policy = case.catalog.plans.values().filter(|plan| plan.id.key == policy.plan);
     let mut populations: BTreeMap<&str, Population<'_>> = BTreeMap::new();
-    for meter in of_policy.flat_map(|plan| plan.usage.keys()) {
+    // Overage needs a quota: a meter that is billed from the first unit has nothing to decide.
+    let has_quota = |price: &UsagePrice| price.free_quota.is_some_and(|quota| !quota.is_zero());
+    let meters = of_policy.flat_map(|plan| plan.usage.iter()).filter(|(_, price)| has_quota(price));
+    for (meter, _) in meters {
         populations.entry(meter).or_insert_with(|| population(policy, meter, case));
     }
     let facts = facts(policy, case);
@@ -78,15 +81,20 @@ fn find<'a>(windows: &'a PeriodWindows<'a>, figures: &WindowFigures) -> Option<&
     })
 }
 
-/// Records that were to reach Stripe. Pushing, those fail that no intent carries; observing, all of a tenant whose
-/// meter total differs.
+/// Records that were to reach Stripe. Pushing, those fail that no intent carries, unless Stripe lacks nothing without them
+/// (a record of 0, two that cancel out); observing, all of a tenant whose meter total differs.
 fn push_records(figures: &WindowFigures, differing: &Differing<'_>, case: &Case<'_>) -> PushRecords {
     let mut sum = PushRecords::default();
-    for usage in figures.usage.iter().filter(|usage| is_due(usage, case.catalog)) {
+    for usage in &figures.usage {
+        let Some(target) = target(usage, case.catalog) else { continue };
         let records = usage.total.records;
         let arrived = match case.push {
             PushMode::Push => {
-                case.intents.records(&figures.tenant_id, &usage.meter, usage.range).min(records)
+                let counted = || case.intents.counted(&figures.tenant_id, &usage.meter, usage.range);
+                let quantity =
+                    counted().try_fold(QuantitySum::ZERO, |sum, one| sum.checked_add(one.quantity));
+                let carried: u64 = counted().map(|one| one.records).sum();
+                if quantity == Ok(target) { records } else { carried.min(records) }
             }
             PushMode::Observe
                 if differing.contains(&(
@@ -105,14 +113,15 @@ fn push_records(figures: &WindowFigures, differing: &Differing<'_>, case: &Case<
     sum
 }
 
-fn is_due(usage: &SegmentUsage, catalog: &Catalog) -> bool {
+/// What Stripe is to see of it; `None` where that is nothing.
+fn target(usage: &SegmentUsage, catalog: &Catalog) -> Option<QuantitySum> {
     let plan = usage.plan.as_ref().and_then(|plan| catalog.plans.get(plan));
-    let Some(price) = plan.and_then(|plan| plan.usage.get(&usage.meter)) else { return false };
+    let price = plan.and_then(|plan| plan.usage.get(&usage.meter))?;
     let target = match price.push {
-        PushScope::All => !usage.total.quantity.is_zero(),
-        PushScope::Overage => usage.split.is_some_and(|split| !split.billed.is_zero()),
+        PushScope::All => usage.total.quantity,
+        PushScope::Overage => usage.split?.billed.into(),
     };
-    usage.disposition == Disposition::Billable && target
+    (usage.disposition == Disposition::Billable && !target.is_zero()).then_some(target)
 }
 
 /// Tenant, meter and window of the meter totals that differ.

@@ -7,10 +7,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::domain::catalog::{Billing, Catalog, PushScope, UsagePrice};
+use crate::domain::catalog::{Billing, Catalog, PlanId, PushScope, UsagePrice};
 use crate::domain::figures::WindowFigures;
 use crate::domain::intent::Target;
-use crate::domain::invoice::{Invoice, StripeSubscription, SubscriptionItem};
+use crate::domain::invoice::{Invoice, InvoiceLine, StripeSubscription, SubscriptionItem};
 use crate::domain::money::MinorSum;
 use crate::domain::number::Quantity;
 use crate::domain::period::{Period, Window};
@@ -29,6 +29,14 @@ pub enum Stage {
     Ended,
     /// Its invoice has left draft.
     Final,
+}
+
+/// How far a window has come, and when that is asked.
+#[derive(Clone, Copy, Debug)]
+pub struct Present {
+    pub stage: Stage,
+    pub now: Timestamp,
+    pub period: Period,
 }
 
 /// A window that is billed through Stripe.
@@ -70,21 +78,36 @@ pub fn stage(
     if has_left_draft { Stage::Final } else { Stage::Ended }
 }
 
-/// The invoice that bills the usage of this window.
+/// Stripe makes a renewal invoice at the window's end; an hour is allowed for the making.
+const MADE_WITHIN: SignedDuration = SignedDuration::from_hours(1);
+
+/// The invoice that bills the usage of this window; for a plan without usage prices, the renewal made at its end.
 pub fn renewal_invoice<'a>(window: &TenantWindow<'_>, standing: &'a Standing) -> Option<&'a Invoice> {
     let subscription_id = &window.segments.last()?.subscription.stripe_subscription_id;
-    let served = served(window);
-    let bills = |invoice: &&Invoice| {
-        invoice.billing_reason != "subscription_create"
-            && invoice.lines.iter().any(|line| {
-                let metered = standing
-                    .meters
-                    .values()
-                    .any(|meter| line.price_id.as_ref().is_some_and(|id| meter.scope.price_ids.contains(id)));
-                metered && !line.proration && is_period_of(line.period, window.window, served)
-            })
+    let invoices = standing.invoices.get(subscription_id)?;
+    let bills = |invoice: &&Invoice| bills_usage(invoice, window, standing);
+    let renews = |invoice: &&Invoice| {
+        let since = invoice.created.duration_since(served(window).end);
+        let is_metered = invoice.lines.iter().any(|line| is_metered(line, standing));
+        invoice.billing_reason == "subscription_cycle"
+            && !is_metered
+            && (SignedDuration::from_secs(-1)..MADE_WITHIN).contains(&since)
     };
-    standing.invoices.get(subscription_id)?.iter().find(bills)
+    invoices.iter().find(bills).or_else(|| invoices.iter().find(renews))
+}
+
+fn bills_usage(invoice: &Invoice, window: &TenantWindow<'_>, standing: &Standing) -> bool {
+    let of_window = |line: &InvoiceLine| {
+        is_metered(line, standing)
+            && !line.proration
+            && is_period_of(line.period, window.window, served(window))
+    };
+    invoice.billing_reason != "subscription_create" && invoice.lines.iter().any(of_window)
+}
+
+fn is_metered(line: &InvoiceLine, standing: &Standing) -> bool {
+    let Some(price_id) = &line.price_id else { return false };
+    standing.meters.values().any(|meter| meter.scope.price_ids.contains(price_id))
 }
 
 /// From the first segment's start to the last one's end: what a subscription that began or ended inside is billed for.
@@ -99,8 +122,7 @@ pub fn map(
     figures: &WindowFigures,
     catalog: &Catalog,
     standing: &Standing,
-    period: Period,
-    stage: Stage,
+    present: Present,
 ) -> Result<Option<Mapped>, ParkReason> {
     let prices = usage_prices(window, catalog);
     if prices.is_empty() {
@@ -118,7 +140,9 @@ pub fn map(
     let [(customer_id, subscription_id)] = ids.into_iter().collect::<Vec<_>>()[..] else {
         return Err(ParkReason::Mapping);
     };
-    let sold = sold_at_end(window, catalog);
+    let stage = present.stage;
+    let current = current_plan(window, present.now);
+    let sold = sold(current, catalog);
     let subscription = standing.subscriptions.get(subscription_id);
     match subscription {
         Some(one) if one.customer_id != customer_id || !one.items_complete => {
@@ -130,14 +154,14 @@ pub fn map(
     let mut meters = Vec::new();
     for (meter, uses) in prices {
         if let Some(item) = item_of(subscription, meter, standing, sold.contains(meter))? {
-            check_price_in_force(window, item, meter, standing, stage)?;
+            check_price_in_force(current, item, meter, standing, stage)?;
             check_period(window, item, stage)?;
         }
         meters.push(meter_use(window, figures, meter, &uses).ok_or(ParkReason::Overflow)?);
     }
     Ok(Some(Mapped {
         tenant_id: figures.tenant_id.clone(),
-        period,
+        period: present.period,
         window: window.window,
         stage,
         customer_id: customer_id.to_owned(),
@@ -161,14 +185,19 @@ fn usage_prices<'a>(window: &TenantWindow<'_>, catalog: &'a Catalog) -> UsagePri
     prices
 }
 
-/// The meters of the plan at the window's end.
-fn sold_at_end<'a>(window: &TenantWindow<'_>, catalog: &'a Catalog) -> BTreeSet<&'a str> {
-    let last = window.segments.last().and_then(|segment| catalog.plans.get(&segment.subscription.plan));
-    last.into_iter().flat_map(|plan| plan.usage.keys()).map(String::as_str).collect()
+/// The plan that holds now, or did at the window's end: a change that is still to come is nothing to Stripe yet.
+fn current_plan<'a>(window: &TenantWindow<'a>, now: Timestamp) -> Option<&'a PlanId> {
+    let begun = window.segments.iter().rfind(|segment| segment.range.start <= now);
+    begun.or(window.segments.first()).map(|segment| &segment.subscription.plan)
 }
 
-/// The one item that bills the meter. Two of them would bill it twice. A meter that only an earlier plan of the window
-/// sold has lost its item with that plan.
+fn sold<'a>(plan: Option<&PlanId>, catalog: &'a Catalog) -> BTreeSet<&'a str> {
+    let plan = plan.and_then(|plan| catalog.plans.get(plan));
+    plan.into_iter().flat_map(|plan| plan.usage.keys()).map(String::as_str).collect()
+}
+
+/// The one item that bills the meter. Two of them would bill it twice. A meter that only another plan of the window sells
+/// has lost its item with that plan, or is to get it.
 fn item_of<'a>(
     subscription: Option<&'a StripeSubscription>,
     meter: &str,
@@ -188,14 +217,13 @@ fn item_of<'a>(
 /// While a window is open its item must have the price that the catalog says is in force; afterwards the plan may have
 /// changed.
 fn check_price_in_force(
-    window: &TenantWindow<'_>,
+    plan: Option<&PlanId>,
     item: &SubscriptionItem,
     meter: &str,
     standing: &Standing,
     stage: Stage,
 ) -> Result<(), ParkReason> {
-    let plan = window.segments.last().map(|segment| segment.subscription.plan.clone());
-    let in_force = plan.and_then(|plan| standing.in_force.get(&(plan, meter.to_owned())));
+    let in_force = plan.and_then(|plan| standing.in_force.get(&(plan.clone(), meter.to_owned())));
     match in_force {
         Some(price_id) if stage == Stage::Open && *price_id != item.price_id => Err(ParkReason::Mapping),
         _ => Ok(()),

@@ -20,7 +20,7 @@ use crate::domain::tenant::{ParkReason, TenantWindow};
 use crate::job::compare::Compared;
 use crate::job::due::PeriodWindows;
 use crate::job::judge::{Case, judge};
-use crate::job::mapping::{Mapped, Stage, map};
+use crate::job::mapping::{Mapped, Present, Stage, map};
 use crate::job::observe::Observation;
 use crate::job::push::Intents;
 use crate::job::standing::Standing;
@@ -98,7 +98,7 @@ impl Rated {
         for (window, figures) in
             due.chain(open).filter(|(window, figures)| figures.park.is_none() && begun(window))
         {
-            match map(window, figures, catalog, standing, period, stage(window)) {
+            match map(window, figures, catalog, standing, Present { stage: stage(window), now, period }) {
                 Ok(Some(mapped)) => all.push(mapped),
                 Ok(None) => figures.not_billed = is_not_at_stripe(window),
                 Err(reason) => figures.set_aside(reason),
@@ -285,7 +285,7 @@ fn counts(known: &Known<'_>, open: &[WindowFigures], all: &[WindowFigures]) -> J
         closed: of(WindowStatus::Closed) - not_billed as u64,
         parked: of(WindowStatus::Parked),
         not_billed: not_billed as u64,
-        pending_before: known.pending_before,
+        pending_before: known.pending_before + parked_due as u64,
         pushed: known.pushed,
         errors: known.errors + known.unbillable.len() as u64,
         pending_after: (pending + parked_due) as u64,

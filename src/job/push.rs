@@ -74,14 +74,12 @@ impl Intents {
         self.by_meter.values().flatten().filter(move |one| one.period == period)
     }
 
-    /// How many records of a segment its counted intents carry.
-    pub fn records(&self, tenant_id: &str, meter: &str, segment: Window) -> u64 {
-        let of_segment = self
-            .of_tenant(tenant_id)
-            .filter(|(key, _)| key.2 == meter)
+    /// The intents of a segment that Stripe holds or may hold.
+    pub fn counted(&self, tenant_id: &str, meter: &str, segment: Window) -> impl Iterator<Item = &Intent> {
+        self.of_tenant(tenant_id)
+            .filter(move |(key, _)| key.2 == meter)
             .flat_map(|(_, list)| list)
-            .filter(|one| is_in(one, segment) && one.is_counted());
-        of_segment.map(|one| one.records).sum()
+            .filter(move |one| is_in(one, segment) && one.is_counted())
     }
 
     /// The intents of one window and meter: those that a meter's total of the window counts.

@@ -8,6 +8,7 @@
 )]
 
 mod bad_input;
+mod billing;
 mod cli;
 mod closing;
 mod docs;

@@ -84,7 +84,8 @@ impl Telling {
         let webhook = if self.is_posted { "for your webhook" } else { "no webhook is set" };
         print::data(&format!("\nOne Slack message per judged period ({webhook}):"))?;
         for message in &self.messages {
-            for line in message.lines() {
+            // Its last line names the files, which follow here.
+            for line in message.lines().filter(|line| !line.starts_with("run ")) {
                 wrapped(line, 2, 4)?;
             }
         }

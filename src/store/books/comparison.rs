@@ -163,7 +163,7 @@ fn compared_of(mut row: Row) -> Result<ReconciliationRow, StoreError> {
         ledger_amount: amount(row.text()?)?,
         stripe_amount: amount(row.text()?)?,
         currency: known(&row.text()?, Currency::parse)?,
-        reason: Cause::parse(&row.text()?),
+        reason: known(&row.text()?, |text| Cause::parse(text).ok_or("an unknown reason"))?,
         evidence: row.text()?,
     })
 }

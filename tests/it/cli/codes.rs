@@ -1,4 +1,4 @@
-//! Exit codes of DESIGN §11 that can occur without Stripe.
+//! Exit codes of DESIGN §11.
 //!
 //! In: one trouble each. Out: its code, words on stderr that say what to do, nothing on stdout. Never a code that tells
 //! a scheduler to try again what cannot get better, or the other way round.
@@ -56,6 +56,7 @@ fn a_parked_tenant_is_3_until_it_is_mended() {
     for engine in ENGINES {
         let workspace = Workspace::new(engine);
         workspace.import(CATALOG, &TENANTS.replace("Cold,pro", "Cold,gold"), USAGE);
+        workspace.watch("2026-09");
         // Parked when it closes, and still parked when nothing new is to be done.
         for _wake in 0..2 {
             let run = workspace.run(&["run", "--period", "2026-09", "--json"]).expect(3).json();
@@ -64,7 +65,8 @@ fn a_parked_tenant_is_3_until_it_is_mended() {
         workspace.write("tenants.csv", TENANTS);
         workspace.run(&["import", "tenants", "tenants.csv"]).expect(0);
         let run = workspace.run(&["run", "--period", "2026-09", "--json"]).expect(0).json();
-        assert_eq!((&run["status"], &run["counts"]["closed"]), (&"closed".into(), &4.into()));
+        assert_eq!((&run["status"], &run["counts"]["closed"]), (&"closed".into(), &3.into()));
+        assert_eq!(run["counts"]["not_billed"], 1);
     }
 }
 
@@ -94,7 +96,7 @@ fn a_database_below_a_file_or_a_missing_folder_can_not_be_opened() {
 /// One of the two tests that take the ten seconds which the program waits for a database.
 #[test]
 fn a_locked_sqlite_file_is_75() {
-    let workspace = Workspace::with_company(Engine::Sqlite);
+    let workspace = Workspace::with_watched_company(Engine::Sqlite);
     let ended = block_on(async {
         let mut other = SqliteConnection::connect(&workspace.url).await.unwrap();
         other.execute("BEGIN EXCLUSIVE").await.unwrap();
@@ -134,7 +136,7 @@ impl Drop for Reader<'_> {
 
 #[test]
 fn a_role_that_may_only_read_is_77_for_what_writes_and_0_for_what_reads() {
-    let workspace = Workspace::with_company(Engine::Postgres);
+    let workspace = Workspace::with_watched_company(Engine::Postgres);
     let reader = Reader::new(&workspace);
     assert_ne!(reader.url(), workspace.url);
     workspace.write("new.toml", CATALOG.replace("\"700\"", "\"800\""));

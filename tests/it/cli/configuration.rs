@@ -34,6 +34,9 @@ fn made(folder: &Path) -> Vec<String> {
     names
 }
 
+/// In these months, so that there is something to report and nothing is too late.
+const IN_SEPTEMBER: [&str; 5] = ["run", "--period", "2026-09", "--as-of", "2026-09-30T12:00:00Z"];
+const IN_OCTOBER: [&str; 5] = ["run", "--period", "2026-10", "--as-of", "2026-10-20T12:00:00Z"];
 const IMPORT: [&str; 3] = ["import", "catalog", "catalog.toml"];
 
 #[test]
@@ -42,8 +45,8 @@ fn by_default_the_database_and_the_reports_are_here() {
     for (kind, file) in [("catalog", "catalog.toml"), ("tenants", "tenants.csv"), ("usage", "usage.csv")] {
         run(folder.path(), &["import", kind, file]).expect(0);
     }
-    run(folder.path(), &["run", "--period", "2026-09"]).expect(0);
-    assert_eq!(made(folder.path()), ["billrecon.db", "reports"]);
+    run(folder.path(), &IN_SEPTEMBER).expect(0);
+    assert_eq!(made(folder.path()), ["billrecon.db", "billrecon.db.sandbox", "reports"]);
 }
 
 #[test]
@@ -75,20 +78,21 @@ fn a_flag_beats_the_environment_which_beats_the_file_for_the_reports() {
     }
     fs::write(folder.path().join("billrecon.toml"), "reports = \"by-file\"\n").unwrap();
     let variable = ("BILLRECON_REPORTS", "by-environment");
-    let close = |period: &'static str| ["run", "--period", period];
-    let by_flag = binary(folder.path(), &[&close("2026-09")[..], &["--reports", "by-flag"]].concat())
+    let by_flag = binary(folder.path(), &[&IN_SEPTEMBER[..], &["--reports", "by-flag"]].concat())
         .envs([variable])
         .output();
     Ended::of(by_flag.unwrap()).expect(0);
     assert!(folder.path().join("by-flag/2026-09").is_dir());
-    let by_environment = binary(folder.path(), &close("2026-10")).envs([variable]).output();
+    let by_environment = binary(folder.path(), &IN_OCTOBER).envs([variable]).output();
     Ended::of(by_environment.unwrap()).expect(0);
     assert!(folder.path().join("by-environment/2026-10").is_dir());
-    fs::remove_file(folder.path().join("billrecon.db")).unwrap();
+    for name in ["billrecon.db", "billrecon.db.sandbox"] {
+        fs::remove_file(folder.path().join(name)).unwrap();
+    }
     for (kind, file) in [("catalog", "catalog.toml"), ("tenants", "tenants.csv")] {
         run(folder.path(), &["import", kind, file]).expect(0);
     }
-    run(folder.path(), &close("2026-09")).expect(0);
+    run(folder.path(), &IN_SEPTEMBER).expect(0);
     assert!(folder.path().join("by-file/2026-09").is_dir());
     assert!(!folder.path().join("reports").exists());
 }
@@ -104,12 +108,13 @@ fn relative_paths_start_where_they_were_written() {
     for (kind, file) in [("catalog", "catalog.toml"), ("tenants", "tenants.csv"), ("usage", "usage.csv")] {
         run(folder.path(), &with_config(&["import", kind, file])).expect(0);
     }
-    run(folder.path(), &with_config(&["run", "--period", "2026-09"])).expect(0);
+    run(folder.path(), &with_config(&IN_SEPTEMBER)).expect(0);
     assert!(folder.path().join("etc/from-file.db").is_file());
+    assert!(folder.path().join("etc/from-file.db.sandbox").is_file());
     assert!(folder.path().join("etc/from-file/2026-09").is_dir());
     run(folder.path(), &with_config(&[&IMPORT[..], &["--database", "sqlite://typed.db"]].concat())).expect(0);
     assert!(folder.path().join("typed.db").is_file());
-    run(folder.path(), &with_config(&["run", "--period", "2026-10", "--reports", "typed"])).expect(0);
+    run(folder.path(), &with_config(&[&IN_OCTOBER[..], &["--reports", "typed"]].concat())).expect(0);
     assert_eq!(made(folder.path()), ["etc", "typed", "typed.db"]);
 }
 

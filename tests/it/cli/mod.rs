@@ -8,6 +8,7 @@ mod demo;
 mod outcomes;
 mod secrets;
 mod streams;
+mod verdicts;
 
 use std::path::Path;
 use std::process::{Command, Stdio};

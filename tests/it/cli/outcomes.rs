@@ -50,18 +50,20 @@ fn written(workspace: &Workspace) -> Vec<i64> {
 }
 
 #[test]
-fn one_wake_closes_every_due_period_oldest_first_and_a_second_wake_has_nothing_to_do() {
+fn one_wake_closes_every_due_period_oldest_first_and_a_second_wake_only_looks_at_the_open_one() {
     for engine in ENGINES {
-        let workspace = Workspace::with_company(engine);
-        let outcomes = outcomes(&workspace.run(&["run", "--json"]).expect(0));
-        let periods: Vec<&str> = outcomes.iter().map(|outcome| outcome["period"].as_str().unwrap()).collect();
+        let workspace = watched(engine);
+        let wake = outcomes(&workspace.run(&["run", "--json"]).expect(0));
+        let (open, closed) = wake.split_last().unwrap();
+        let periods: Vec<&str> = closed.iter().map(|outcome| outcome["period"].as_str().unwrap()).collect();
         assert_eq!(periods[..2], ["2026-09", "2026-10"]);
         assert!(periods.is_sorted() && !periods.contains(&this_month().as_str()), "{periods:?}");
-        for outcome in &outcomes {
-            assert_eq!(
-                (&outcome["status"], &outcome["verdict"]),
-                (&"closed".into(), &"INSUFFICIENT_DATA".into())
-            );
+        assert_is_open(open);
+        // Each with its own: in September a third and more used their whole quota, in October next to nothing was used.
+        let verdicts = closed[..2].iter().map(|outcome| &outcome["verdict"]);
+        assert_eq!(verdicts.collect::<Vec<_>>(), ["REVIEW", "NO_GO"]);
+        for outcome in closed {
+            assert_eq!(outcome["status"], "closed");
             let folder = workspace.path(outcome["reports_dir"].as_str().unwrap());
             assert!(folder.ends_with(outcome["run_id"].as_str().unwrap()), "{outcome}");
             assert!(files(&folder).contains_key("manifest.json"));
@@ -71,20 +73,50 @@ fn one_wake_closes_every_due_period_oldest_first_and_a_second_wake_has_nothing_t
             assert!(details.contains(period), "{details}");
         }
         let before = written(&workspace);
-        let second = workspace.run(&["run", "--json"]).expect(0);
-        assert_eq!(second.stdout, "");
-        says(&second, "no billing period is due");
-        assert_eq!(written(&workspace), before);
+        let second = outcomes(&workspace.run(&["run", "--json"]).expect(0));
+        let [open] = second.as_slice() else { panic!("{second:?}") };
+        assert_is_open(open);
+        // The run itself, and that its reports are there.
+        let grown: Vec<i64> =
+            written(&workspace).iter().zip(&before).map(|(now, before)| now - before).collect();
+        assert_eq!(grown, [1, 0, 0, 0, 0, 1, 0]);
+    }
+}
+
+/// The company, whose two months were pushed in time.
+fn watched(engine: Engine) -> Workspace {
+    let workspace = Workspace::with_watched_company(engine);
+    workspace.watch("2026-10");
+    workspace
+}
+
+#[track_caller]
+fn assert_is_open(outcome: &Value) {
+    let named = [&outcome["period"], &outcome["status"], &outcome["verdict"]];
+    assert_eq!(named, [&Value::from(this_month()), &"open".into(), &Value::Null], "{outcome}");
+    assert_eq!((&outcome["counts"]["closed"], &outcome["reasons"]), (&0.into(), &serde_json::json!([])));
+}
+
+/// Before the first tenant's start nothing has begun.
+#[test]
+fn a_wake_before_the_first_period_has_nothing_to_do_and_says_so() {
+    for engine in ENGINES {
+        let workspace = Workspace::with_company(engine);
+        let early = workspace.run(&["run", "--json", "--as-of", "2026-08-31T23:59:59Z"]).expect(0);
+        assert_eq!(early.stdout, "");
+        says(&early, "no billing period is due");
+        assert_eq!(workspace.number("SELECT COUNT(*) FROM runs"), 0);
     }
 }
 
 #[test]
 fn a_closed_period_prints_its_run_again_and_writes_nothing() {
     for engine in ENGINES {
-        let workspace = Workspace::with_company(engine);
+        let workspace = Workspace::with_watched_company(engine);
         let run = || outcomes(&workspace.run(&["run", "--period", "2026-09", "--json"]).expect(0));
         let first = run();
         let (before, set) = (written(&workspace), files(&workspace.report_folder("2026-09")));
+        // What was pushed was pushed by the run that watched; nothing is left to be.
         assert_eq!(run(), first);
         assert_eq!(written(&workspace), before);
         assert_eq!(files(&workspace.report_folder("2026-09")), set);
@@ -94,7 +126,7 @@ fn a_closed_period_prints_its_run_again_and_writes_nothing() {
 #[test]
 fn a_period_keeps_its_figures_whatever_is_imported_after_its_close() {
     for engine in ENGINES {
-        let workspace = Workspace::with_company(engine);
+        let workspace = Workspace::with_watched_company(engine);
         workspace.run(&["run", "--period", "2026-09"]).expect(0);
         let lines = "SELECT tenant_id, meter, CAST(amount_minor AS TEXT) FROM window_lines ORDER BY 1, 2, 3";
         let before = (workspace.sql(lines), workspace.data_files("2026-09"));
@@ -121,13 +153,18 @@ fn an_open_period_has_provisional_figures_and_no_verdict_and_is_not_closed() {
         assert_eq!((&outcome["status"], &outcome["verdict"]), (&"open".into(), &Value::Null));
         assert_eq!(outcome["reasons"], serde_json::json!([]));
         assert_eq!((&outcome["counts"]["tenants"], &outcome["counts"]["closed"]), (&4.into(), &0.into()));
+        assert_eq!(
+            (&outcome["counts"]["pushed"], &outcome["counts"]["pending_after"]),
+            (&1.into(), &0.into())
+        );
         let lines = csv_rows(&workspace.data_files(month)["lines.csv"]);
         assert!(lines.iter().all(|line| line["window_status"] == "open"));
         assert!(lines.iter().any(|line| line["tier"] == "2" && line["quantity"] == "7"));
         let words = workspace.run(&["run", "--period", month]).expect(0).stdout;
         assert!(words.contains("provisional") && words.contains("no verdict yet"), "{words}");
         assert_eq!(workspace.number("SELECT COUNT(*) FROM billing_windows"), 0);
-        assert_eq!(workspace.number("SELECT COUNT(*) FROM billing_period_jobs"), 0);
+        let jobs = workspace.sql("SELECT period, status FROM billing_period_jobs");
+        assert_eq!(jobs, [[month, "open"]]);
     }
 }
 
@@ -136,7 +173,7 @@ fn an_open_period_has_provisional_figures_and_no_verdict_and_is_not_closed() {
 fn anchor_moves_after_the_close(engine: Engine, row: &str) -> (Workspace, Ended) {
     let workspace = Workspace::new(engine);
     let tenants = TENANTS.replace("cold,Cold,pro", "cold,Cold,gold");
-    let tenants = format!("{tenants}idle,Idle,pro,try,,,active,,2026-09-01T00:00:00Z,\n");
+    let tenants = format!("{tenants}idle,Idle,starter,try,,,active,,2026-09-01T00:00:00Z,\n");
     workspace.import(CATALOG, &tenants, USAGE);
     workspace.run(&["run", "--period", "2026-09"]).expect(3);
     workspace.write("moved.csv", tenants.replace(row, &format!("{row}2026-09-15T00:00:00Z")));
@@ -148,7 +185,7 @@ fn anchor_moves_after_the_close(engine: Engine, row: &str) -> (Workspace, Ended)
 #[test]
 fn a_tenant_whose_anchor_moves_after_its_close_pays_for_no_day_twice() {
     for engine in ENGINES {
-        let (workspace, _) = anchor_moves_after_the_close(engine, "idle,Idle,pro,try,,,active,");
+        let (workspace, _) = anchor_moves_after_the_close(engine, "idle,Idle,starter,try,,,active,");
         let overlaps = "SELECT COUNT(*) FROM billing_windows one JOIN billing_windows other
             ON one.tenant_id = other.tenant_id AND one.status = 'closed' AND other.status = 'closed'
             AND one.window_start < other.window_start AND other.window_start < one.window_end";
@@ -159,7 +196,8 @@ fn a_tenant_whose_anchor_moves_after_its_close_pays_for_no_day_twice() {
 #[test]
 fn a_tenant_whose_anchor_moves_after_its_close_blocks_nobody() {
     for engine in ENGINES {
-        let (workspace, wake) = anchor_moves_after_the_close(engine, "acme,Acme,pro,try,,,active,");
+        let (workspace, wake) =
+            anchor_moves_after_the_close(engine, "acme,Acme,pro,try,cus_acme,sub_acme,active,");
         let closed = "SELECT COUNT(*) FROM billing_windows WHERE tenant_id = 'beta' AND status = 'closed'";
         assert!(workspace.number(closed) >= 2, "{engine:?}: {wake:?}");
         wake.expect(3);
@@ -173,8 +211,8 @@ fn a_tenant_without_a_start_needs_a_first_period_or_a_named_one() {
         workspace.import(
             CATALOG,
             &TENANTS.replace(
-                "cold,Cold,pro,try,,,active,,2026-09-01T00:00:00Z,",
-                "cold,Cold,pro,try,,,active,,,",
+                "cold,Cold,pro,try,cus_cold,sub_cold,active,,2026-09-01T00:00:00Z,",
+                "cold,Cold,pro,try,cus_cold,sub_cold,active,,,",
             ),
             USAGE,
         );
@@ -185,6 +223,8 @@ fn a_tenant_without_a_start_needs_a_first_period_or_a_named_one() {
             }
         }
         assert_eq!(workspace.number("SELECT COUNT(*) FROM runs"), 0);
+        workspace.watch("2026-09");
+        workspace.watch("2026-10");
         outcomes(&workspace.run(&["run", "--period", "2026-09", "--json"]).expect(0));
         workspace.write("billrecon.toml", "first_period = \"2026-10\"\n");
         let wake = outcomes(&workspace.run(&["run", "--json"]).expect(0));
@@ -197,6 +237,8 @@ fn a_tenant_without_a_start_needs_a_first_period_or_a_named_one() {
 fn status_shows_what_is_due_then_what_is_closed() {
     for engine in ENGINES {
         let workspace = Workspace::with_company(engine);
+        let words = workspace.run(&["status"]).expect(0).stdout;
+        assert!(words.contains("NOT PINNED"), "{words}");
         let status = || workspace.run(&["status", "--json"]).expect(0).json();
         let before = status();
         assert_eq!((&before["tenants"], &before["quarantined"]), (&4.into(), &0.into()));
@@ -204,8 +246,10 @@ fn status_shows_what_is_due_then_what_is_closed() {
         assert_eq!((&before["periods"], &before["lease"]), (&serde_json::json!([]), &Value::Null));
         let words = workspace.run(&["status"]).expect(0).stdout;
         assert!(words.contains("2026-09 first") && words.contains("lease: free"), "{words}");
+        workspace.watch("2026-09");
         let run = workspace.run(&["run", "--period", "2026-09", "--json"]).expect(0).json();
         let after = status();
+        assert_eq!((&run["mode"], &after["mode"]), (&"SANDBOX".into(), &"SANDBOX".into()));
         assert_eq!(after["due"][0], "2026-10");
         let period = &after["periods"][0];
         assert_eq!((&period["period"], &period["status"]), (&"2026-09".into(), &"closed".into()));
@@ -238,7 +282,7 @@ fn status_names_the_holder_of_the_lease_but_not_one_whose_lease_has_expired() {
 /// The words are a table: what stands below a heading begins where the heading does, or ends where it ends.
 #[test]
 fn status_lines_up_its_columns_and_fits_a_terminal() {
-    let workspace = Workspace::with_company(Engine::Sqlite);
+    let workspace = watched(Engine::Sqlite);
     workspace.run(&["run"]).expect(0);
     let words = workspace.run(&["status"]).expect(0).stdout;
     let head = words.lines().find(|line| line.starts_with("period")).unwrap();

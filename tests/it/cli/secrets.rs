@@ -18,6 +18,9 @@ const COMMANDS: &[&[&str]] = &[
     &["import", "usage", "usage.csv"],
     &["status"],
     &["status", "--json"],
+    // In time for its usage to be pushed, month by month.
+    &["run", "--as-of", "2026-09-30T12:00:00Z"],
+    &["run", "--as-of", "2026-10-31T12:00:00Z"],
     &["run", "--dry-run"],
     &["run", "--json"],
     &["run", "--period", "2026-09"],
@@ -93,7 +96,8 @@ fn a_server_that_is_not_there_is_75_and_its_password_stays_secret() {
     let folder = tempfile::tempdir().unwrap();
     // Port 1 is never given to anybody.
     let url = format!("postgres://app:{CANARY}@127.0.0.1:1/billrecon");
-    let ended = run(folder.path(), &["run", "--log", "trace", "--database", &url]).expect(75);
+    let mut command = binary(folder.path(), &["run", "--log", "trace", "--database", &url]);
+    let ended = Ended::of(command.env("BILLRECON_STRIPE_SANDBOX", "1").output().unwrap()).expect(75);
     keeps_it(&ended);
     assert!(ended.stderr.contains("run again"), "{}", ended.stderr);
 }

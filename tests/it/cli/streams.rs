@@ -18,7 +18,8 @@ fn without_reader(mut command: Command) -> Command {
 
 #[test]
 fn a_reader_that_has_gone_ends_nothing() {
-    let workspace = Workspace::with_company(Engine::Sqlite);
+    let workspace = Workspace::with_watched_company(Engine::Sqlite);
+    workspace.watch("2026-10");
     for (arguments, code) in [
         (&["run", "--json"][..], 0),
         (&["run"], 0),
@@ -35,7 +36,7 @@ fn a_reader_that_has_gone_ends_nothing() {
 
 #[test]
 fn closed_standard_streams_end_nothing() {
-    let workspace = Workspace::with_company(Engine::Sqlite);
+    let workspace = Workspace::with_watched_company(Engine::Sqlite);
     let shell = "\"$0\" run --period 2026-09 <&- >&- 2>&-";
     let mut command = Command::new("sh");
     command.args(["-c", shell, env!("CARGO_BIN_EXE_billrecon")]).current_dir(workspace.folder.path());
@@ -47,7 +48,7 @@ fn closed_standard_streams_end_nothing() {
 /// The result of a run is data: when a full disk swallows it, the caller must hear of it.
 #[test]
 fn a_full_disk_behind_stdout_is_74() {
-    let workspace = Workspace::with_company(Engine::Sqlite);
+    let workspace = Workspace::with_watched_company(Engine::Sqlite);
     for arguments in [&["run", "--json", "--period", "2026-09"][..], &["status", "--json"]] {
         let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
         let output = workspace.command(arguments).stdout(full).output().unwrap();
@@ -58,7 +59,7 @@ fn a_full_disk_behind_stdout_is_74() {
 
 #[test]
 fn there_are_no_escape_codes_where_there_is_no_terminal() {
-    let workspace = Workspace::with_company(Engine::Sqlite);
+    let workspace = Workspace::with_watched_company(Engine::Sqlite);
     workspace.write("bad.toml", CATALOG.replace("free_quota", "free_qouta"));
     for arguments in [
         &["import", "usage", "usage.csv", "--log", "trace"][..],
@@ -79,7 +80,8 @@ fn there_are_no_escape_codes_where_there_is_no_terminal() {
 
 #[test]
 fn data_goes_to_stdout_and_words_to_stderr() {
-    let workspace = Workspace::with_company(Engine::Sqlite);
+    let workspace = Workspace::with_watched_company(Engine::Sqlite);
+    workspace.watch("2026-10");
     let ended = workspace.run(&["run", "--json", "--log", "trace"]).expect(0);
     assert!(ended.stdout.lines().all(|line| serde_json::from_str::<serde_json::Value>(line).is_ok()));
     assert!(ended.stderr.contains("lease won"), "{}", ended.stderr);
@@ -90,7 +92,7 @@ fn data_goes_to_stdout_and_words_to_stderr() {
 /// A name on a terminal must not move the cursor or turn the reading direction.
 #[test]
 fn names_from_files_reach_a_terminal_without_control_characters() {
-    let workspace = Workspace::with_company(Engine::Sqlite);
+    let workspace = Workspace::with_watched_company(Engine::Sqlite);
     let line = "\u{202e}evil,b2b.match_request,1,2026-09-10T00:00:00Z,x\n";
     workspace
         .write("evil\u{1b}[2J.csv", format!("tenant_id,meter,quantity,occurred_at,source_event_id\n{line}"));
@@ -104,7 +106,7 @@ fn names_from_files_reach_a_terminal_without_control_characters() {
 
 #[test]
 fn usage_comes_from_standard_input_too() {
-    let workspace = Workspace::with_company(Engine::Sqlite);
+    let workspace = Workspace::with_watched_company(Engine::Sqlite);
     let file = std::fs::File::open(workspace.path("usage.csv")).unwrap();
     let output = workspace.command(&["import", "usage", "-", "--json"]).stdin(Stdio::from(file)).output();
     let receipt = Ended::of(output.unwrap()).expect(0).json();

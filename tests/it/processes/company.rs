@@ -5,14 +5,17 @@
 
 use std::fs;
 
+use super::PERIOD;
 use crate::support::postgres::TestDatabase;
-use crate::support::{CATALOG, Engine, Workspace};
+use crate::support::{CATALOG, Engine, Workspace, journal};
 
 /// `count` tenants of the plan `pro`.
 pub fn tenants(count: usize) -> String {
-    let row = |number| format!("t{number:04},Tenant {number},pro,try,2026-09-01T00:00:00Z\n");
+    let row = |number| {
+        format!("t{number:04},Tenant {number},pro,try,cus_{number:04},sub_{number:04},2026-09-01T00:00:00Z\n")
+    };
     let rows: String = (0..count).map(row).collect();
-    format!("tenant_id,name,plan,currency,started_at\n{rows}")
+    format!("tenant_id,name,plan,currency,stripe_customer_id,stripe_subscription_id,started_at\n{rows}")
 }
 
 const USAGE_HEADER: &str = "tenant_id,meter,quantity,occurred_at,source_event_id\n";
@@ -67,14 +70,38 @@ impl Prepared {
         Self { original }
     }
 
+    /// The same, and its usage was pushed in time: the run that closes it finds everything at Stripe.
+    pub fn watched(engine: Engine, tenants: &str, usage: &str) -> Self {
+        let prepared = Self::new(engine, tenants, Some(usage));
+        prepared.original.watch(PERIOD);
+        prepared
+    }
+
+    /// The sandbox knows the tenants and has not heard of any usage.
+    pub fn seeded(engine: Engine, tenants: &str, usage: &str) -> Self {
+        let prepared = Self::new(engine, tenants, None);
+        prepared.original.watch_at(PERIOD, "2026-09-01T12:00:00Z");
+        prepared.original.write("usage.csv", usage);
+        prepared.original.run(&["import", "usage", "usage.csv"]).expect(0);
+        prepared
+    }
+
+    /// With the sandbox's journal, if there is one.
     pub fn copy(&self) -> Workspace {
         if self.original.url.starts_with("sqlite:") {
             assert!(!self.original.path("billrecon.db-wal").exists(), "the original is still open");
             let copy = Workspace::fresh(Engine::Sqlite);
             fs::copy(self.original.path("billrecon.db"), copy.path("billrecon.db")).unwrap();
-            return copy;
+            return self.with_journal(copy);
         }
         let (_, name) = self.original.url.rsplit_once('/').unwrap();
-        Workspace::on(TestDatabase::create(&format!("TEMPLATE {name}")))
+        self.with_journal(Workspace::on(TestDatabase::create(&format!("TEMPLATE {name}"))))
+    }
+
+    fn with_journal(&self, copy: Workspace) -> Workspace {
+        if let Some(bytes) = journal::bytes(&self.original) {
+            fs::write(journal::path(&copy), bytes).unwrap();
+        }
+        copy
     }
 }

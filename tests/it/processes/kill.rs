@@ -1,7 +1,7 @@
-//! SIGKILL at any moment of an import or a close: the same command again ends where an undisturbed one would have.
+//! SIGKILL at any moment of an import, a push or a close: the same command again ends where an undisturbed one would have.
 //!
 //! In: moments that a property test chooses, in thousandths of the time that an undisturbed process takes. Out: the same
-//! bytes in every data file, one set of everything. What a case proves does not depend on where the kill hits; that
+//! bytes in every data file, one set of everything, each unit once at Stripe. What a case proves does not depend on where the kill hits; that
 //! enough of them hit a living process is counted.
 
 use std::cell::{Cell, RefCell};
@@ -18,9 +18,12 @@ use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
 use super::company::{Prepared, tenants, untidy_usage, usage};
 use super::hold::{send, stop_when};
-use super::state::{assert_audit_chain, assert_closed_once, audited, partial_folders, runs};
-use super::{PERIOD, RUN, RUN_PATIENTLY, end_of, lease_of, with_lease};
-use crate::support::{Engine, Workspace};
+use super::state::{
+    assert_audit_chain, assert_closed_once, audited, closed_by, partial_folders, runs, state_of_newest_push,
+    state_of_newest_run,
+};
+use super::{PERIOD, PUSH, RUN, RUN_PATIENTLY, end_of, lease_of, with_lease};
+use crate::support::{Engine, Workspace, journal};
 
 const KILL: i32 = 9;
 
@@ -103,16 +106,19 @@ const IMPORT: [&str; 4] = ["import", "usage", "usage.csv", "--json"];
 
 /// Three batches, each a transaction.
 const ROWS: usize = 24_000;
+/// Not a multiple of three, so that each of them uses both meters.
+const TENANTS: usize = 61;
 
 fn killed_imports(engine: Engine) {
-    let file = untidy_usage(200, ROWS);
-    let prepared = Prepared::new(engine, &tenants(200), None);
+    let file = untidy_usage(TENANTS, ROWS);
+    let prepared = Prepared::new(engine, &tenants(TENANTS), None);
     let twin = prepared.copy();
     twin.write("usage.csv", &file);
     let begun = Instant::now();
     // Lines are in quarantine, so 3.
     twin.run(&IMPORT).expect(3);
     let span = begun.elapsed();
+    twin.watch(PERIOD);
     twin.run(&RUN).expect(3);
     let expected = twin.data_files(PERIOD);
     // A case takes seconds, and there are few states to meet.
@@ -131,6 +137,7 @@ fn killed_imports(engine: Engine) {
         assert_eq!(part("read"), part("accepted") + part("duplicate") + part("quarantined"));
         assert_eq!([LEDGER_ROWS, QUARANTINED].map(|sql| workspace.number(sql)), counts);
         assert_eq!(audited(&workspace, "usage_imported"), workspace.number(RECEIPTS));
+        workspace.watch(PERIOD);
         workspace.run(&RUN).expect(3);
         assert_closed_once(&workspace, &expected);
     });
@@ -147,7 +154,7 @@ fn an_import_into_postgres_killed_at_any_moment_and_repeated_leaves_the_same_byt
 }
 
 fn killed_runs(engine: Engine) {
-    let prepared = Prepared::new(engine, &tenants(300), Some(&usage(300, 3_000)));
+    let prepared = Prepared::watched(engine, &tenants(TENANTS), &usage(TENANTS, 3_000));
     let twin = prepared.copy();
     let begun = Instant::now();
     twin.run(&RUN).expect(0);
@@ -179,8 +186,7 @@ fn killed_runs(engine: Engine) {
 fn state_left(workspace: &Workspace) -> impl Fn(&Workspace) -> String {
     let partial = if partial_folders(workspace, PERIOD).is_empty() { "" } else { " with files half written" };
     move |left| {
-        let states = left.sql("SELECT state FROM runs").into_iter().flatten();
-        let state = states.last().unwrap_or_else(|| "no run".to_owned());
+        let state = state_of_newest_run(left).unwrap_or_else(|| "no run".to_owned());
         format!("{state}{partial}")
     }
 }
@@ -195,11 +201,65 @@ fn a_run_on_postgres_killed_at_any_moment_and_repeated_leaves_the_same_bytes() {
     killed_runs(Engine::Postgres);
 }
 
+/// A run that pushes, with Stripe in the same process: whatever Stripe has heard is in its journal.
+fn killed_pushes(engine: Engine) {
+    let prepared = Prepared::new(engine, &tenants(TENANTS), Some(&usage(TENANTS, 3_000)));
+    let twin = prepared.copy();
+    let begun = Instant::now();
+    twin.run(&PUSH).expect(0);
+    let span = begun.elapsed();
+    let pushed = journal::events(&twin);
+    assert_eq!(pushed.len(), 2 * TENANTS);
+    twin.run(&RUN).expect(0);
+    let expected = twin.data_files(PERIOD);
+    Kills::at_any_moment(&format!("{engine:?} push"), (20, 0..=1000u32), span, |kills, permille| {
+        let workspace = prepared.copy();
+        let config = lease_of(&workspace, "1s");
+        if kills.kill(workspace.spawn(&with_lease(&PUSH, &config)), permille) {
+            kills.count(look(&workspace, pushes_left(&workspace)));
+        }
+        let patiently = [&PUSH[..], &["--lock-wait", "5m"]].concat();
+        end_of(workspace.spawn(&patiently), "the run after the kill").expect(0);
+        // What was asked for once was repeated to the letter.
+        assert_eq!(sorted(journal::events(&workspace)), sorted(pushed.clone()));
+        workspace.run(&RUN).expect(0);
+        assert_closed_once(&workspace, &expected);
+    });
+}
+
+fn sorted<T: Ord>(mut all: Vec<T>) -> Vec<T> {
+    all.sort();
+    all
+}
+
+/// In words: how far the run has come, and whether Stripe has nothing, a part or all of it.
+fn pushes_left(workspace: &Workspace) -> impl Fn(&Workspace) -> String {
+    let heard = match journal::events(workspace).len() {
+        0 => "nothing",
+        all if all == 2 * TENANTS => "everything",
+        _ => "a part",
+    };
+    move |left| {
+        let state = state_of_newest_push(left).unwrap_or_else(|| "no run".to_owned());
+        format!("{state}, {heard} at Stripe")
+    }
+}
+
+#[test]
+fn a_run_on_sqlite_killed_while_it_pushes_and_repeated_bills_each_unit_once() {
+    killed_pushes(Engine::Sqlite);
+}
+
+#[test]
+fn a_run_on_postgres_killed_while_it_pushes_and_repeated_bills_each_unit_once() {
+    killed_pushes(Engine::Postgres);
+}
+
 /// Files cannot be written below a file, so the run ends between its commit and its delivery.
 fn committed_without_files(engine: Engine) {
-    let twin = Workspace::with_company(engine);
+    let twin = Workspace::with_watched_company(engine);
     twin.run(&RUN).expect(0);
-    let workspace = Workspace::with_company(engine);
+    let workspace = Workspace::with_watched_company(engine);
     workspace.write("blocked", "");
     let below_a_file = [&RUN[..], &["--reports", "blocked/reports"]].concat();
     let blocked = workspace.run(&below_a_file).expect(73);
@@ -212,7 +272,7 @@ fn committed_without_files(engine: Engine) {
     let ended = workspace.run(&RUN).expect(0);
     assert!(ended.stderr.contains("had closed but not written its files"), "{}", ended.stderr);
     assert_eq!(runs(&workspace, "finished"), committed);
-    assert_eq!(workspace.number(&format!("SELECT COUNT(*) FROM runs WHERE period = '{PERIOD}'")), 1);
+    assert_eq!(closed_by(&workspace).len(), 1);
     assert_closed_once(&workspace, &twin.data_files(PERIOD));
 }
 
@@ -224,11 +284,11 @@ fn a_run_that_closed_but_could_not_write_its_files_is_finished_under_its_own_id(
 
 /// An open period is only looked at; the files of such a run are its own, and nobody takes them up when it dies.
 fn killed_look(engine: Engine) {
-    let prepared = Prepared::new(engine, &tenants(400), Some(&usage(400, 2_000)));
-    let month = PERIOD.replace("09", "11");
+    let prepared = Prepared::watched(engine, &tenants(100), &usage(100, 1_000));
+    let month = PERIOD.replace("09", "10");
     let workspace = prepared.copy();
     let config = lease_of(&workspace, "1s");
-    let look = ["run", "--period", &*month];
+    let look = ["run", "--period", &*month, "--as-of", "2026-10-20T12:00:00Z"];
     for _ in 0..20 {
         let mut first = workspace.spawn(&with_lease(&look, &config));
         let half_written = stop_when(&first, || !partial_folders(&workspace, &month).is_empty());

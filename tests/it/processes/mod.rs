@@ -1,7 +1,8 @@
 //! What processes do to each other, and what is left of one that is stopped, interrupted or killed.
 //!
 //! In: the real binary, several at a time, and signals. Out: proof that one works and the others say why not, and that
-//! whatever dies on the way, the next run ends where an undisturbed one would have. Speed never decides a verdict:
+//! whatever dies on the way, the next run ends where an undisturbed one would have, and that Stripe has counted each unit
+//! once. Speed never decides a verdict:
 //! processes are held at gates, by locks or by SIGSTOP, and a wait is only ever a wait for a condition.
 
 mod company;
@@ -22,6 +23,9 @@ use crate::support::{Ended, Workspace};
 /// The period that all of them close.
 pub const PERIOD: &str = "2026-09";
 pub const RUN: [&str; 3] = ["run", "--period", PERIOD];
+/// A run in the last hours of the period: what the ledger holds goes to Stripe, and nothing closes. Its reports lie apart.
+pub const PUSH: [&str; 7] =
+    ["run", "--period", PERIOD, "--as-of", "2026-09-30T12:00:00Z", "--reports", "watched"];
 /// A run that waits until a dead holder's lease has expired.
 pub const RUN_PATIENTLY: [&str; 5] = ["run", "--period", PERIOD, "--lock-wait", "5m"];
 

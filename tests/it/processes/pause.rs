@@ -8,19 +8,27 @@ use std::path::Path;
 use super::company::{Prepared, tenants, usage};
 use super::hold::{Stopped, holds_write_lock, stop_when};
 use super::state::{
-    assert_closed_once, audited, dump, expire_lease, lease, partial_folders, runs, state_of_newest_run,
+    assert_closed_once, audited, dump, expire_lease, lease, partial_folders, runs, state_of_newest_push,
+    state_of_newest_run,
 };
-use super::{PERIOD, RUN, RUN_PATIENTLY, end_of, lease_of, wait_until, with_lease};
+use super::{PERIOD, PUSH, RUN, RUN_PATIENTLY, end_of, lease_of, wait_until, with_lease};
 use crate::support::gate::Gated;
-use crate::support::{Engine, TENANTS, Workspace};
+use crate::support::served::Served;
+use crate::support::{self, Engine, Workspace, journal};
+
+/// Enough of them for a run that can be caught at work.
+const TENANTS: usize = 100;
+
+/// When September is over and its invoices are final.
+const OCTOBER: &str = "2026-10-02T00:00:00Z";
 
 /// Attempts to catch a process at work that may be faster than the one who catches it.
 const ATTEMPTS: usize = 20;
 
 fn paused_at_the_gate(engine: Engine) {
-    let twin = Workspace::with_company(engine);
+    let twin = Workspace::with_watched_company(engine);
     twin.run(&RUN).expect(0);
-    let workspace = Workspace::with_company(engine);
+    let workspace = Workspace::with_watched_company(engine);
     let config = lease_of(&workspace, "1s");
     let first = Gated::spawn(workspace.command(&with_lease(&RUN, &config)));
     let pid = first.child.id();
@@ -52,13 +60,14 @@ fn a_holder_paused_on_postgres_beyond_its_lease_writes_nothing_more_and_ends_wit
 /// Stops a run behind its first row, where `there` is true, lets another one finish the period, and wakes the first.
 /// Its lease is made to expire by the database's clock only, so that nothing but the fence can hold it back.
 fn paused_at_work(engine: Engine, there: impl Fn(&Workspace) -> bool) {
-    let prepared = Prepared::new(engine, &tenants(400), Some(&usage(400, 2_000)));
+    let prepared = Prepared::watched(engine, &tenants(TENANTS), &usage(TENANTS, 2_000));
     let twin = prepared.copy();
     twin.run(&RUN).expect(0);
     for _ in 0..ATTEMPTS {
         let workspace = prepared.copy();
+        let stripe = Served::start(&workspace, OCTOBER);
         let config = lease_of(&workspace, "1h");
-        let first = workspace.spawn(&with_lease(&RUN, &config));
+        let first = stripe.spawn(&with_lease(&RUN, &config));
         wait_until("the run has begun", || state_of_newest_run(&workspace));
         let Some(stopped) = stop_when(&first, || there(&workspace) && !holds_write_lock(&workspace)) else {
             first.wait_with_output().unwrap();
@@ -66,7 +75,7 @@ fn paused_at_work(engine: Engine, there: impl Fn(&Workspace) -> bool) {
         };
         let state = state_of_newest_run(&workspace);
         expire_lease(&workspace);
-        end_of(workspace.spawn(&RUN_PATIENTLY), "the run that takes over").expect(0);
+        end_of(stripe.spawn(&RUN_PATIENTLY), "the run that takes over").expect(0);
         let (rows, files) = (dump(&workspace), workspace.data_files(PERIOD));
         drop(stopped);
         let first = end_of(first, "the run that slept");
@@ -81,6 +90,86 @@ fn paused_at_work(engine: Engine, there: impl Fn(&Workspace) -> bool) {
         return;
     }
     panic!("a run was never caught at work in {ATTEMPTS} attempts");
+}
+
+/// The first has been told by its own clock that it may send. Its successor sends the rest; then the first wakes up with
+/// requests in its hands.
+fn paused_while_it_pushes(engine: Engine) {
+    let prepared = Prepared::seeded(engine, &tenants(TENANTS), &usage(TENANTS, 2_000));
+    let twin = prepared.copy();
+    twin.run(&PUSH).expect(0);
+    twin.run(&RUN).expect(0);
+    let all = journal::events(&twin).len();
+    for _ in 0..ATTEMPTS {
+        let workspace = prepared.copy();
+        let stripe = Served::start(&workspace, "2026-09-30T12:00:00Z");
+        let config = lease_of(&workspace, "1h");
+        let first = stripe.spawn(&with_lease(&PUSH, &config));
+        let sent = || journal::events(&workspace).len();
+        wait_until("the run has sent something", || (sent() > 0).then_some(()));
+        let Some(stopped) = stop_when(&first, || sent() < all && !holds_write_lock(&workspace)) else {
+            first.wait_with_output().unwrap();
+            continue;
+        };
+        let before = sent();
+        expire_lease(&workspace);
+        end_of(stripe.spawn(&PUSH), "the run that takes over").expect(0);
+        assert_eq!(sent(), all);
+        drop(stopped);
+        end_of(first, "the run that slept").expect(11);
+        println!("{engine:?}: stopped when {before} of {all} had been sent");
+        assert_eq!(sent(), all, "nothing was counted twice");
+        drop(stripe);
+        workspace.run(&RUN).expect(0);
+        assert_closed_once(&workspace, &twin.data_files(PERIOD));
+        return;
+    }
+    panic!("a run was never caught while it pushed in {ATTEMPTS} attempts");
+}
+
+#[test]
+fn a_holder_paused_on_sqlite_while_it_pushes_bills_nothing_twice() {
+    paused_while_it_pushes(Engine::Sqlite);
+}
+
+#[test]
+fn a_holder_paused_on_postgres_while_it_pushes_bills_nothing_twice() {
+    paused_while_it_pushes(Engine::Postgres);
+}
+
+/// A sandbox inside the process that sleeps keeps its journal: nobody can take over before that process has ended.
+fn paused_with_its_sandbox(engine: Engine) {
+    let prepared = Prepared::new(engine, &tenants(TENANTS), Some(&usage(TENANTS, 2_000)));
+    let twin = prepared.copy();
+    twin.run(&PUSH).expect(0);
+    twin.run(&RUN).expect(0);
+    for _ in 0..ATTEMPTS {
+        let workspace = prepared.copy();
+        let config = lease_of(&workspace, "1h");
+        let first = workspace.spawn(&with_lease(&PUSH, &config));
+        wait_until("the run has begun", || state_of_newest_push(&workspace));
+        let Some(stopped) = stop_when(&first, || !holds_write_lock(&workspace)) else {
+            first.wait_with_output().unwrap();
+            continue;
+        };
+        expire_lease(&workspace);
+        let second = end_of(workspace.spawn(&PUSH), "the run that takes over").expect(75);
+        assert!(second.stderr.contains("sandbox"), "{}", second.stderr);
+        drop(stopped);
+        let first = end_of(first, "the run that slept");
+        assert!(matches!(first.code, Some(0 | 11)), "{first:?}");
+        end_of(workspace.spawn(&PUSH), "the run that goes on").expect(0);
+        workspace.run(&RUN).expect(0);
+        assert_closed_once(&workspace, &twin.data_files(PERIOD));
+        return;
+    }
+    panic!("a run was never caught at work in {ATTEMPTS} attempts");
+}
+
+#[test]
+fn a_holder_paused_with_its_sandbox_makes_others_come_again_later() {
+    paused_with_its_sandbox(Engine::Sqlite);
+    paused_with_its_sandbox(Engine::Postgres);
 }
 
 #[test]
@@ -107,13 +196,14 @@ fn a_holder_paused_on_postgres_while_it_writes_files_leaves_those_of_its_success
 /// has lost the lease. `clutter` are more files beside those of the first, so that the second can be caught when it has
 /// removed most of them, and will not look again for what the first adds.
 fn two_write_files(engine: Engine, clutter: usize) {
-    let prepared = Prepared::new(engine, &tenants(400), Some(&usage(400, 2_000)));
+    let prepared = Prepared::watched(engine, &tenants(TENANTS), &usage(TENANTS, 2_000));
     let twin = prepared.copy();
     twin.run(&RUN).expect(0);
     for _ in 0..ATTEMPTS {
         let workspace = prepared.copy();
+        let stripe = Served::start(&workspace, OCTOBER);
         let config = lease_of(&workspace, "1h");
-        let first = workspace.spawn(&with_lease(&RUN, &config));
+        let first = stripe.spawn(&with_lease(&RUN, &config));
         wait_until("the run has begun", || state_of_newest_run(&workspace));
         let writes = || partial_folders(&workspace, PERIOD);
         let Some(asleep) = stop_when(&first, || !writes().is_empty() && !holds_write_lock(&workspace)) else {
@@ -125,7 +215,7 @@ fn two_write_files(engine: Engine, clutter: usize) {
         }
         let of_first = writes();
         expire_lease(&workspace);
-        let second = workspace.spawn(&with_lease(&RUN, &config));
+        let second = stripe.spawn(&with_lease(&RUN, &config));
         let nearly_empty = || writes().iter().any(|(folder, _)| (8..1_000).contains(&count_in(folder)));
         let writes_too = || if clutter == 0 { !writes().is_subset(&of_first) } else { nearly_empty() };
         let writes_too = || writes_too() && !holds_write_lock(&workspace);
@@ -169,7 +259,7 @@ fn files_that_a_successor_is_removing_never_become_a_set() {
 /// A holder that stands still inside a transaction keeps the row of the lease locked. Nobody can take over then, and
 /// nobody may wait for ever.
 fn paused_in_a_transaction(engine: Engine) {
-    let prepared = Prepared::new(engine, &tenants(400), Some(&usage(400, 2_000)));
+    let prepared = Prepared::watched(engine, &tenants(TENANTS), &usage(TENANTS, 2_000));
     for _ in 0..ATTEMPTS {
         let workspace = prepared.copy();
         let first = workspace.spawn(&RUN);
@@ -203,9 +293,9 @@ fn a_holder_paused_in_a_transaction_on_postgres_makes_nobody_wait_for_ever() {
 /// Whoever has imported since then has the last word.
 fn paused_import(engine: Engine) {
     let workspace = Workspace::with_company(engine);
-    let older = TENANTS.replace(",Acme,", ",Acme of yesterday,");
+    let older = support::TENANTS.replace(",Acme,", ",Acme of yesterday,");
     workspace.write("older.csv", older);
-    workspace.write("newer.csv", TENANTS.replace(",Acme,", ",Acme of today,"));
+    workspace.write("newer.csv", support::TENANTS.replace(",Acme,", ",Acme of today,"));
     let config = lease_of(&workspace, "1s");
     let arguments = with_lease(&["import", "tenants", "older.csv"], &config);
     let first = Gated::spawn(workspace.command(&arguments));

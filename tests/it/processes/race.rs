@@ -6,7 +6,7 @@
 use std::process::Command;
 
 use super::hold::send;
-use super::state::{LeaseRow, assert_audit_chain, assert_closed_once, audited, dump, lease, runs};
+use super::state::{LeaseRow, assert_audit_chain, assert_closed_once, audited, closed_by, dump, lease, runs};
 use super::{PERIOD, RUN, RUN_PATIENTLY, end_of, lease_of, wait_until, with_lease};
 use crate::support::gate::Gated;
 use crate::support::{CATALOG, Ended, Engine, Workspace};
@@ -32,9 +32,9 @@ fn race(command: impl Fn() -> Command, workspace: &Workspace) -> (Ended, LeaseRo
 }
 
 fn eight_runs(engine: Engine) {
-    let twin = Workspace::with_company(engine);
+    let twin = Workspace::with_watched_company(engine);
     twin.run(&RUN).expect(0);
-    let workspace = Workspace::with_company(engine);
+    let workspace = Workspace::with_watched_company(engine);
     let before = lease(&workspace).unwrap();
     let config = lease_of(&workspace, "1h");
     let (ended, held) = race(|| workspace.command(&with_lease(&RUN, &config)), &workspace);
@@ -43,8 +43,7 @@ fn eight_runs(engine: Engine) {
     assert_eq!(held.fence, before.fence + 1);
     let after = lease(&workspace).unwrap();
     assert_eq!((after.is_free(), after.fence), (true, held.fence));
-    let written = workspace.sql("SELECT holder, CAST(fence AS TEXT) FROM runs");
-    assert_eq!(written, [[held.holder, held.fence.to_string()]]);
+    assert_eq!(closed_by(&workspace), [[held.holder, held.fence.to_string()]]);
     assert_eq!(audited(&workspace, "run_committed"), 1);
     assert_closed_once(&workspace, &twin.data_files(PERIOD));
 }
@@ -72,6 +71,7 @@ fn eight_imports_on_nothing(engine: Engine) {
     assert_audit_chain(&workspace);
     // All that the loser of a migration could have broken would show in the next commands.
     workspace.import(CATALOG, crate::support::TENANTS, crate::support::USAGE);
+    workspace.watch(PERIOD);
     workspace.run(&RUN).expect(0);
     assert_eq!(runs(&workspace, "finished").len(), 1);
 }
@@ -117,9 +117,9 @@ fn the_lease_of_a_dead_holder_is_not_taken_before_it_expires() {
 }
 
 fn dead_holder_is_followed(engine: Engine) {
-    let twin = Workspace::with_company(engine);
+    let twin = Workspace::with_watched_company(engine);
     twin.run(&RUN).expect(0);
-    let workspace = Workspace::with_company(engine);
+    let workspace = Workspace::with_watched_company(engine);
     let held = killed_holder(&workspace, "2s");
     let ended = end_of(workspace.spawn(&RUN_PATIENTLY), "a run that waits for a dead holder").expect(0);
     assert!(ended.stderr.contains(&format!("the lease of {} had expired", held.holder)), "{}", ended.stderr);

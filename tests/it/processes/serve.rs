@@ -12,7 +12,7 @@ use std::time::Duration;
 use super::hold::{Lock, send, waits_for};
 use super::state::{assert_audit_chain, lease};
 use super::{end_of, wait_until};
-use crate::support::{CATALOG, Engine, TENANTS, Workspace};
+use crate::support::{CATALOG, Engine, TENANTS, Workspace, journal};
 
 const EACH_SECOND: &str = "* * * * * *";
 const AT_NEW_YEAR: &str = "0 0 1 1 *";
@@ -72,16 +72,28 @@ impl Served {
     }
 }
 
+/// The company, whose two months were pushed in time.
+fn watched(engine: Engine) -> Workspace {
+    let workspace = Workspace::with_watched_company(engine);
+    workspace.watch("2026-10");
+    workspace
+}
+
 /// Its lease is free, and each period was closed by one run with the figures of a run by hand.
 #[track_caller]
 fn assert_closed_as_by_hand(workspace: &Workspace) {
-    let twin = Workspace::with_company(Engine::Sqlite);
+    let twin = watched(Engine::Sqlite);
     twin.run(&["run"]).expect(0);
     for period in ["2026-09", "2026-10"] {
         assert_eq!(workspace.data_files(period), twin.data_files(period));
     }
-    let runs = "SELECT period, state FROM runs WHERE period IN ('2026-09', '2026-10') ORDER BY period";
+    // Those that watched the two months came before the first of November, in nanoseconds.
+    let runs = "SELECT period, state FROM runs WHERE period IN ('2026-09', '2026-10')
+        AND started_at >= 1793491200000000000 ORDER BY period";
     assert_eq!(workspace.sql(runs), [["2026-09", "finished"], ["2026-10", "finished"]]);
+    for period in ["2026-09", "2026-10"] {
+        journal::assert_holds_the_ledger(workspace, period);
+    }
     assert!(lease(workspace).unwrap().is_free());
     assert_audit_chain(workspace);
 }
@@ -89,7 +101,7 @@ fn assert_closed_as_by_hand(workspace: &Workspace) {
 #[test]
 fn it_closes_at_the_start_what_is_due_and_ends_when_it_is_told_to() {
     for (signal, code) in [("TERM", 143), ("INT", 130)] {
-        let workspace = Workspace::with_company(Engine::Sqlite);
+        let workspace = watched(Engine::Sqlite);
         let mut served = Served::start(&workspace, &["--schedule", AT_NEW_YEAR, "--json"]);
         served.says("the next wake is at", 1);
         let (printed, said) = served.ends_by(signal, code);
@@ -122,7 +134,7 @@ fn a_wake_that_fails_is_told_and_a_later_one_does_the_work() {
 
 /// The wake is held for longer than the schedule's step. A second one would find the lease held, by this process.
 fn a_held_wake(signal: &str, code: i32) {
-    let workspace = Workspace::with_company(Engine::Postgres);
+    let workspace = watched(Engine::Postgres);
     let before = lease(&workspace).unwrap();
     let lock = Lock::postgres(&workspace, "runs");
     let mut served = Served::start(&workspace, &["--schedule", EACH_SECOND]);
@@ -151,7 +163,7 @@ fn wakes_never_overlap_and_one_at_work_ends_at_a_signal_and_gives_its_lease_back
 #[test]
 fn two_replicas_are_harmless() {
     for engine in [Engine::Sqlite, Engine::Postgres] {
-        let workspace = Workspace::with_company(engine);
+        let workspace = watched(engine);
         let mut replicas: Vec<Served> =
             (0..2).map(|_| Served::start(&workspace, &["--schedule", EACH_SECOND])).collect();
         for replica in &mut replicas {

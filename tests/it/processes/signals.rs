@@ -8,8 +8,10 @@ use std::process::{Child, Stdio};
 
 use super::company::{Prepared, tenants, usage};
 use super::hold::{Lock, send, stop_when, waits_for};
-use super::state::{LeaseRow, assert_audit_chain, assert_closed_once, lease, state_of_newest_run};
-use super::{PERIOD, RUN, RUN_PATIENTLY, end_of, lease_of, wait_until, with_lease};
+use super::state::{
+    LeaseRow, assert_audit_chain, assert_closed_once, lease, state_of_newest_push, state_of_newest_run,
+};
+use super::{PERIOD, PUSH, RUN, RUN_PATIENTLY, end_of, lease_of, wait_until, with_lease};
 use crate::support::gate::Gated;
 use crate::support::{CATALOG, Ended, Engine, TENANTS, Workspace};
 
@@ -35,7 +37,7 @@ fn assert_goes_on(workspace: &Workspace, twin: &Workspace) {
 }
 
 fn twin_of_company(engine: Engine) -> Workspace {
-    let twin = Workspace::with_company(engine);
+    let twin = Workspace::with_watched_company(engine);
     twin.run(&RUN).expect(0);
     twin
 }
@@ -44,7 +46,7 @@ fn twin_of_company(engine: Engine) -> Workspace {
 fn a_run_that_waits_for_postgres_ends_at_once_and_gives_its_lease_back() {
     let twin = twin_of_company(Engine::Postgres);
     for (signal, code, words) in SIGNALS {
-        let workspace = Workspace::with_company(Engine::Postgres);
+        let workspace = Workspace::with_watched_company(Engine::Postgres);
         let lock = Lock::postgres(&workspace, "runs");
         let child = workspace.spawn(&RUN);
         let held = held_by(&workspace, child.id());
@@ -64,7 +66,7 @@ fn a_run_that_waits_for_postgres_ends_at_once_and_gives_its_lease_back() {
 fn a_run_that_waits_for_postgres_inside_a_transaction_ends_all_the_same() {
     let twin = twin_of_company(Engine::Postgres);
     for (signal, code, words) in SIGNALS {
-        let workspace = Workspace::with_company(Engine::Postgres);
+        let workspace = Workspace::with_watched_company(Engine::Postgres);
         let config = lease_of(&workspace, "5s");
         let lock = Lock::postgres(&workspace, "run_control_totals");
         let child = workspace.spawn(&with_lease(&RUN, &config));
@@ -82,7 +84,7 @@ fn a_run_that_waits_for_postgres_inside_a_transaction_ends_all_the_same() {
 
 #[test]
 fn a_second_interrupt_ends_a_run_that_cannot_give_its_lease_back() {
-    let workspace = Workspace::with_company(Engine::Postgres);
+    let workspace = Workspace::with_watched_company(Engine::Postgres);
     let lock = Lock::postgres(&workspace, "run_control_totals");
     let mut child = workspace.spawn(&RUN);
     wait_until("the run waits for the table", || waits_for(&workspace, "run_control_totals").then_some(()));
@@ -99,7 +101,7 @@ fn a_second_interrupt_ends_a_run_that_cannot_give_its_lease_back() {
 fn a_run_that_waits_for_a_sqlite_file_gives_its_lease_back() {
     let twin = twin_of_company(Engine::Sqlite);
     for (signal, code, words) in SIGNALS {
-        let workspace = Workspace::with_company(Engine::Sqlite);
+        let workspace = Workspace::with_watched_company(Engine::Sqlite);
         let gated = Gated::spawn(workspace.command(&RUN));
         let pid = gated.child.id();
         let held = held_by(&workspace, pid);
@@ -119,7 +121,7 @@ fn a_run_that_waits_for_a_sqlite_file_gives_its_lease_back() {
 fn signalled_as_it_wins(engine: Engine) {
     let twin = twin_of_company(engine);
     for (signal, code, words) in SIGNALS {
-        let workspace = Workspace::with_company(engine);
+        let workspace = Workspace::with_watched_company(engine);
         let gated = Gated::spawn(workspace.command(&RUN));
         let pid = gated.child.id();
         held_by(&workspace, pid);
@@ -138,28 +140,34 @@ fn a_signal_at_the_moment_in_which_the_lease_is_won_is_not_lost() {
     signalled_as_it_wins(Engine::Postgres);
 }
 
-/// Caught behind its first row and before it has closed anything, so that there is work left in which the signal can
+/// Caught behind its first row and before it has pushed everything, so that there is work left in which the signal can
 /// be heard.
 fn signalled_at_work(engine: Engine) {
-    let prepared = Prepared::new(engine, &tenants(300), Some(&usage(300, 2_000)));
+    let prepared = Prepared::new(engine, &tenants(100), Some(&usage(100, 2_000)));
     let twin = prepared.copy();
+    twin.run(&PUSH).expect(0);
     twin.run(&RUN).expect(0);
     for (signal, code, words) in SIGNALS {
         let (workspace, child) = caught_after_start(&prepared, signal);
         assert_says_how_to_go_on(end_of(child, "a run that got a signal"), code, words);
         assert!(lease(&workspace).unwrap().is_free());
+        end_of(workspace.spawn(&PUSH), "the next run that pushes").expect(0);
         assert_goes_on(&workspace, &twin);
     }
 }
 
-/// A run that has begun, has not closed anything, and has a signal on its way.
+/// A run that has begun, has not pushed everything, and has a signal on its way.
 fn caught_after_start(prepared: &Prepared, signal: &str) -> (Workspace, Child) {
     for _ in 0..20 {
         let workspace = prepared.copy();
         let config = lease_of(&workspace, "1h");
-        let child = workspace.spawn(&with_lease(&RUN, &config));
-        wait_until("the run has begun", || state_of_newest_run(&workspace));
-        let started = || state_of_newest_run(&workspace).is_some_and(|state| state == "started");
+        let child = workspace.spawn(&with_lease(&PUSH, &config));
+        wait_until("the run has begun", || state_of_newest_push(&workspace));
+        let planned = "SELECT COUNT(*) FROM intents WHERE state = 'planned'";
+        let started = || {
+            state_of_newest_push(&workspace).is_some_and(|state| state == "started")
+                && workspace.number(planned) > 0
+        };
         if stop_when(&child, started).is_some_and(|_stopped| {
             send(child.id(), signal);
             true
@@ -218,7 +226,7 @@ fn an_import_from_an_open_pipe_into_postgres_ends_and_keeps_its_batches() {
 /// It holds nothing yet, and the one that does is left alone.
 fn signalled_while_it_waits(engine: Engine) {
     for (signal, code, words) in SIGNALS {
-        let workspace = Workspace::with_company(engine);
+        let workspace = Workspace::with_watched_company(engine);
         let config = lease_of(&workspace, "1h");
         let holder = Gated::spawn(workspace.command(&with_lease(&RUN, &config)));
         let held = held_by(&workspace, holder.child.id());

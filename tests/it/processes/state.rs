@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 use sqlx::{AssertSqlSafe, Connection, PgConnection, Row, SqliteConnection};
 
 use super::PERIOD;
-use crate::support::{Workspace, block_on, files};
+use crate::support::{Workspace, block_on, csv_rows, files, journal};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LeaseRow {
@@ -93,17 +93,34 @@ fn rows_of(workspace: &Workspace, table: &str, sqlite: bool) -> Vec<String> {
     rows.into_iter().flatten().collect()
 }
 
-/// The ids of the period's runs in this state.
+/// Of the period's runs, those that can close it: they begin after its end (and its instants are nanoseconds). Those
+/// that push what it uses come before.
+const CLOSING: &str = "period = '2026-09' AND started_at >= 1790812800000000000";
+
+/// The ids of the closing runs in this state.
 pub fn runs(workspace: &Workspace, state: &str) -> Vec<String> {
-    let sql =
-        format!("SELECT run_id FROM runs WHERE period = '{PERIOD}' AND state = '{state}' ORDER BY run_id");
+    let sql = format!("SELECT run_id FROM runs WHERE {CLOSING} AND state = '{state}' ORDER BY run_id");
     workspace.sql(&sql).into_iter().flatten().collect()
 }
 
-/// How far the newest run of the period has come.
+/// How far the newest closing run has come.
 pub fn state_of_newest_run(workspace: &Workspace) -> Option<String> {
-    let sql = format!("SELECT state FROM runs WHERE period = '{PERIOD}' ORDER BY fence DESC LIMIT 1");
+    state_of_newest(workspace, CLOSING)
+}
+
+/// How far the newest run that pushes has come.
+pub fn state_of_newest_push(workspace: &Workspace) -> Option<String> {
+    state_of_newest(workspace, &format!("NOT ({CLOSING})"))
+}
+
+fn state_of_newest(workspace: &Workspace, which: &str) -> Option<String> {
+    let sql = format!("SELECT state FROM runs WHERE {which} ORDER BY fence DESC LIMIT 1");
     workspace.sql(&sql).into_iter().flatten().next()
+}
+
+/// Holder and fence of the closing runs.
+pub fn closed_by(workspace: &Workspace) -> Vec<Vec<String>> {
+    workspace.sql(&format!("SELECT holder, CAST(fence AS TEXT) FROM runs WHERE {CLOSING}"))
 }
 
 /// The folders in which files of the period are being written, each with marks that no later folder has.
@@ -117,14 +134,15 @@ pub fn partial_folders(workspace: &Workspace, period: &str) -> BTreeSet<(PathBuf
     marked.collect()
 }
 
-/// The period is closed once: one job, one finished run, one whole set of files, the same as `expected`.
+/// The period is closed once: one job, one finished run, one whole set of files, the same as `expected`; and Stripe's
+/// totals are the ledger's, by its own journal and by every row of the comparison.
 #[track_caller]
 pub fn assert_closed_once(workspace: &Workspace, expected: &BTreeMap<String, Vec<u8>>) {
     let jobs = workspace.sql("SELECT period, status, run_id FROM billing_period_jobs");
     let finished = runs(workspace, "finished");
     assert_eq!(finished.len(), 1, "{finished:?}");
     assert_eq!(jobs, [[PERIOD.to_owned(), "closed".to_owned(), finished[0].clone()]]);
-    assert_eq!(runs(workspace, "started").len() + runs(workspace, "committed").len(), 0);
+    assert_eq!(workspace.number("SELECT COUNT(*) FROM runs WHERE state IN ('started', 'committed')"), 0);
     let folder = workspace.report_folder(PERIOD);
     assert_eq!(folder.file_name().unwrap().to_str(), Some(&*finished[0]));
     assert!(folder.join("manifest.json").is_file());
@@ -135,7 +153,21 @@ pub fn assert_closed_once(workspace: &Workspace, expected: &BTreeMap<String, Vec
         assert!(bytes == &expected[name], "{name} differs from the undisturbed one");
     }
     assert_sums(&folder);
+    assert_matched(&data["reconciliation.csv"]);
+    journal::assert_holds_the_ledger(workspace, PERIOD);
     assert_audit_chain(workspace);
+}
+
+/// Every meter total and every invoice is what the ledger says.
+#[track_caller]
+fn assert_matched(reconciliation: &[u8]) {
+    let rows = csv_rows(reconciliation);
+    let of = |source: &str| rows.iter().filter(|row| row["source"] == source).count();
+    assert!(of("meter_total") > 0 && of("invoice") > 0, "{rows:?}");
+    let is_right = |class: &str| class == "matched" || class == "out_of_scope";
+    let wrong: Vec<_> = rows.iter().filter(|row| !is_right(&row["class"])).collect();
+    assert!(wrong.is_empty(), "{wrong:?}");
+    assert!(rows.iter().all(|row| row["source"] != "meter_total" || row["class"] == "matched"), "{rows:?}");
 }
 
 /// `SHA256SUMS` names every data file with its hash.

@@ -3,11 +3,14 @@
 //! In: nothing but a PostgreSQL server's URL in `BILLRECON_TEST_POSTGRES_URL` (`scripts/test` sets it). Out:
 //! [`Workspace`]s that clean up after themselves. Never skips: a missing server fails the test that needs it.
 
+pub mod account;
 pub mod cloud;
 pub mod company;
 pub mod gate;
+pub mod journal;
 pub mod memory;
 pub mod postgres;
+pub mod served;
 
 use std::collections::BTreeMap;
 use std::fs;

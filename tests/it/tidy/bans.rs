@@ -11,8 +11,9 @@ use super::mentions::{Kind, Mention, judge};
 /// (path, reason) of files that may use binary floats; none of them may price or sum money.
 const MAY_USE_FLOATS: &[(&str, &str)] = &[];
 
-/// Rooms whose iteration order can reach a file.
-const ORDERED_ROOMS: &[&str] = &["domain", "job", "render", "ingest", "store", "analytics"];
+/// Rooms whose iteration order can reach a file, a request, an answer or a message.
+const ORDERED_ROOMS: &[&str] =
+    &["domain", "job", "render", "ingest", "store", "analytics", "stripe", "sandbox", "notify"];
 const UNORDERED: &[&str] = &["HashMap", "HashSet"];
 
 const CLOCKS: &[&str] = &["SystemTime", "Timestamp", "Zoned", "Utc", "Local", "Instant"];

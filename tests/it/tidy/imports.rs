@@ -55,7 +55,8 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("analytics", &["domain"]),
     ("render", &["domain"]),
     ("notify", &["domain"]),
-    ("schedule", &["job", "domain"]),
+    // An alarm clock: what it wakes, and when it is now, it is handed by the command.
+    ("schedule", &["domain"]),
     ("sandbox", &["domain"]),
     ("domain", &[]),
 ];

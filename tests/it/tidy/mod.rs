@@ -58,6 +58,12 @@ fn an_adapter_that_imports_another_adapter_is_found() {
 }
 
 #[test]
+fn an_alarm_clock_that_knows_what_it_wakes_is_found() {
+    let source = "//! Rings.\nuse crate::job::run;\nuse super::next;\n";
+    assert_eq!(lines_of(&imports::import_table("src/schedule/alarm.rs", source)), [2]);
+}
+
+#[test]
 fn a_config_that_names_the_job_is_found() {
     finds(imports::import_table, "src/config.rs", "config_names_job.rs.txt");
 }
@@ -89,7 +95,11 @@ fn a_binary_float_is_found() {
 
 #[test]
 fn an_unordered_map_is_found() {
-    finds(bans::unordered_maps, "src/render/rows.rs", "unordered_maps.rs.txt");
+    for path in
+        ["src/render/rows.rs", "src/stripe/meters.rs", "src/sandbox/world.rs", "src/notify/slack/render.rs"]
+    {
+        finds(bans::unordered_maps, path, "unordered_maps.rs.txt");
+    }
 }
 
 #[test]

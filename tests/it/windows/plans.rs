@@ -37,6 +37,8 @@ fn a_plan_change_cuts_the_month_into_segments_with_a_quota_each() {
         let workspace = company(Workspace::new(engine), PLUS, &tenants, &usage);
         // Looked at on either plan, so that Stripe's subscription changes in between as well.
         workspace.watch_at("2026-02", "2026-02-10T00:00:00Z");
+        let arrived = "SELECT COUNT(*) FROM intents WHERE state = 'confirmed'";
+        assert_ne!(workspace.number(arrived), 0, "the subscription is there from its first row's start");
         workspace.watch("2026-02");
         let month = run(&workspace, "2026-02", 0);
         // All has arrived at the meters; the invoice lacks what was used on the first plan's item, and says why.

@@ -1,0 +1,10 @@
+//! What the job is for, from the outside: months that are pushed, compared, closed, judged and told, against the sandbox.
+//!
+//! In: the real binary, real databases, the sandbox in the job or in another process, and networks that misbehave. Out:
+//! exit codes, files, rows, and what Stripe shows. No test looks into the program.
+
+mod server;
+mod world;
+
+mod month;
+mod verdicts;
