@@ -71,7 +71,7 @@ pub fn of_plan(
     Ok(Some(Message { json: body.json, text: body.text, is_posted }))
 }
 
-/// Posts what is in the outbox, oldest first. What fails stays there.
+/// Posts what is in the outbox, oldest first. What fails stays there; where only one message is refused, the others go on.
 pub async fn send_outbox(settings: &Settings, lease: &Lease, books: &Books) -> anyhow::Result<()> {
     let Some(webhook) = &settings.slack_webhook else { return Ok(()) };
     for message in books.snapshot().await?.unsent_messages().await? {
@@ -80,11 +80,10 @@ pub async fn send_outbox(settings: &Settings, lease: &Lease, books: &Books) -> a
         let mut write = books.write(lease.term()?).await?;
         write.settle_message(&message.message_id, &problem).await?;
         write.commit().await?;
-        if posted.is_err() {
-            tracing::warn!(
-                "the Slack message of run {} was not sent: {problem}; the next run sends it",
-                message.run_id
-            );
+        let Err(error) = posted else { continue };
+        let run_id = &message.run_id;
+        tracing::warn!("the Slack message of run {run_id} was not sent: {problem}; the next run sends it");
+        if !error.is_of_one_message() {
             break;
         }
     }

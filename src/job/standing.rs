@@ -86,7 +86,7 @@ async fn read_usage_price(
     standing: &mut Standing,
 ) -> anyhow::Result<()> {
     let place = format!("plan `{}`, meter `{}`", plan.id.key, meter.key);
-    let at_stripe = find_meter(meter, meters, wire.push)?;
+    let at_stripe = find_meter(meter, meters, wire.push, &place)?;
     let shadow = price_of(usage.shadow_price.as_ref(), plan, meter, Billing::Shadow, wire, &place).await?;
     let overage = price_of(usage.overage_price.as_ref(), plan, meter, Billing::Live, wire, &place).await?;
     for price in [&shadow, &overage].into_iter().flatten() {
@@ -111,12 +111,11 @@ fn find_meter<'a>(
     meter: &Meter,
     meters: &'a [StripeMeter],
     push: PushMode,
+    place: &str,
 ) -> Result<&'a StripeMeter, Refusal> {
     let refused = |problem: &str| {
-        let (key, event_name) = (&meter.key, &meter.event_name);
-        Refusal::Configuration(format!(
-            "meter `{key}`: Stripe's meter for the event `{event_name}` {problem}"
-        ))
+        let event_name = &meter.event_name;
+        Refusal::Configuration(format!("{place}: Stripe's meter for the event `{event_name}` {problem}"))
     };
     let of_name = || meters.iter().filter(|one| one.event_name == meter.event_name);
     let found = of_name().find(|one| one.active).or(of_name().next());

@@ -14,6 +14,7 @@ mod closing;
 mod docs;
 mod dry_run;
 mod files;
+mod guards;
 mod processes;
 mod real_data;
 mod sandbox;

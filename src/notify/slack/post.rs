@@ -47,6 +47,11 @@ fn wait(retry_after: Option<Duration>) -> String {
 }
 
 impl SlackError {
+    /// Whether it tells of this message only, so that another one may well arrive.
+    pub fn is_of_one_message(&self) -> bool {
+        matches!(self, Self::NoMessage | Self::Refused { .. })
+    }
+
     /// Whether another try may do better, and the message has not arrived by Slack's own word.
     fn passes(&self) -> bool {
         matches!(self, Self::Failing { .. } | Self::RateLimited { .. } | Self::Unreachable { .. })

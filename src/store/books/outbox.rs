@@ -16,9 +16,11 @@ pub struct OutboxMessage {
 }
 
 impl BooksView {
-    /// Oldest first.
+    /// Oldest first; those of one wake in the order of their periods.
     pub async fn unsent_messages(&mut self) -> Result<Vec<OutboxMessage>, StoreError> {
-        let sql = "SELECT message_id, run_id, body FROM outbox WHERE state = 'planned' ORDER BY created_at, message_id";
+        let sql = "SELECT outbox.message_id, outbox.run_id, outbox.body
+            FROM outbox LEFT JOIN runs ON runs.run_id = outbox.run_id
+            WHERE outbox.state = 'planned' ORDER BY outbox.created_at, runs.period, outbox.message_id";
         self.tx
             .fetch_map(sql, Vec::new(), |mut row| {
                 Ok(OutboxMessage { message_id: row.text()?, run_id: row.text()?, body: row.text()? })

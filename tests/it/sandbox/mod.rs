@@ -30,24 +30,24 @@ const DAY: i64 = 86_400;
 const HOUR: i64 = 3_600;
 
 /// A running sandbox.
-struct Served {
+pub struct Served {
     child: Child,
-    address: String,
+    pub address: String,
     folder: TempDir,
 }
 
 /// What came back.
 #[derive(Debug)]
-struct Answer {
-    status: u16,
+pub struct Answer {
+    pub status: u16,
     headers: BTreeMap<String, String>,
-    text: String,
+    pub text: String,
     body: Value,
 }
 
 impl Answer {
     #[track_caller]
-    fn ok(self) -> Value {
+    pub fn ok(self) -> Value {
         assert_eq!(self.status, 200, "{}", self.text);
         self.body
     }
@@ -73,7 +73,7 @@ impl Served {
         Self::at(tempfile::tempdir().unwrap(), "2026-10-01T00:00:00Z")
     }
 
-    fn at(folder: TempDir, now: &str) -> Self {
+    pub fn at(folder: TempDir, now: &str) -> Self {
         Self::with(folder, &["--now", now])
     }
 
@@ -96,7 +96,7 @@ impl Served {
         Self { child, address, folder }
     }
 
-    fn state(&self) -> PathBuf {
+    pub fn state(&self) -> PathBuf {
         self.folder.path().join("state.ndjson")
     }
 
@@ -117,11 +117,11 @@ impl Served {
         Ended { code: status.code(), stdout: String::new(), stderr }
     }
 
-    fn get(&self, path: &str) -> Answer {
+    pub fn get(&self, path: &str) -> Answer {
         self.send("GET", path, &[], &[KEY])
     }
 
-    fn post(&self, path: &str, form: &[(&str, &str)]) -> Answer {
+    pub fn post(&self, path: &str, form: &[(&str, &str)]) -> Answer {
         self.send("POST", path, form, &[KEY])
     }
 
@@ -142,7 +142,7 @@ impl Served {
         Clock { sandbox: self, id: clock["id"].as_str().unwrap().to_owned() }
     }
 
-    fn customer(&self) -> String {
+    pub fn customer(&self) -> String {
         id(&self.post("/v1/customers", &[("name", "Acme")]).ok())
     }
 
@@ -177,7 +177,7 @@ impl Served {
         id(&self.post("/v1/prices", &form).ok())
     }
 
-    fn subscribe(&self, customer: &str, prices: &[&str], more: &[(&str, &str)]) -> Value {
+    pub fn subscribe(&self, customer: &str, prices: &[&str], more: &[(&str, &str)]) -> Value {
         let names: Vec<String> = (0..prices.len()).map(|place| format!("items[{place}][price]")).collect();
         let mut form = vec![("customer", customer)];
         form.extend(names.iter().map(String::as_str).zip(prices.iter().copied()));
@@ -230,7 +230,7 @@ fn send(address: &str, method: &str, path: &str, form: &[(&str, &str)], headers:
     exchange(address, method, path, &pairs.join("&"), headers)
 }
 
-fn exchange(address: &str, method: &str, path: &str, body: &str, headers: &[(&str, &str)]) -> Answer {
+pub fn exchange(address: &str, method: &str, path: &str, body: &str, headers: &[(&str, &str)]) -> Answer {
     let mut request = format!("{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n");
     for (name, value) in headers {
         request.push_str(&format!("{name}: {value}\r\n"));
@@ -251,7 +251,7 @@ fn exchange(address: &str, method: &str, path: &str, body: &str, headers: &[(&st
     Answer { status, headers, text: text.to_owned(), body: serde_json::from_str(text).unwrap() }
 }
 
-fn encoded(text: &str) -> String {
+pub fn encoded(text: &str) -> String {
     text.bytes()
         .map(|byte| match byte {
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => {
@@ -262,7 +262,7 @@ fn encoded(text: &str) -> String {
         .collect()
 }
 
-fn id(object: &Value) -> String {
+pub fn id(object: &Value) -> String {
     object["id"].as_str().unwrap().to_owned()
 }
 

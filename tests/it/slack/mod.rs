@@ -3,6 +3,7 @@
 //! In: scripted answers. Out: what arrived, how often, and which error the caller got. Never an error or a log line with
 //! the webhook's path in it.
 
+mod outbox;
 pub mod server;
 
 use std::io::Write;

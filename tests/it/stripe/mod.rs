@@ -4,7 +4,7 @@
 //! attempts are none and timeouts are short, so no test depends on how fast the machine is.
 
 mod catalog;
-mod fake;
+pub mod fake;
 mod invoices;
 mod sending;
 mod transport;
