@@ -5,8 +5,8 @@
 //! any other damage is an error with file and line. Handing a line to the operating system is enough to survive the
 //! process, so nothing is synced to the disk.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{self, BufRead, BufReader, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -22,8 +22,8 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// Opens or makes the file, for this process alone, and reads what it holds.
-    pub fn open(path: &Path) -> Result<(Self, Vec<Entry>), SandboxError> {
+    /// Opens or makes the file, for this process alone, and hands over what it holds, entry by entry.
+    pub fn open(path: &Path, take: impl FnMut(Entry)) -> Result<Self, SandboxError> {
         let failed = |cause| SandboxError::Journal { path: path.to_owned(), cause };
         let mut options = OpenOptions::new();
         options.read(true).append(true).create(true).mode(0o600);
@@ -33,15 +33,14 @@ impl Journal {
             Err(TryLockError::WouldBlock) => return Err(SandboxError::InUse(path.to_owned())),
             Err(TryLockError::Error(cause)) => return Err(failed(cause)),
         }
-        let mut bytes = Vec::new();
-        file.seek(SeekFrom::Start(0)).and_then(|_| file.read_to_end(&mut bytes)).map_err(failed)?;
-        let (entries, whole) = parse(path, &bytes)?;
-        file.set_len(whole as u64).map_err(failed)?;
+        file.seek(SeekFrom::Start(0)).map_err(failed)?;
+        let whole = replay(path, BufReader::new(&file), take)?;
+        file.set_len(whole).map_err(failed)?;
         let mut journal = Self { path: path.to_owned(), file };
         if whole == 0 {
             journal.write(format!("{HEADER}\n").as_bytes()).map_err(failed)?;
         }
-        Ok((journal, entries))
+        Ok(journal)
     }
 
     /// Writes entries in one go.
@@ -65,30 +64,36 @@ impl Journal {
 }
 
 /// Reads a journal without touching it; a file that is not there is empty.
-pub fn read(path: &Path) -> Result<Vec<Entry>, SandboxError> {
-    match fs::read(path) {
-        Ok(bytes) => Ok(parse(path, &bytes)?.0),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+pub fn read(path: &Path, take: impl FnMut(Entry)) -> Result<(), SandboxError> {
+    match File::open(path) {
+        Ok(file) => replay(path, BufReader::new(file), take).map(|_| ()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(cause) => Err(SandboxError::Journal { path: path.to_owned(), cause }),
     }
 }
 
-/// The entries, and how many bytes of whole lines there are.
-fn parse(path: &Path, bytes: &[u8]) -> Result<(Vec<Entry>, usize), SandboxError> {
-    let whole = memchr::memrchr(b'\n', bytes).map_or(0, |last| last + 1);
+/// Hands over the entries, and returns how many bytes of whole lines there are. Never holds more than a line.
+fn replay(path: &Path, mut lines: impl BufRead, mut take: impl FnMut(Entry)) -> Result<u64, SandboxError> {
     let damaged =
-        |line, problem: String| SandboxError::Damaged { path: path.to_owned(), line: line + 1, problem };
-    // A header that was never finished is cut off like any torn line.
-    if whole == 0 && HEADER.as_bytes().starts_with(bytes) {
-        return Ok((Vec::new(), 0));
-    }
-    let mut entries = Vec::new();
-    for (index, line) in bytes[..whole.saturating_sub(1)].split(|byte| *byte == b'\n').enumerate() {
-        if index > 0 {
-            entries.push(serde_json::from_slice(line).map_err(|error| damaged(index, error.to_string()))?);
+        |line: usize, problem: String| SandboxError::Damaged { path: path.to_owned(), line, problem };
+    let foreign = || damaged(1, "it is no journal of a sandbox".to_owned());
+    let mut whole = 0;
+    let mut bytes = Vec::new();
+    for number in 1.. {
+        bytes.clear();
+        let read = lines.read_until(b'\n', &mut bytes);
+        let read = read.map_err(|cause| SandboxError::Journal { path: path.to_owned(), cause })?;
+        let Some(line) = bytes.strip_suffix(b"\n") else {
+            // A header that was never finished is cut off like any torn line.
+            let is_torn = number > 1 || HEADER.as_bytes().starts_with(&bytes);
+            return if is_torn { Ok(whole) } else { Err(foreign()) };
+        };
+        if number > 1 {
+            take(serde_json::from_slice(line).map_err(|error| damaged(number, error.to_string()))?);
         } else if line != HEADER.as_bytes() {
-            return Err(damaged(index, "it is no journal of a sandbox".to_owned()));
+            return Err(foreign());
         }
+        whole += read as u64;
     }
-    Ok((entries, whole))
+    Ok(whole)
 }

@@ -131,14 +131,16 @@ impl Drop for Sandbox {
 
 /// Reads the history, lets the clock go on, and plants the seed: one write for all that is new.
 fn open(state: &State, clock: Clock, seed: &Seed) -> Result<App, SandboxError> {
-    let (mut journal, entries) = match state {
-        State::File(path) => {
-            let (journal, entries) = Journal::open(path)?;
-            (Some(journal), entries)
+    let mut world = World::default();
+    let take = |entry| world.replay(entry);
+    let mut journal = match state {
+        State::File(path) => Some(Journal::open(path, take)?),
+        State::MemoryFrom(path) => {
+            journal::read(path, take)?;
+            None
         }
-        State::MemoryFrom(path) => (None, journal::read(path)?),
     };
-    let mut world = World::replay(entries);
+    world.forget_old_answers();
     world.on_wall_clock = matches!(clock, Clock::Wall);
     let before = world.now;
     test_clocks::read(&mut world, clock);

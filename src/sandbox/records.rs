@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::value::RawValue;
 
 pub type Metadata = BTreeMap<String, String>;
 
@@ -25,7 +25,8 @@ pub struct StoredAnswer {
     pub key: String,
     /// A hash of method, path and parameters.
     pub request: String,
-    pub body: Value,
+    /// As text: there is one for every event of the last 24 hours, and hardly any is asked for again.
+    pub body: Box<RawValue>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -81,21 +81,20 @@ impl<T> Shelf<T> {
 }
 
 impl World {
-    /// Builds the account that a journal tells of.
-    pub fn replay(entries: Vec<Entry>) -> Self {
-        let mut world = Self::default();
-        for entry in entries {
-            world.now = world.now.max(entry.at);
-            for fact in entry.facts {
-                world.apply(fact);
-            }
-            if let Some(answer) = entry.answer {
-                world.answers.insert(answer.key.clone(), (entry.at, answer));
-            }
+    /// Takes in what a journal tells, entry by entry.
+    pub fn replay(&mut self, entry: Entry) {
+        self.now = self.now.max(entry.at);
+        for fact in entry.facts {
+            self.apply(fact);
         }
-        let now = world.now;
-        world.answers.retain(|_, (at, _)| now - *at <= REMEMBERED);
-        world
+        if let Some(answer) = entry.answer {
+            self.answers.insert(answer.key.clone(), (entry.at, answer));
+        }
+    }
+
+    pub fn forget_old_answers(&mut self) {
+        let now = self.now;
+        self.answers.retain(|_, (at, _)| now - *at <= REMEMBERED);
     }
 
     /// Applies a fact and keeps it for the journal.
