@@ -6,5 +6,7 @@
 mod server;
 mod world;
 
+mod kill;
 mod month;
+mod observe;
 mod verdicts;

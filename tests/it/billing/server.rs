@@ -182,14 +182,14 @@ impl Proxy {
         let address = listener.local_addr().unwrap().to_string();
         let asked = Arc::new(Mutex::new(Vec::new()));
         let rule: Arc<Mutex<Box<Rule>>> = Arc::new(Mutex::new(Box::new(|_| Act::Pass)));
-        let (hold, held) = channel();
+        let (holds, held) = channel();
         let (seen, rules) = (asked.clone(), rule.clone());
         // It lives as long as the test's process.
         thread::spawn(move || {
             for stream in listener.incoming() {
-                let (stream, target, hold) = (stream.unwrap(), target.clone(), hold.clone());
+                let (stream, target, holds) = (stream.unwrap(), target.clone(), holds.clone());
                 let (seen, rules) = (seen.clone(), rules.clone());
-                thread::spawn(move || serve(stream, &target, &seen, &rules, &hold));
+                thread::spawn(move || serve(stream, &target, &seen, &rules, &holds));
             }
         });
         Self { address, asked, rule, held }

@@ -32,8 +32,8 @@ fn judged(world: &World, code: i32) -> Value {
 
 #[track_caller]
 fn assert_verdict(groups: Groups<'_>, word: &str, metric: &str, value: &str) {
-    let world = company(Engine::Sqlite, groups);
-    let outcome = judged(&world, 0);
+    let company = company(Engine::Sqlite, groups);
+    let outcome = judged(&company, 0);
     assert_eq!(outcome["verdict"], word, "{outcome}");
     let rows = table(&outcome, "decision");
     assert!(rows.iter().any(|row| row["metric"] == metric && row["value"] == value), "{rows:?}");
