@@ -176,7 +176,7 @@ impl ParkReason {
                 "give the tenant its stripe_customer_id and stripe_subscription_id; then run again"
             }
             Self::Mapping => {
-                "compare the tenant's customer, subscription and metered price with Stripe's; then run again"
+                "compare the tenant's customer, subscription and metered price with Stripe's (a customer is one tenant's only); then run again"
             }
             Self::WindowMismatch => {
                 "set billing_anchor and interval to those of the Stripe subscription; then run again"

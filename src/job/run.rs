@@ -16,6 +16,7 @@ use crate::job::connection::{Target, Wire, check_pin};
 use crate::job::execute;
 use crate::job::interrupt::Signals;
 use crate::job::lease::{Lease, under_lease};
+use crate::job::mapping;
 use crate::job::message;
 use crate::job::outcome::PeriodOutcome;
 use crate::job::period::{Wake as PeriodWake, play};
@@ -178,7 +179,9 @@ async fn read_standing(
     let day = SignedDuration::from_hours(24);
     let oldest = rules.periods.first().map(|period| period.start(&settings.time_zone));
     let since = oldest.and_then(|start| start.checked_sub(day).ok());
-    standing::read(wire, &rules.catalog, since, now).await
+    let claimed_twice = mapping::claimed_twice(&rules.tenants, &rules.catalog);
+    let standing = standing::read(wire, &rules.catalog, since, now).await?;
+    Ok(Standing { claimed_twice, ..standing })
 }
 
 /// What holds for all periods of a wake.

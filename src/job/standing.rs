@@ -4,7 +4,7 @@
 //! In: the wire, the catalog. Out: a [`Standing`], or a refusal that names the plan and the price. Never one call per
 //! tenant: subscriptions are listed by price, invoices by time, 100 a page.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
@@ -28,6 +28,8 @@ pub struct Standing {
     pub meters: BTreeMap<String, MeterAtStripe>,
     /// By id.
     pub subscriptions: BTreeMap<String, StripeSubscription>,
+    /// Customers that two tenants claim: nothing is sent to them.
+    pub claimed_twice: BTreeSet<String>,
     /// By subscription.
     pub invoices: BTreeMap<String, Vec<Invoice>>,
 }

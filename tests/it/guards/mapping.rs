@@ -106,6 +106,30 @@ fn a_subscription_with_another_anchor_is_not_billed() {
 }
 
 #[test]
+fn a_customer_that_two_tenants_claim_is_billed_for_neither() {
+    for engine in ENGINES {
+        let pair = Pair::new(engine);
+        let site = &pair.site;
+        let (customer, subscription) = site.subscribe(&[&site.base, &site.shadow]);
+        let second = id(&site.stripe.subscribe(&customer, &[&site.base, &site.shadow], &[]));
+        let nothing = site.total(&customer);
+        // On one subscription the twins' usage would run together; on two, each would be billed for both.
+        for of_twin in [&subscription, &second] {
+            let rows = [
+                tenant("good", &pair.good.0, &pair.good.1),
+                tenant("odd", &customer, &subscription),
+                tenant("twin", &customer, of_twin),
+            ];
+            site.import("tenants", &format!("{COLUMNS}{}", rows.concat()));
+            site.import("usage", &usage(&[("good", "130"), ("odd", "130"), ("twin", "20")]));
+            let october = outcome(&site.run(OPEN).expect(3), "2026-10");
+            assert_eq!(exceptions(site, &october), ["odd parked mapping", "twin parked mapping"]);
+            assert_eq!([&customer, &pair.good.0].map(|one| site.total(one)), [&*nothing, "130"]);
+        }
+    }
+}
+
+#[test]
 fn what_is_mended_in_time_is_billed_whole() {
     for engine in ENGINES {
         let pair = Pair::new(engine);
