@@ -134,9 +134,9 @@ fn one_answer_that_does_not_come_leaves_too_little_to_judge_until_it_can() {
         let mut world = World::remote(engine, SHADOW, &ids, &records, OPEN);
         let proxy = world.through_proxy();
         world.run(OPEN).expect(0);
-        proxy.rule(|asked| match asked.is_total() && asked.path.contains("customer=cus_t003") {
-            true => Act::Answer(400, NO_ANSWER),
-            false => Act::Pass,
+        proxy.rule(|asked| {
+            let is_third = asked.is_total() && asked.path.contains("customer=cus_t003");
+            if is_third { Act::Answer(400, NO_ANSWER) } else { Act::Pass }
         });
         let partial = outcome(&world.run(FINAL).expect(3), "2026-10");
         assert_eq!(

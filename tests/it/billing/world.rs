@@ -170,10 +170,6 @@ impl World {
         facts.filter_map(|fact| Some(fact.get("event")?["identifier"].as_str().unwrap().to_owned())).collect()
     }
 
-    pub fn journal(&self) -> Vec<u8> {
-        fs::read(&self.journal).unwrap_or_default()
-    }
-
     /// States of all intents with their number.
     pub fn intents(&self) -> Vec<(String, i64)> {
         let sql = "SELECT state, CAST(COUNT(*) AS TEXT) FROM intents GROUP BY state ORDER BY state";
