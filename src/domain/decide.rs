@@ -93,14 +93,6 @@ pub fn decide(
     Ok(Decision { verdict: Verdict { word, reasons }, rows })
 }
 
-impl Verdict {
-    /// The verdict of a run that has not asked Stripe.
-    pub fn ledger_only() -> Self {
-        let reason = "LEDGER ONLY: the ledger has not been compared with Stripe";
-        Self { word: VerdictWord::InsufficientData, reasons: vec![reason.to_owned()] }
-    }
-}
-
 /// The rows are there all the same, so that a reader finds every rule with its n/a.
 fn nothing_to_judge(policy: &Policy, facts: &PeriodFacts) -> Result<Decision, MetricsError> {
     let nobody = Population { plan: &policy.plan, meter: "", members: Vec::new(), left_out: 0 };
