@@ -219,7 +219,7 @@ fn a_change_to_a_plan_without_a_meter_closes_and_names_what_no_invoice_bills() {
             month.comparison("down"),
             [
                 format!("{MATCH} meter_total matched 10 10 "),
-                format!("{MATCH} invoice missing_in_stripe 10  mid_cycle_change"),
+                format!("{MATCH} invoice missing_in_stripe 10 0 mid_cycle_change"),
                 format!("{STORAGE} meter_total matched 0 0 "),
                 format!("{STORAGE} invoice matched 0 0 "),
             ]
