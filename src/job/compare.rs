@@ -5,14 +5,14 @@
 use std::collections::BTreeSet;
 
 use crate::domain::intent::{Intent, IntentState, PushMode};
-use crate::domain::invoice::Invoice;
+use crate::domain::invoice::{Invoice, StripeSubscription};
 use crate::domain::number::NumberError;
 use crate::domain::period::Window;
 use crate::domain::reconcile::{
     Cause, Class, Expected, ReconciliationRow, Scope, Source, compare_lines, compare_nothing, compare_total,
     orphan, out_of_scope,
 };
-use crate::domain::tenant::Tenant;
+use crate::domain::tenant::{SubscriptionStatus, Tenant};
 use crate::job::connection::Wire;
 use crate::job::mapping::{Mapped, MeterUse, Stage};
 use crate::job::push::Intents;
@@ -137,7 +137,12 @@ pub fn orphans(standing: &Standing, tenants: &[Tenant]) -> Vec<ReconciliationRow
         .map(|subscription| subscription.stripe_subscription_id.as_str())
         .collect();
     let mut rows = Vec::new();
-    for subscription in standing.subscriptions.values().filter(|one| !known.contains(one.id.as_str())) {
+    // One that has ended bills nobody any more.
+    let is_over = |one: &StripeSubscription| {
+        matches!(one.status, Some(SubscriptionStatus::Canceled | SubscriptionStatus::IncompleteExpired))
+    };
+    let strange = |one: &&StripeSubscription| !known.contains(one.id.as_str()) && !is_over(one);
+    for subscription in standing.subscriptions.values().filter(strange) {
         let billed = standing.meters.iter().filter(|(_, meter)| {
             subscription.items.iter().any(|item| meter.scope.price_ids.contains(&item.price_id))
         });
