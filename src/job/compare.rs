@@ -14,8 +14,8 @@ use crate::domain::reconcile::{
 };
 use crate::domain::tenant::{SubscriptionStatus, Tenant};
 use crate::job::connection::Wire;
+use crate::job::intents::Intents;
 use crate::job::mapping::{Mapped, MeterUse, Stage};
-use crate::job::push::Intents;
 use crate::job::reading::{Answers, Preview};
 use crate::job::standing::{MeterAtStripe, Standing};
 

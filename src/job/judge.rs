@@ -18,7 +18,7 @@ use crate::domain::rating::LineKind;
 use crate::domain::reconcile::{Class, ReconciliationRow, Source};
 use crate::domain::tenant::{SubscriptionStatus, TenantWindow};
 use crate::job::due::PeriodWindows;
-use crate::job::push::Intents;
+use crate::job::intents::Intents;
 
 /// What a judgement looks at.
 pub struct Case<'a> {

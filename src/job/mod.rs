@@ -9,6 +9,7 @@ mod deliver;
 mod due;
 mod execute;
 pub mod import;
+mod intents;
 mod interrupt;
 mod judge;
 pub mod lease;

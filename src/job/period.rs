@@ -12,12 +12,13 @@ use crate::job::compare::{Compared, compare, orphans};
 use crate::job::connection::Wire;
 use crate::job::due::{self, ClosedWindows, PeriodWindows};
 use crate::job::execute::{self, RunFacts};
+use crate::job::intents::Intents;
 use crate::job::lease::Lease;
 use crate::job::mapping::{self, Mapped, Stage};
 use crate::job::observe::{self, Kept};
 use crate::job::outcome::PeriodOutcome;
 use crate::job::plan::{self, Known, PeriodPlan, Purpose, Rated};
-use crate::job::push::{self, Intents, PushCounts, PushPlan};
+use crate::job::push::{self, PushCounts, PushPlan};
 use crate::job::reading::{Answers, read_previews, read_totals};
 use crate::job::run::Rules;
 use crate::job::standing::Standing;
@@ -154,11 +155,11 @@ impl<'a> Wake<'a> {
         let mapped = rated.map(windows, &self.rules.catalog, self.standing, run.period, stage, self.now);
         let mut answers = Answers::default();
         read_totals(&mapped, |_| true, self.wire, self.standing, &mut answers).await?;
-        let pushes = push::plan(&mapped, intents, &answers, self.wire, self.now)?;
-        rated.park(&pushes.parked);
+        let mut pushes = push::plan(&mapped, intents, &answers, self.wire, self.now)?;
         let pending = intents.of_period(run.period).filter(|one| one.is_pending()).count();
         let pending_before = (pending + pushes.new.len()) as u64;
-        let counts = self.push(run, &pushes, &mapped, intents, &mut answers).await?;
+        let counts = self.push_all(run, &mut pushes, &mapped, intents, &mut answers).await?;
+        rated.park(&pushes.parked);
         read_previews(&mapped, self.wire, &mut answers).await?;
         let confirmed = match self.lease {
             Some(_) => push::confirm(&mapped, intents, &answers, self.wire, self.now)?,
@@ -170,6 +171,29 @@ impl<'a> Wake<'a> {
         let compared = compare(&mapped, intents, &answers, self.standing, self.wire)?;
         rated.park_incomplete(&compared);
         Ok(Exchange { mapped, pushes, pending_before, counts, answers, confirmed, compared })
+    }
+
+    /// Sends what is planned, and then what had to wait for a push in doubt.
+    async fn push_all(
+        &self,
+        run: &mut PeriodRun,
+        pushes: &mut PushPlan,
+        mapped: &[Mapped],
+        intents: &mut Intents,
+        answers: &mut Answers,
+    ) -> anyhow::Result<PushCounts> {
+        let first = self.push(run, pushes, mapped, intents, answers).await?;
+        let waiting = pushes.waiting(mapped);
+        if waiting.is_empty() {
+            return Ok(first);
+        }
+        // A dry run takes it that what goes out again arrives.
+        let assumed = self.lease.is_none().then(|| intents.assuming(&pushes.sends));
+        let known = assumed.as_ref().unwrap_or(intents);
+        let more = push::plan(&waiting, known, answers, self.wire, self.now)?.only_new();
+        let second = self.push(run, &more, mapped, intents, answers).await?;
+        pushes.add(more);
+        Ok(PushCounts { pushed: first.pushed + second.pushed, errors: first.errors + second.errors })
     }
 
     /// Sends what is planned, and reads the totals of those tenants again.

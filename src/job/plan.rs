@@ -19,10 +19,10 @@ use crate::domain::report::{Exception, QuarantineCount, Report, exceptions, unbi
 use crate::domain::tenant::{ParkReason, TenantWindow};
 use crate::job::compare::Compared;
 use crate::job::due::PeriodWindows;
+use crate::job::intents::Intents;
 use crate::job::judge::{Case, judge};
 use crate::job::mapping::{Mapped, Present, Stage, map};
 use crate::job::observe::Observation;
-use crate::job::push::Intents;
 use crate::job::standing::Standing;
 use crate::store::books::{ComparedRow, JobCounts, PeriodStatus};
 

@@ -3,16 +3,17 @@
 //! In: mapped windows, their intents, meter totals. Out: intents in their new states, and the tenants that must be set
 //! aside. Planned before sent, and repeated to the letter: whatever is killed on the way, nothing counts twice.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::stream::{self, StreamExt as _};
 use jiff::Timestamp;
 
 use crate::domain::intent::{self, Answer, Intent, IntentState, PushKey, PushMode, PushStep, Settlement};
 use crate::domain::number::NumberError;
-use crate::domain::period::{Period, Window};
+use crate::domain::period::Window;
 use crate::domain::tenant::ParkReason;
 use crate::job::connection::Wire;
+use crate::job::intents::Intents;
 use crate::job::lease::Lease;
 use crate::job::mapping::{Mapped, MeterUse, Stage};
 use crate::job::reading::{Answers, CONCURRENCY};
@@ -22,18 +23,6 @@ use crate::stripe::{Delivery, MeterEvent, StripeError};
 
 /// Pushes that one transaction marks and saves: enough to spread the cost of a disk flush.
 const PUSHES_PER_BATCH: usize = 64;
-
-/// Intents of a period, by what a meter's total speaks of: tenant, customer, meter.
-#[derive(Debug, Default)]
-pub struct Intents {
-    by_meter: BTreeMap<MeterKey, Vec<Intent>>,
-}
-
-type MeterKey = (String, String, String);
-
-fn is_in(one: &Intent, window: Window) -> bool {
-    window.start <= one.timestamp && one.timestamp < window.end
-}
 
 /// What a run is going to do, printed by a dry run and done by a real one.
 #[derive(Debug, Default)]
@@ -48,60 +37,8 @@ pub struct PushPlan {
     pub unbillable: Vec<Intent>,
     /// Tenant and window to set aside.
     pub parked: BTreeMap<(String, Window), ParkReason>,
-}
-
-impl Intents {
-    pub fn new(all: Vec<Intent>) -> Self {
-        let mut intents = Self::default();
-        for one in all {
-            intents.put(one);
-        }
-        intents
-    }
-
-    /// Adds an intent, or replaces the one of its name.
-    pub fn put(&mut self, one: Intent) {
-        let key = (one.key.tenant_id.clone(), one.key.customer_id.clone(), one.key.meter.clone());
-        let list = self.by_meter.entry(key).or_default();
-        match list.iter_mut().find(|known| known.identifier == one.identifier) {
-            Some(known) => *known = one,
-            None => list.push(one),
-        }
-    }
-
-    /// Those that runs of a period planned.
-    pub fn of_period(&self, period: Period) -> impl Iterator<Item = &Intent> {
-        self.by_meter.values().flatten().filter(move |one| one.period == period)
-    }
-
-    /// The intents of a segment that Stripe holds or may hold.
-    pub fn counted(&self, tenant_id: &str, meter: &str, segment: Window) -> impl Iterator<Item = &Intent> {
-        self.of_tenant(tenant_id)
-            .filter(move |(key, _)| key.2 == meter)
-            .flat_map(|(_, list)| list)
-            .filter(move |one| is_in(one, segment) && one.is_counted())
-    }
-
-    /// The intents of one window and meter: those that a meter's total of the window counts.
-    pub fn of(&self, mapped: &Mapped, meter: &str) -> Vec<Intent> {
-        let key = (mapped.tenant_id.clone(), mapped.customer_id.clone(), meter.to_owned());
-        let list = self.by_meter.get(&key).map(Vec::as_slice).unwrap_or_default();
-        list.iter().filter(|one| is_in(one, mapped.window)).cloned().collect()
-    }
-
-    /// Whether usage of the window went to another customer, as when the tenant's id at Stripe was changed.
-    fn went_elsewhere(&self, mapped: &Mapped, meter: &str) -> bool {
-        self.of_tenant(&mapped.tenant_id).any(|((_, customer_id, of), list)| {
-            of == meter
-                && *customer_id != mapped.customer_id
-                && list.iter().any(|one| is_in(one, mapped.window) && one.is_counted())
-        })
-    }
-
-    fn of_tenant(&self, tenant_id: &str) -> impl Iterator<Item = (&MeterKey, &Vec<Intent>)> {
-        let first = (tenant_id.to_owned(), String::new(), String::new());
-        self.by_meter.range(first..).take_while(move |(key, _)| key.0 == tenant_id)
-    }
+    /// Tenant and window with more to send, once an intent in doubt has gone out again.
+    waiting: BTreeSet<(String, Window)>,
 }
 
 /// Plans a period's pushes. Without an answer about a tenant's meter nothing of it is sent.
@@ -153,6 +90,25 @@ pub fn plan(
 }
 
 impl PushPlan {
+    /// The windows that are to be planned once more when this plan is done.
+    pub fn waiting(&self, mapped: &[Mapped]) -> Vec<Mapped> {
+        let waits = |one: &&Mapped| self.waiting.contains(&(one.tenant_id.clone(), one.window));
+        mapped.iter().filter(waits).cloned().collect()
+    }
+
+    /// Without what would be repeated: in one run each is asked for once.
+    pub fn only_new(self) -> Self {
+        Self { sends: self.new.clone(), ..self }
+    }
+
+    pub fn add(&mut self, more: Self) {
+        self.new.extend(more.new);
+        self.sends.extend(more.sends);
+        self.settled.extend(more.settled);
+        self.unbillable.extend(more.unbillable);
+        self.parked.extend(more.parked);
+    }
+
     fn park(&mut self, one: &Mapped, reason: ParkReason) {
         self.parked.insert((one.tenant_id.clone(), one.window), reason);
     }
@@ -202,7 +158,10 @@ impl PushPlan {
             segment: one.window,
         };
         match intent::next_step(&key, &using.targets, &known, open, one.period, now)? {
-            PushStep::Nothing | PushStep::Wait => {}
+            PushStep::Nothing => {}
+            PushStep::Wait => {
+                self.waiting.insert((one.tenant_id.clone(), one.window));
+            }
             PushStep::Send(intents) => {
                 self.new.extend(intents.iter().cloned());
                 self.sends.extend(intents);

@@ -113,14 +113,15 @@ fn a_push_killed_after_its_answer_was_saved_is_not_sent_again() {
 }
 
 #[test]
-fn usage_that_comes_between_the_kill_and_the_next_runs_is_sent_once_too() {
+fn usage_that_comes_between_the_kill_and_the_next_run_is_sent_once_too() {
     for point in [Point::BeforeRequest, Point::BeforeAnswer, Point::AfterSave] {
         let killed = Killed::at(Engine::Sqlite, point);
         killed.world.import_usage(&usage([("a", "60"), ("b", "130"), ("a", "7.5")]));
-        // The first settles the doubt, the next one sends the rest.
-        killed.run_again("2026-10-20T11:00:00Z");
-        let again = killed.run_again("2026-10-20T12:00:00Z");
+        // One run settles the doubt and sends the rest: in a draft hour there is no other.
+        let planned = killed.world.run_with("2026-10-20T11:00:00Z", &["--dry-run"]);
+        let again = killed.run_again("2026-10-20T11:00:00Z");
         killed.assert_stripe_has("67.5", "130", 3);
+        assert_eq!(outcome(&planned, "2026-10")["pushes"], again["pushes"], "{point:?}");
         assert_eq!(
             compared(&again, "a"),
             ["meter_total matched 67.5 67.5", "preview matched 67.5 67.5"],
