@@ -6,8 +6,10 @@
 use std::collections::BTreeMap;
 
 use crate::domain::money::Currency;
-use crate::domain::number::{Quantity, UnitAmount};
-use crate::domain::period::Interval;
+use crate::domain::number::{NumberError, Quantity, UnitAmount};
+use crate::domain::period::{Interval, Window};
+use crate::domain::price::{Price, Tier};
+use crate::domain::rule::Rule;
 
 /// What is wrong, and where: `plan[1].usage[0].price.tiers[2].up_to`.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -27,12 +29,40 @@ impl CatalogFault {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Aggregation {
     Sum,
+    /// Records, whatever their quantity; one with a negative quantity takes one back.
+    Count,
+    /// The highest reading.
+    Max,
+    /// The newest reading; of two at one instant that with the greater source event id.
+    Last,
+}
+
+impl Aggregation {
+    pub const ALL: [Self; 4] = [Self::Sum, Self::Count, Self::Max, Self::Last];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Sum => "sum",
+            Self::Count => "count",
+            Self::Max => "max",
+            Self::Last => "last",
+        }
+    }
+
+    /// Whether its records are readings of a level, of which one counts, instead of amounts that add up.
+    pub fn is_gauge(self) -> bool {
+        matches!(self, Self::Max | Self::Last)
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Meter {
     pub key: String,
     pub aggregation: Aggregation,
+    /// Each source is aggregated by itself, and then they are added up.
+    pub per_source: bool,
+    /// What a record must be to count; without conditions every record does.
+    pub rule: Rule,
     /// Stripe's meter event name.
     pub event_name: String,
 }
@@ -50,6 +80,8 @@ pub struct Plan {
     pub id: PlanId,
     /// Base fee per window, in minor units.
     pub amount_minor: i64,
+    /// It never bills above its quotas.
+    pub hard_cap: bool,
     /// By meter key. A meter without a price here is one that the plan sells no access to.
     pub usage: BTreeMap<String, UsagePrice>,
 }
@@ -89,27 +121,16 @@ pub struct UsagePrice {
     pub billing: Billing,
     pub push: PushScope,
     pub free_quota: Option<Quantity>,
+    /// A part of a window has its part of the quota only.
+    pub prorate_quota: bool,
+    /// Nothing above the quota is billed.
+    pub hard_cap: bool,
     /// What Stripe charges by while `billing` is shadow; it must be 0.
     pub shadow_price: Option<PriceRef>,
     /// What Stripe charges by when `billing` is live.
     pub overage_price: Option<PriceRef>,
-    /// The candidate price with the quota worked in: what a tenant would owe for its whole usage.
+    /// The candidate price as the catalog has it. Beside a per-unit price the quota comes off first; tiers hold it themselves.
     pub price: Price,
-}
-
-/// A price in the shape of Stripe's Price object, in minor units per unit.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Price {
-    PerUnit(UnitAmount),
-    /// Each tier prices the units that fall in it. Ascending, the last one open.
-    Graduated(Vec<Tier>),
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Tier {
-    /// Inclusive upper bound; `None` is `inf`.
-    pub up_to: Option<Quantity>,
-    pub unit_amount: UnitAmount,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -118,30 +139,8 @@ pub struct Catalog {
     pub plans: BTreeMap<PlanId, Plan>,
 }
 
-impl Price {
-    pub fn graduated(tiers: Vec<Tier>, path: &str) -> Result<Self, CatalogFault> {
-        let last = tiers.len().checked_sub(1).ok_or_else(|| CatalogFault::new(path, "has no tier"))?;
-        let mut below = Quantity::ZERO;
-        for (index, tier) in tiers.iter().enumerate() {
-            let fault = |problem: &str| Err(CatalogFault::new(format!("{path}[{index}].up_to"), problem));
-            match tier.up_to {
-                Some(_) if index == last => {
-                    return fault("the last tier must be open: write up_to = \"inf\"");
-                }
-                Some(up_to) if up_to <= below => {
-                    return fault("tiers must ascend, and the first must be above 0");
-                }
-                Some(up_to) => below = up_to,
-                None if index == last => {}
-                None => return fault("only the last tier can be open"),
-            }
-        }
-        Ok(Self::Graduated(tiers))
-    }
-}
-
 impl UsagePrice {
-    /// Works `free_quota` into the price, and refuses a quota that would be counted twice or in no place.
+    /// Refuses a quota that would be counted twice, in no place, or that Stripe's price could not hold.
     pub fn new(
         billing: Billing,
         push: PushScope,
@@ -149,28 +148,96 @@ impl UsagePrice {
         price: Price,
         path: &str,
     ) -> Result<Self, CatalogFault> {
-        if push == PushScope::Overage && !matches!(price, Price::PerUnit(_)) {
-            let problem =
-                "push = \"overage\" needs a per_unit price: with tiers the quota would be given twice";
-            return Err(CatalogFault::new(format!("{path}.push"), problem));
+        let fault = |key: &str, problem: &str| Err(CatalogFault::new(format!("{path}.{key}"), problem));
+        if push == PushScope::Overage && !matches!(price, Price::PerUnit { .. }) {
+            return fault(
+                "push",
+                "\"overage\" needs a per_unit price: with tiers the quota would be given twice",
+            );
         }
-        let price = match (free_quota, price) {
-            (Some(quota), Price::PerUnit(unit_amount)) if !quota.is_zero() => Price::Graduated(vec![
-                Tier { up_to: Some(quota), unit_amount: UnitAmount::ZERO },
-                Tier { up_to: None, unit_amount },
-            ]),
-            (Some(quota), Price::Graduated(tiers)) => {
-                let leading = leading_zero_tier(&tiers);
-                if leading != quota {
-                    let problem =
-                        format!("is {quota}, but the leading zero tier of the price ends at {leading}");
-                    return Err(CatalogFault::new(format!("{path}.free_quota"), problem));
-                }
-                Price::Graduated(tiers)
+        let quota = free_quota.unwrap_or_default();
+        match &price {
+            Price::PerUnit { transform: Some(_), .. } if push == PushScope::All && !quota.is_zero() => {
+                return fault(
+                    "free_quota",
+                    "Stripe has no price with packages and a free tier: set push = \"overage\", so that only what is above \
+                     the quota is sent, or use tiers",
+                );
             }
-            (_, price) => price,
+            Price::PerUnit { .. } if push == PushScope::All && !quota.is_whole() => {
+                return fault("free_quota", "must be a whole number: it is the end of a tier at Stripe");
+            }
+            Price::Volume(_) if free_quota.is_some() => {
+                return fault(
+                    "free_quota",
+                    "a volume price charges all units as soon as its first tier is passed, so it holds no quota",
+                );
+            }
+            Price::Graduated(_) if free_quota.is_some() && price.leading_zero_tier() != quota => {
+                let leading = price.leading_zero_tier();
+                let problem = format!("is {quota}, but the leading zero tier of the price ends at {leading}");
+                return fault("free_quota", &problem);
+            }
+            Price::PerUnit { .. } | Price::Graduated(_) | Price::Volume(_) => {}
+        }
+        Ok(Self {
+            billing,
+            push,
+            free_quota,
+            prorate_quota: false,
+            hard_cap: false,
+            shadow_price: None,
+            overage_price: None,
+            price,
+        })
+    }
+
+    /// The same with a quota that shrinks with the part of the window: only where we take it off, because a tier at Stripe
+    /// is the same for any window.
+    pub fn with_prorated_quota(self, path: &str) -> Result<Self, CatalogFault> {
+        if self.push == PushScope::Overage && self.free_quota.is_some() {
+            return Ok(Self { prorate_quota: true, ..self });
+        }
+        let problem =
+            "needs push = \"overage\" and a free_quota: Stripe's tiers do not shrink with a part of a window";
+        Err(CatalogFault::new(format!("{path}.prorate_quota"), problem))
+    }
+
+    /// The same with the quota as the end of what is billed.
+    pub fn with_hard_cap(self, path: &str) -> Result<Self, CatalogFault> {
+        if self.free_quota.is_some() {
+            return Ok(Self { hard_cap: true, ..self });
+        }
+        let problem = "is missing: the plan has hard_cap = true, and nothing says where to stop";
+        Err(CatalogFault::new(format!("{path}.free_quota"), problem))
+    }
+
+    /// The price for a part of a window: the quota is cut where it is to be.
+    pub fn for_part(&self, part: Window, window: Window) -> Result<Self, NumberError> {
+        let length = |range: Window| range.end.as_nanosecond() - range.start.as_nanosecond();
+        let free_quota = match self.free_quota {
+            Some(quota) if self.prorate_quota && part != window => {
+                Some(quota.share_rounded_up(length(part), length(window))?)
+            }
+            quota => quota,
         };
-        Ok(Self { billing, push, free_quota, shadow_price: None, overage_price: None, price })
+        Ok(Self { free_quota, ..self.clone() })
+    }
+
+    /// The candidate price as Stripe is to have it when it goes live. With `push = "all"` the quota is in it; otherwise it
+    /// is ours, and stays out.
+    pub fn at_stripe(&self) -> Price {
+        match (&self.price, self.free_quota) {
+            (Price::PerUnit { unit_amount, .. }, Some(quota))
+                if self.push == PushScope::All && !quota.is_zero() =>
+            {
+                Price::Graduated(vec![
+                    Tier::new(Some(quota), UnitAmount::ZERO),
+                    Tier::new(None, *unit_amount),
+                ])
+            }
+            (price, _) => price.clone(),
+        }
     }
 
     /// The price that Stripe is to charge by now.
@@ -179,14 +246,6 @@ impl UsagePrice {
             Billing::Shadow => self.shadow_price.as_ref(),
             Billing::Live => self.overage_price.as_ref(),
         }
-    }
-}
-
-/// Where the first tier ends if it costs nothing, else 0.
-fn leading_zero_tier(tiers: &[Tier]) -> Quantity {
-    match tiers.first() {
-        Some(Tier { up_to: Some(up_to), unit_amount }) if unit_amount.is_zero() => *up_to,
-        _ => Quantity::ZERO,
     }
 }
 
@@ -224,45 +283,74 @@ impl Catalog {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::number::Round;
+    use crate::domain::price::{TiersMode, Transform};
 
-    fn tier(up_to: Option<&str>, unit_amount: &str) -> Tier {
-        Tier {
-            up_to: up_to.map(|text| Quantity::parse(text).unwrap()),
-            unit_amount: UnitAmount::parse(unit_amount).unwrap(),
-        }
+    const PATH: &str = "plan[0].usage[0]";
+
+    fn units(text: &str) -> Quantity {
+        Quantity::parse(text).unwrap()
+    }
+
+    fn per_unit(text: &str) -> Price {
+        Price::per_unit(UnitAmount::parse(text).unwrap())
+    }
+
+    fn tiers(mode: TiersMode) -> Price {
+        let open = Tier::new(None, UnitAmount::parse("700").unwrap());
+        Price::tiered(mode, vec![Tier::new(Some(units("100")), UnitAmount::ZERO), open]).unwrap()
     }
 
     fn usage(push: PushScope, quota: Option<&str>, price: Price) -> Result<UsagePrice, CatalogFault> {
-        let quota = quota.map(|text| Quantity::parse(text).unwrap());
-        UsagePrice::new(Billing::Shadow, push, quota, price, "plan[0].usage[0]")
+        UsagePrice::new(Billing::Shadow, push, quota.map(units), price, PATH)
     }
 
     #[test]
-    fn a_quota_with_a_per_unit_price_is_short_for_the_graduated_price() {
-        let short =
-            usage(PushScope::All, Some("100"), Price::PerUnit(UnitAmount::parse("700").unwrap())).unwrap();
-        let long = Price::graduated(vec![tier(Some("100"), "0"), tier(None, "700")], "tiers").unwrap();
-        assert_eq!(short.price, long);
-        assert_eq!(usage(PushScope::All, Some("100"), long).unwrap().price, short.price);
+    fn a_quota_with_a_per_unit_price_is_a_graduated_price_at_stripe() {
+        let short = usage(PushScope::All, Some("100"), per_unit("700")).unwrap();
+        let long = usage(PushScope::All, Some("100"), tiers(TiersMode::Graduated)).unwrap();
+        assert_eq!(short.at_stripe(), tiers(TiersMode::Graduated));
+        assert_eq!(long.at_stripe(), short.at_stripe());
+        let ours = usage(PushScope::Overage, Some("100"), per_unit("700")).unwrap();
+        assert_eq!(ours.at_stripe(), per_unit("700"));
     }
 
     #[test]
-    fn a_quota_that_would_stand_in_two_places_is_refused() {
-        let tiers = || Price::graduated(vec![tier(Some("100"), "0"), tier(None, "700")], "tiers").unwrap();
-        assert!(usage(PushScope::All, Some("50"), tiers()).is_err());
-        assert!(usage(PushScope::Overage, Some("100"), tiers()).is_err());
-    }
-
-    #[test]
-    fn tiers_that_do_not_ascend_to_an_open_end_are_refused_with_their_place() {
-        for (tiers, path) in [
-            (vec![], "tiers"),
-            (vec![tier(Some("10"), "1")], "tiers[0].up_to"),
-            (vec![tier(Some("10"), "1"), tier(Some("10"), "1"), tier(None, "1")], "tiers[1].up_to"),
-            (vec![tier(None, "1"), tier(None, "1")], "tiers[0].up_to"),
-            (vec![tier(Some("0"), "1"), tier(None, "1")], "tiers[0].up_to"),
+    fn a_quota_that_would_stand_in_two_places_or_in_none_is_refused_with_its_place() {
+        let packages = || Price::PerUnit {
+            unit_amount: UnitAmount::parse("4000").unwrap(),
+            transform: Some(Transform { divide_by: 10, round: Round::Up }),
+        };
+        for (push, quota, price, path) in [
+            (PushScope::All, Some("50"), tiers(TiersMode::Graduated), "plan[0].usage[0].free_quota"),
+            (PushScope::All, Some("100"), tiers(TiersMode::Volume), "plan[0].usage[0].free_quota"),
+            (PushScope::All, Some("0.5"), per_unit("1"), "plan[0].usage[0].free_quota"),
+            (PushScope::All, Some("5"), packages(), "plan[0].usage[0].free_quota"),
+            (PushScope::Overage, Some("100"), tiers(TiersMode::Graduated), "plan[0].usage[0].push"),
         ] {
-            assert_eq!(Price::graduated(tiers, "tiers").unwrap_err().path, path);
+            assert_eq!(usage(push, quota, price).unwrap_err().path, path);
         }
+        assert!(usage(PushScope::Overage, Some("5"), packages()).is_ok());
+        assert!(usage(PushScope::All, None, packages()).is_ok());
+    }
+
+    #[test]
+    fn a_quota_is_cut_only_where_we_take_it_off() {
+        let all = usage(PushScope::All, Some("100"), per_unit("700")).unwrap();
+        assert_eq!(all.with_prorated_quota(PATH).unwrap_err().path, "plan[0].usage[0].prorate_quota");
+        let ours = usage(PushScope::Overage, Some("100"), per_unit("700")).unwrap();
+        let at = |text: &str| text.parse().unwrap();
+        let window = Window { start: at("2026-10-01T00:00:00Z"), end: at("2026-11-01T00:00:00Z") };
+        let part = Window { end: at("2026-10-11T00:00:00Z"), ..window };
+        assert_eq!(ours.for_part(part, window).unwrap().free_quota, Some(units("100")));
+        let cut = ours.with_prorated_quota(PATH).unwrap();
+        assert_eq!(cut.for_part(part, window).unwrap().free_quota, Some(units("33")));
+        assert_eq!(cut.for_part(window, window).unwrap().free_quota, Some(units("100")));
+    }
+
+    #[test]
+    fn a_hard_cap_needs_a_quota() {
+        let none = usage(PushScope::All, None, per_unit("0")).unwrap();
+        assert_eq!(none.with_hard_cap(PATH).unwrap_err().path, "plan[0].usage[0].free_quota");
     }
 }

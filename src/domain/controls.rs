@@ -3,17 +3,18 @@
 //! In: the windows of a period and the ledger as it is now. Out: [`ControlTotals`] that tie, or a [`ControlFault`] that
 //! names the meter. Never repairs a difference.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::domain::figures::{
     Disposition, LedgerTotals, SegmentUsage, WindowFigures, WindowLine, WindowStatus,
 };
-use crate::domain::number::{NumberError, Quantity, QuantitySum};
+use crate::domain::number::{NumberError, Quantity};
 use crate::domain::rating::LineKind;
 use crate::domain::usage::UsageTotal;
 
-/// One control measure. In records: `accepted = in_window + late + excluded + parked`; in units:
-/// `used = free + billed + capped + parked`.
+/// One control measure. In records and units: `accepted = in_window + late + excluded + parked`. In units, for `sum` and
+/// `count`: `used = free + billed + capped + parked`. For gauges, in records and units: `in_window = aggregate + superseded`,
+/// and in units `aggregate = free + billed + capped`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Measure {
     Accepted,
@@ -21,6 +22,10 @@ pub enum Measure {
     Late,
     Excluded,
     Parked,
+    /// The readings of a gauge that count.
+    Aggregate,
+    /// Its other readings.
+    Superseded,
     Used,
     Free,
     Billed,
@@ -28,12 +33,14 @@ pub enum Measure {
 }
 
 impl Measure {
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::Accepted,
         Self::InWindow,
         Self::Late,
         Self::Excluded,
         Self::Parked,
+        Self::Aggregate,
+        Self::Superseded,
         Self::Used,
         Self::Free,
         Self::Billed,
@@ -51,11 +58,28 @@ impl Measure {
             Self::Late => "late",
             Self::Excluded => "excluded",
             Self::Parked => "parked",
+            Self::Aggregate => "aggregate",
+            Self::Superseded => "superseded",
             Self::Used => "used",
             Self::Free => "free",
             Self::Billed => "billed",
             Self::Capped => "capped",
         }
+    }
+
+    /// Whether it counts records, or units only.
+    pub fn counts_records(self) -> bool {
+        self < Self::Used
+    }
+
+    /// Those of a gauge, or of a meter that adds up.
+    fn of(is_gauge: bool) -> impl Iterator<Item = Self> {
+        let other = move |measure: &Self| match measure {
+            Self::Aggregate | Self::Superseded => is_gauge,
+            Self::Used => !is_gauge,
+            _ => true,
+        };
+        Self::ALL.into_iter().filter(other)
     }
 }
 
@@ -67,13 +91,16 @@ pub enum ControlFault {
     Records(String),
     #[error("control totals of meter `{0}` do not tie in units: used is not free + billed + capped + parked")]
     Units(String),
+    #[error("control totals of meter `{0}` do not tie: in_window is not aggregate + superseded")]
+    Readings(String),
     #[error("lines of tenant `{0}` on meter `{1}` do not add up to the units used")]
     Lines(String, String),
     #[error("a control total {0}")]
     Number(#[from] NumberError),
 }
 
-/// Totals by meter and measure. `Used`, `Free`, `Billed` and `Capped` count units only, so their records are 0.
+/// Totals by meter and measure. `Used`, `Free`, `Billed` and `Capped` count units only, so their records are 0. A gauge has
+/// `Aggregate` and `Superseded` instead of `Used`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ControlTotals(pub BTreeMap<String, BTreeMap<Measure, UsageTotal>>);
 
@@ -87,48 +114,77 @@ impl ControlTotals {
         totals: &LedgerTotals,
     ) -> Result<Self, ControlFault> {
         let mut control = Self::default();
-        for window in earlier {
+        let windows = || earlier.iter().chain(now);
+        let gauges: BTreeSet<&str> = windows()
+            .flat_map(|window| &window.usage)
+            .filter(|usage| usage.readings.is_some())
+            .map(|usage| usage.meter.as_str())
+            .collect();
+        for window in windows() {
             for (meter, total) in window.accepted(totals)? {
-                control.add(meter, Measure::Late, late(window, meter, total)?)?;
-            }
-        }
-        for window in earlier.iter().chain(now) {
-            for (meter, total) in window.accepted(totals)? {
+                control.begin(meter, gauges.contains(meter));
                 control.add(meter, Measure::Accepted, total)?;
             }
             for usage in &window.usage {
+                control.begin(&usage.meter, gauges.contains(usage.meter.as_str()));
                 control.add_usage(window, usage)?;
+            }
+        }
+        for window in earlier {
+            for (meter, total) in window.accepted(totals)? {
+                control.add(meter, Measure::Late, late(window, meter, total)?)?;
             }
         }
         control.check()?;
         Ok(control)
     }
 
+    /// Every measure of a meter is there, if only with 0.
+    fn begin(&mut self, meter: &str, is_gauge: bool) {
+        if !self.0.contains_key(meter) {
+            let measures = Measure::of(is_gauge).map(|measure| (measure, UsageTotal::default()));
+            self.0.insert(meter.to_owned(), measures.collect());
+        }
+    }
+
     fn add_usage(&mut self, window: &WindowFigures, usage: &SegmentUsage) -> Result<(), ControlFault> {
         let measure = match (usage.disposition, window.status) {
-            (Disposition::NoAccess | Disposition::OutsideSubscription, _) => Measure::Excluded,
             (Disposition::Billable, WindowStatus::Parked) => Measure::Parked,
             (Disposition::Billable, _) => Measure::InWindow,
+            (Disposition::NoAccess | Disposition::OutsideSubscription | Disposition::NotBillable, _) => {
+                Measure::Excluded
+            }
         };
         self.add(&usage.meter, measure, usage.total)?;
         if measure == Measure::Excluded {
             return Ok(());
         }
         let units = |quantity| UsageTotal { records: 0, quantity };
-        self.add(&usage.meter, Measure::Used, units(usage.total.quantity))?;
+        match usage.readings {
+            Some(readings) if measure == Measure::InWindow => {
+                let aggregate = UsageTotal { quantity: usage.used(), ..readings };
+                let superseded = usage.total.checked_sub(aggregate)?;
+                self.add(&usage.meter, Measure::Aggregate, aggregate)?;
+                self.add(&usage.meter, Measure::Superseded, superseded)?;
+            }
+            Some(_) => {}
+            // Nothing of it was rated, so a negative total stands as it is.
+            None if measure == Measure::Parked => {
+                self.add(&usage.meter, Measure::Used, units(usage.total.quantity))?;
+            }
+            None => self.add(&usage.meter, Measure::Used, units(usage.used()))?,
+        }
         if let (Measure::InWindow, Some(split)) = (measure, usage.split) {
             check_lines(window, usage)?;
             self.add(&usage.meter, Measure::Free, units(split.free.into()))?;
             self.add(&usage.meter, Measure::Billed, units(split.billed.into()))?;
+            self.add(&usage.meter, Measure::Capped, units(split.capped.into()))?;
         }
         Ok(())
     }
 
     fn add(&mut self, meter: &str, measure: Measure, more: UsageTotal) -> Result<(), NumberError> {
-        let by_measure = self.0.entry(meter.to_owned()).or_insert_with(|| {
-            Measure::ALL.into_iter().map(|measure| (measure, UsageTotal::default())).collect()
-        });
-        let total = by_measure.entry(measure).or_default();
+        let total = self.0.entry(meter.to_owned()).or_default().entry(measure).or_default();
         *total = total.checked_add(more)?;
         Ok(())
     }
@@ -136,19 +192,22 @@ impl ControlTotals {
     fn check(&self) -> Result<(), ControlFault> {
         for (meter, by_measure) in &self.0 {
             let total = |measure| by_measure.get(&measure).copied().unwrap_or_default();
-            let mut parts = UsageTotal::default();
-            for measure in [Measure::InWindow, Measure::Late, Measure::Excluded, Measure::Parked] {
-                parts.records += total(measure).records;
-                parts.quantity = parts.quantity.checked_add(total(measure).quantity)?;
-            }
+            let sum = |measures: &[Measure]| {
+                measures.iter().try_fold(UsageTotal::default(), |sum, one| sum.checked_add(total(*one)))
+            };
+            let parts = sum(&[Measure::InWindow, Measure::Late, Measure::Excluded, Measure::Parked])?;
             if parts != total(Measure::Accepted) {
                 return Err(ControlFault::Records(meter.clone()));
             }
-            let mut units = QuantitySum::ZERO;
-            for measure in [Measure::Free, Measure::Billed, Measure::Capped, Measure::Parked] {
-                units = units.checked_add(total(measure).quantity)?;
-            }
-            if units != total(Measure::Used).quantity {
+            let rated = sum(&[Measure::Free, Measure::Billed, Measure::Capped])?.quantity;
+            if by_measure.contains_key(&Measure::Aggregate) {
+                if sum(&[Measure::Aggregate, Measure::Superseded])? != total(Measure::InWindow) {
+                    return Err(ControlFault::Readings(meter.clone()));
+                }
+                if rated != total(Measure::Aggregate).quantity {
+                    return Err(ControlFault::Units(meter.clone()));
+                }
+            } else if rated.checked_add(total(Measure::Parked).quantity)? != total(Measure::Used).quantity {
                 return Err(ControlFault::Units(meter.clone()));
             }
         }
@@ -158,22 +217,18 @@ impl ControlTotals {
 
 /// What the ledger holds of a closed window now, beyond what was closed.
 fn late(window: &WindowFigures, meter: &str, now: UsageTotal) -> Result<UsageTotal, NumberError> {
-    let mut late = now;
-    for closed in window.usage.iter().filter(|usage| usage.meter == meter) {
-        late.records = late.records.checked_sub(closed.total.records).ok_or(NumberError::Overflow)?;
-        late.quantity = late.quantity.checked_sub(closed.total.quantity)?;
-    }
-    Ok(late)
+    let closed = window.usage.iter().filter(|usage| usage.meter == meter);
+    closed.into_iter().try_fold(now, |late, usage| late.checked_sub(usage.total))
 }
 
-/// The lines of a segment and meter must hold exactly the units that were used.
+/// The lines of a segment and meter must hold exactly the units that were used, up to a hard cap.
 fn check_lines(window: &WindowFigures, usage: &SegmentUsage) -> Result<(), ControlFault> {
     let belongs = |line: &&WindowLine| {
         line.line.kind == LineKind::Usage && line.range == usage.range && line.meter == usage.meter
     };
     let quantities = window.lines.iter().filter(belongs).map(|line| line.line.quantity);
     let billed = quantities.into_iter().try_fold(Quantity::ZERO, Quantity::checked_add)?;
-    if QuantitySum::from(billed) == usage.total.quantity {
+    if Some(billed) == usage.within_cap() {
         Ok(())
     } else {
         Err(ControlFault::Lines(window.tenant_id.clone(), usage.meter.clone()))

@@ -5,9 +5,10 @@
 
 use std::collections::BTreeMap;
 
+use crate::domain::aggregation::MeterUsage;
 use crate::domain::catalog::{Catalog, Plan, PlanId, UsagePrice};
 use crate::domain::money::MinorAmount;
-use crate::domain::number::NumberError;
+use crate::domain::number::{NumberError, Quantity, QuantitySum};
 use crate::domain::period::Window;
 use crate::domain::rating::{RatedLine, RatingError, Split};
 use crate::domain::tenant::{ParkReason, Segment, TenantWindow};
@@ -43,10 +44,12 @@ pub enum Disposition {
     NoAccess,
     /// The tenant had no plan at that time.
     OutsideSubscription,
+    /// The meter's billable rule leaves it out.
+    NotBillable,
 }
 
 impl Disposition {
-    const ALL: [Self; 3] = [Self::Billable, Self::NoAccess, Self::OutsideSubscription];
+    const ALL: [Self; 4] = [Self::Billable, Self::NoAccess, Self::OutsideSubscription, Self::NotBillable];
 
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|disposition| disposition.as_str() == text)
@@ -57,11 +60,12 @@ impl Disposition {
             Self::Billable => "billable",
             Self::NoAccess => "no_access",
             Self::OutsideSubscription => "outside_subscription",
+            Self::NotBillable => "not_billable",
         }
     }
 }
 
-/// The usage of one meter in one segment or gap.
+/// The usage of one meter in one segment or gap, as far as one thing happens to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SegmentUsage {
     pub range: Window,
@@ -69,9 +73,26 @@ pub struct SegmentUsage {
     pub plan: Option<PlanId>,
     pub meter: String,
     pub disposition: Disposition,
+    /// All its records, with their units.
     pub total: UsageTotal,
+    /// Of a gauge that is not excluded: the readings that count.
+    pub readings: Option<UsageTotal>,
+    /// Units that corrections took back, as far as the ledger was read: 0 for what was closed before.
+    pub taken_back: QuantitySum,
     /// Only where it was rated.
     pub split: Option<Split>,
+}
+
+impl SegmentUsage {
+    /// What counts as used: the sum, or what the gauge stood at. A negative total counts as 0.
+    pub fn used(&self) -> QuantitySum {
+        self.readings.unwrap_or(self.total).quantity.max(QuantitySum::ZERO)
+    }
+
+    /// What was billed for, free or not: without what lies above a hard cap. `None` where nothing was rated.
+    pub fn within_cap(&self) -> Option<Quantity> {
+        self.split.and_then(|split| split.free.checked_add(split.billed).ok())
+    }
 }
 
 /// One line with the segment and plan that it bills.
@@ -97,6 +118,8 @@ pub struct WindowFigures {
     pub not_billed: bool,
     /// It was seen at Stripe while its invoice still took usage.
     pub full_cycle: bool,
+    /// The catalog version that it was rated with.
+    pub catalog_hash: String,
     pub usage: Vec<SegmentUsage>,
     pub lines: Vec<WindowLine>,
 }
@@ -108,7 +131,7 @@ impl WindowFigures {
     /// Rates a window that has at least one segment, or parks it. `status` is what it becomes if nothing is wrong.
     pub fn new(
         window: &TenantWindow<'_>,
-        catalog: &Catalog,
+        (catalog, catalog_hash): (&Catalog, &str),
         totals: &LedgerTotals,
         status: WindowStatus,
     ) -> Self {
@@ -121,6 +144,7 @@ impl WindowFigures {
             park: None,
             not_billed: false,
             full_cycle: false,
+            catalog_hash: catalog_hash.to_owned(),
             usage: usage_of(window, catalog, totals),
             lines: Vec::new(),
         };
@@ -141,6 +165,14 @@ impl WindowFigures {
         }
     }
 
+    /// What a meter used in a segment, as far as it is billed for.
+    pub fn billable(&self, range: Window, meter: &str) -> Option<&SegmentUsage> {
+        let is_it = |usage: &&SegmentUsage| {
+            usage.range == range && usage.meter == meter && usage.disposition == Disposition::Billable
+        };
+        self.usage.iter().find(is_it)
+    }
+
     /// The plan at the end of the window, for a person who looks for it.
     pub fn last_plan(&self) -> Option<&PlanId> {
         self.usage.iter().rev().find_map(|usage| usage.plan.as_ref())
@@ -156,23 +188,38 @@ impl WindowFigures {
             let by_meter = totals.get(range).and_then(|tenants| tenants.get(&self.tenant_id));
             for (meter, more) in by_meter.into_iter().flatten() {
                 let total = accepted.entry(meter).or_default();
-                *total = total.checked_add(*more)?;
+                *total = total.checked_add(more.all()?)?;
             }
         }
         Ok(accepted)
     }
 
     fn rate(&mut self, window: &TenantWindow<'_>, catalog: &Catalog) -> Result<Vec<WindowLine>, ParkReason> {
-        if self.usage.iter().any(|usage| usage.total.quantity.to_quantity().is_err()) {
+        let fits = |usage: &SegmentUsage| {
+            usage.total.quantity.to_quantity().is_ok() && usage.used().to_quantity().is_ok()
+        };
+        if !self.usage.iter().all(fits) {
             return Err(ParkReason::Overflow);
         }
         let mut lines = Vec::new();
         for segment in &window.segments {
             let plan = catalog.plans.get(&segment.subscription.plan).ok_or(ParkReason::UnknownPlan)?;
-            for usage in self.usage.iter_mut().filter(|usage| usage.range == segment.range) {
-                if let Some(price) = plan.usage.get(&usage.meter) {
-                    lines.extend(rate_usage(usage, price, plan).map_err(|_| ParkReason::Overflow)?);
-                }
+            for (meter, price) in &plan.usage {
+                let price = price.for_part(segment.range, window.window).map_err(|_| ParkReason::Overflow)?;
+                let is_it = |usage: &&mut SegmentUsage| {
+                    usage.range == segment.range
+                        && usage.meter == *meter
+                        && usage.disposition == Disposition::Billable
+                };
+                let rated = match self.usage.iter_mut().find(is_it) {
+                    Some(usage) => rate_usage(usage, &price, plan),
+                    None => {
+                        let is_gauge =
+                            catalog.meters.get(meter).is_some_and(|meter| meter.aggregation.is_gauge());
+                        rate_nothing(segment.range, (meter, is_gauge), &price, plan, &mut self.usage)
+                    }
+                };
+                lines.extend(rated.map_err(|_| ParkReason::Overflow)?);
             }
         }
         lines.extend(base_line(window, catalog).map_err(|_| ParkReason::Overflow)?);
@@ -186,18 +233,39 @@ fn usage_of(window: &TenantWindow<'_>, catalog: &Catalog, totals: &LedgerTotals)
     let mut usage = Vec::new();
     for (range, segment) in in_segments.chain(in_gaps) {
         let by_meter = totals.get(&range).and_then(|tenants| tenants.get(window.tenant.id()));
-        for (meter, total) in by_meter.into_iter().flatten() {
-            usage.push(SegmentUsage {
-                range,
-                plan: segment.map(|segment| segment.subscription.plan.clone()),
-                meter: meter.clone(),
-                disposition: disposition(segment, meter, catalog),
-                total: *total,
-                split: None,
-            });
+        for (meter, of_meter) in by_meter.into_iter().flatten() {
+            usage.extend(dispositions(segment, meter, of_meter, catalog).into_iter().map(
+                |(disposition, total)| SegmentUsage {
+                    range,
+                    plan: segment.map(|segment| segment.subscription.plan.clone()),
+                    meter: meter.clone(),
+                    disposition,
+                    total,
+                    readings: of_meter.readings.filter(|_| disposition == Disposition::Billable),
+                    taken_back: of_meter.taken_back,
+                    split: None,
+                },
+            ));
         }
     }
     usage
+}
+
+/// What happens to the records of a meter, with those that it happens to.
+fn dispositions(
+    segment: Option<&Segment<'_>>,
+    meter: &str,
+    usage: &MeterUsage,
+    catalog: &Catalog,
+) -> Vec<(Disposition, UsageTotal)> {
+    let parts = match disposition(segment, meter, catalog) {
+        Disposition::Billable => {
+            vec![(Disposition::Billable, usage.billable), (Disposition::NotBillable, usage.excluded)]
+        }
+        // Whatever the rule says of them. Sums in this range cannot overflow: each of the two is far below.
+        other => vec![(other, usage.all().unwrap_or(usage.billable))],
+    };
+    parts.into_iter().filter(|(_, total)| total.records > 0).collect()
 }
 
 fn disposition(segment: Option<&Segment<'_>>, meter: &str, catalog: &Catalog) -> Disposition {
@@ -216,12 +284,39 @@ fn rate_usage(
     price: &UsagePrice,
     plan: &Plan,
 ) -> Result<Vec<WindowLine>, RatingError> {
-    let used = usage.total.quantity.to_quantity()?;
+    let used = usage.used().to_quantity()?;
     usage.split = Some(price.split(used)?);
     let lines = price.rate(used, plan.id.currency)?;
-    let line =
-        |line| WindowLine { range: usage.range, plan: plan.id.clone(), meter: usage.meter.clone(), line };
-    Ok(lines.into_iter().map(line).collect())
+    Ok(lines.into_iter().map(|line| window_line(usage.range, &usage.meter, plan, line)).collect())
+}
+
+/// A fee may be charged for nothing used (captured: the first tier's). Where nothing is, nothing is said.
+fn rate_nothing(
+    range: Window,
+    (meter, is_gauge): (&str, bool),
+    price: &UsagePrice,
+    plan: &Plan,
+    usage: &mut Vec<SegmentUsage>,
+) -> Result<Vec<WindowLine>, RatingError> {
+    let lines = price.rate(Quantity::ZERO, plan.id.currency)?;
+    if lines.iter().all(|line| line.amount.minor == 0) {
+        return Ok(Vec::new());
+    }
+    usage.push(SegmentUsage {
+        range,
+        plan: Some(plan.id.clone()),
+        meter: meter.to_owned(),
+        disposition: Disposition::Billable,
+        total: UsageTotal::default(),
+        readings: is_gauge.then(UsageTotal::default),
+        taken_back: QuantitySum::ZERO,
+        split: Some(Split::default()),
+    });
+    Ok(lines.into_iter().map(|line| window_line(range, meter, plan, line)).collect())
+}
+
+fn window_line(range: Window, meter: &str, plan: &Plan, line: RatedLine) -> WindowLine {
+    WindowLine { range, plan: plan.id.clone(), meter: meter.to_owned(), line }
 }
 
 /// One base fee a window, from the plan at its end: a plan change is pro-rated by Stripe in its own lines, which are
@@ -233,155 +328,8 @@ fn base_line(window: &TenantWindow<'_>, catalog: &Catalog) -> Result<Option<Wind
         return Ok(None);
     }
     let line = RatedLine::base(MinorAmount::new(plan.amount_minor, plan.id.currency))?;
-    Ok(Some(WindowLine { range: segment.range, plan: plan.id.clone(), meter: String::new(), line }))
+    Ok(Some(window_line(segment.range, "", plan, line)))
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::domain::catalog::{Aggregation, Billing, Meter, Price, PushScope};
-    use crate::domain::controls::{ControlFault, ControlTotals, Measure};
-    use crate::domain::money::Currency;
-    use crate::domain::number::UnitAmount;
-    use crate::domain::number::{Quantity, QuantitySum};
-    use crate::domain::period::{Interval, Period};
-    use crate::domain::tenant::{Subscription, SubscriptionStatus, Tenant};
-
-    fn plan_id(key: &str) -> PlanId {
-        PlanId { key: key.into(), interval: Interval::Month, currency: Currency::parse("try").unwrap() }
-    }
-
-    /// Plan `pro` sells `calls` with 100 free; nothing sells `other`.
-    fn catalog() -> Catalog {
-        let mut catalog = Catalog::default();
-        for key in ["calls", "other"] {
-            let meter = Meter { key: key.into(), aggregation: Aggregation::Sum, event_name: key.into() };
-            catalog.add_meter(meter, "meter").unwrap();
-        }
-        let unit = Price::PerUnit(UnitAmount::parse("700").unwrap());
-        let quota = Some(Quantity::whole(100).unwrap());
-        let price = UsagePrice::new(Billing::Shadow, PushScope::All, quota, unit, "usage").unwrap();
-        let usage = [("calls".to_owned(), price)].into();
-        catalog.add_plan(Plan { id: plan_id("pro"), amount_minor: 99_900, usage }, "plan").unwrap();
-        catalog
-    }
-
-    fn tenant(plan: &str, started_at: &str) -> Tenant {
-        let subscription = Subscription {
-            tenant_id: "acme".into(),
-            name: "Acme".into(),
-            plan: plan_id(plan),
-            stripe_customer_id: String::new(),
-            stripe_subscription_id: String::new(),
-            status: SubscriptionStatus::Active,
-            billing_anchor: None,
-            trial_end: None,
-            started_at: Some(started_at.parse().unwrap()),
-            ended_at: None,
-        };
-        Tenant::new("acme".into(), vec![subscription]).unwrap()
-    }
-
-    fn total(records: u64, quantity: &str) -> UsageTotal {
-        UsageTotal { records, quantity: QuantitySum::parse(quantity).unwrap() }
-    }
-
-    /// The same totals for the window and for each of its pieces, split by the caller.
-    fn totals(pieces: &[(Window, &str, UsageTotal)]) -> LedgerTotals {
-        let mut totals = LedgerTotals::new();
-        for (range, meter, total) in pieces {
-            let tenants = totals.entry(*range).or_default();
-            tenants.entry("acme".to_owned()).or_default().insert((*meter).to_owned(), *total);
-        }
-        totals
-    }
-
-    fn october(tenant: &Tenant) -> TenantWindow<'_> {
-        tenant.windows(Period::parse("2026-10").unwrap(), &jiff::tz::TimeZone::UTC).remove(0)
-    }
-
-    fn measure(control: &ControlTotals, meter: &str, measure: Measure) -> (u64, String) {
-        let total = control.0[meter][&measure];
-        (total.records, total.quantity.to_string())
-    }
-
-    #[test]
-    fn usage_of_a_meter_without_a_price_and_of_a_time_without_a_plan_is_excluded_and_the_totals_tie() {
-        let tenant = tenant("pro", "2026-10-10T00:00:00Z");
-        let window = october(&tenant);
-        let (segment, gap) = (window.segments[0].range, window.gaps[0]);
-        let totals = totals(&[
-            (window.window, "calls", total(5, "134")),
-            (window.window, "other", total(1, "9")),
-            (segment, "calls", total(3, "130")),
-            (segment, "other", total(1, "9")),
-            (gap, "calls", total(2, "4")),
-        ]);
-        let figures = WindowFigures::new(&window, &catalog(), &totals, WindowStatus::Closed);
-        let amounts: Vec<i64> = figures.lines.iter().map(|line| line.line.amount.minor).collect();
-        assert_eq!(amounts, [0, 21_000, 99_900]);
-        let control = ControlTotals::prove(&[], &[&figures], &totals).unwrap();
-        assert_eq!(measure(&control, "calls", Measure::Accepted), (5, "134".into()));
-        assert_eq!(measure(&control, "calls", Measure::Excluded), (2, "4".into()));
-        assert_eq!(measure(&control, "calls", Measure::Free), (0, "100".into()));
-        assert_eq!(measure(&control, "calls", Measure::Billed), (0, "30".into()));
-        assert_eq!(measure(&control, "other", Measure::Excluded), (1, "9".into()));
-    }
-
-    #[test]
-    fn what_the_ledger_holds_beyond_a_closed_window_is_late() {
-        let tenant = tenant("pro", "2026-01-01T00:00:00Z");
-        let window = october(&tenant);
-        let then = totals(&[(window.window, "calls", total(3, "130"))]);
-        let closed = WindowFigures::new(&window, &catalog(), &then, WindowStatus::Closed);
-        let now = totals(&[(window.window, "calls", total(4, "137.5"))]);
-        let control = ControlTotals::prove(&[&closed], &[], &now).unwrap();
-        assert_eq!(measure(&control, "calls", Measure::Late), (1, "7.5".into()));
-        assert_eq!(measure(&control, "calls", Measure::InWindow), (3, "130".into()));
-    }
-
-    #[test]
-    fn a_lost_record_and_a_wrong_line_break_the_proof() {
-        let tenant = tenant("pro", "2026-01-01T00:00:00Z");
-        let window = october(&tenant);
-        let totals_now = totals(&[(window.window, "calls", total(3, "130"))]);
-        let mut figures = WindowFigures::new(&window, &catalog(), &totals_now, WindowStatus::Closed);
-        let more = totals(&[(window.window, "calls", total(4, "131"))]);
-        let fault = ControlTotals::prove(&[], &[&figures], &more).unwrap_err();
-        assert_eq!(fault, ControlFault::Records("calls".into()));
-        figures.lines[1].line.quantity = Quantity::whole(29).unwrap();
-        let fault = ControlTotals::prove(&[], &[&figures], &totals_now).unwrap_err();
-        assert_eq!(fault, ControlFault::Lines("acme".into(), "calls".into()));
-    }
-
-    #[test]
-    fn a_tenant_that_cannot_be_rated_is_parked_with_its_reason() {
-        let unknown = tenant("legacy", "2026-01-01T00:00:00Z");
-        let window = october(&unknown);
-        let some = totals(&[(window.window, "calls", total(1, "12"))]);
-        let parked = WindowFigures::new(&window, &catalog(), &some, WindowStatus::Closed);
-        assert_eq!((parked.status, parked.park), (WindowStatus::Parked, Some(ParkReason::UnknownPlan)));
-        let control = ControlTotals::prove(&[], &[&parked], &some).unwrap();
-        assert_eq!(measure(&control, "calls", Measure::Parked), (1, "12".into()));
-        let pro = tenant("pro", "2026-01-01T00:00:00Z");
-        let window = october(&pro);
-        let absurd = totals(&[(window.window, "calls", total(2_000, "2000000000000000000"))]);
-        let parked = WindowFigures::new(&window, &catalog(), &absurd, WindowStatus::Closed);
-        assert_eq!(parked.park, Some(ParkReason::Overflow));
-        assert!(parked.lines.is_empty());
-        ControlTotals::prove(&[], &[&parked], &absurd).unwrap();
-    }
-
-    proptest! {
-        #[test]
-        fn the_totals_of_any_usage_tie(units in 0u64..100_000, milli in 0u32..1_000, records in 1u64..50) {
-            let tenant = tenant("pro", "2026-01-01T00:00:00Z");
-            let window = october(&tenant);
-            let totals = totals(&[(window.window, "calls", total(records, &format!("{units}.{milli:03}")))]);
-            let figures = WindowFigures::new(&window, &catalog(), &totals, WindowStatus::Closed);
-            prop_assert!(ControlTotals::prove(&[], &[&figures], &totals).is_ok());
-        }
-    }
-}
+mod tests;

@@ -1,9 +1,10 @@
-//! The pure core, in reading order = the way of the data: number → money → period → tenant → catalog → usage →
-//! rating → figures → controls → intent → invoice → reconcile → ratio → percentile → metrics → policy → reason → decide →
+//! The pure core, in reading order = the way of the data: number → money → period → tenant → price → rule → catalog →
+//! usage → aggregation → rating → figures → controls → intent → invoice → reconcile → ratio → percentile → metrics → policy → reason → decide →
 //! report → audit.
 //!
 //! In: values. Out: values. Never a database, network, file, environment variable or clock: `now` is an argument.
 
+pub mod aggregation;
 pub mod audit;
 pub mod catalog;
 pub mod controls;
@@ -17,10 +18,12 @@ pub mod number;
 pub mod percentile;
 pub mod period;
 pub mod policy;
+pub mod price;
 pub mod rating;
 pub mod ratio;
 pub mod reason;
 pub mod reconcile;
 pub mod report;
+pub mod rule;
 pub mod tenant;
 pub mod usage;

@@ -33,6 +33,13 @@ pub enum NumberError {
     Overflow,
 }
 
+/// Which way a division goes that leaves a rest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Round {
+    Up,
+    Down,
+}
+
 /// An amount of usage in units, exact to 12 places. Parsed values lie within ±10¹⁵, sums within ±10¹⁸.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Quantity(i128);
@@ -73,6 +80,28 @@ impl Quantity {
 
     pub fn is_zero(self) -> bool {
         self.0 == 0
+    }
+
+    pub fn is_whole(self) -> bool {
+        self.0 % ONE == 0
+    }
+
+    /// How many packages of `size` units a quantity fills, the last one begun or full. A negative quantity fills none.
+    pub fn packages(self, size: u64, round: Round) -> Result<Self, NumberError> {
+        let size = i128::from(size) * ONE;
+        let units = self.0.max(0);
+        let full = units.checked_div(size).ok_or(NumberError::TooLarge)?;
+        let begun = round == Round::Up && units % size != 0;
+        Self::in_range((full + i128::from(begun)) * ONE)
+    }
+
+    /// `self × part / whole`, rounded up to a whole unit; `part` and `whole` are positive lengths.
+    pub fn share_rounded_up(self, part: i128, whole: i128) -> Result<Self, NumberError> {
+        let (product, unit) = (I256::new(self.0) * I256::new(part), I256::new(whole) * I256::new(ONE));
+        let full = product.checked_div(unit).ok_or(NumberError::Overflow)?;
+        let begun = I256::from(i8::from(product % unit != I256::ZERO));
+        let units = i128::try_from(full + begun).map_err(|_| NumberError::Overflow)?;
+        Self::in_range(units.checked_mul(ONE).ok_or(NumberError::Overflow)?)
     }
 
     /// Without its sign.
@@ -130,6 +159,10 @@ impl QuantitySum {
 
     pub fn is_zero(self) -> bool {
         self.0 == 0
+    }
+
+    pub fn is_negative(self) -> bool {
+        self.0 < 0
     }
 
     /// In 10⁻¹² units; for exact fractions.
@@ -358,6 +391,44 @@ mod tests {
         ] {
             assert_eq!(Quantity::parse(text), Err(reason), "{text}");
         }
+    }
+
+    #[test]
+    fn packages_are_begun_or_full() {
+        let packages = |units: &str, size, round| {
+            Quantity::parse(units).unwrap().packages(size, round).unwrap().to_string()
+        };
+        for (units, size, up, down) in [
+            ("0", 10, "0", "0"),
+            ("23", 10, "3", "2"),
+            ("30", 10, "3", "3"),
+            ("30.000000000001", 10, "4", "3"),
+            ("2.5", 1, "3", "2"),
+            ("-5", 10, "0", "0"),
+        ] {
+            assert_eq!(
+                (packages(units, size, Round::Up), packages(units, size, Round::Down)),
+                (up.into(), down.into()),
+                "{units}"
+            );
+        }
+        assert_eq!(packages("999999999999999.999999999999", u64::MAX, Round::Up), "1");
+        assert!(Quantity::ZERO.packages(0, Round::Up).is_err());
+    }
+
+    #[test]
+    fn a_share_of_a_quota_is_rounded_up_to_a_whole_unit() {
+        let share = |units: &str, part, whole| {
+            Quantity::parse(units).unwrap().share_rounded_up(part, whole).unwrap().to_string()
+        };
+        assert_eq!(share("100", 10, 31), "33");
+        assert_eq!(share("100", 31, 31), "100");
+        assert_eq!(share("93", 10, 31), "30");
+        assert_eq!(share("0", 10, 31), "0");
+        assert_eq!(
+            share("999999999999999", 31_535_999_999_999_999, 31_536_000_000_000_000),
+            "999999999999999"
+        );
     }
 
     #[test]

@@ -12,7 +12,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::domain::catalog::PlanId;
-use crate::domain::controls::{ControlTotals, Measure};
+use crate::domain::controls::ControlTotals;
 use crate::domain::decide::{DecisionRow, Verdict};
 use crate::domain::figures::{WindowFigures, WindowLine, WindowStatus};
 use crate::domain::money::{Currency, MinorSum, MoneyError};
@@ -73,7 +73,7 @@ impl Report {
             .collect();
         lines.sort_by_key(|(window, line)| {
             let of = &line.line;
-            (&window.tenant_id, &line.plan, &line.meter, window.window, line.range, of.kind, of.tier)
+            (&window.tenant_id, &line.plan, &line.meter, window.window, line.range, of.tier, of.kind)
         });
         Table {
             name: "lines",
@@ -97,6 +97,7 @@ impl Report {
                 "segment_end",
                 "window_status",
                 "tenant_name",
+                "priced_quantity",
             ],
             rows: Box::new(lines.into_iter().map(|(window, line)| self.line_row(window, line))),
         }
@@ -124,6 +125,7 @@ impl Report {
             Cell::Instant(line.range.end.to_string()),
             text(window.status.as_str()),
             text(&window.tenant_name),
+            Cell::Number(rated.priced_quantity.to_string()),
         ]
     }
 
@@ -160,8 +162,8 @@ impl Report {
     fn control_totals(&self) -> Table<'_> {
         let cells = self.controls.0.iter().flat_map(|(meter, by_measure)| {
             by_measure.iter().map(move |(measure, total)| {
-                let counts_records = *measure < Measure::Used;
-                let records = if counts_records { total.records.to_string() } else { String::new() };
+                let records =
+                    if measure.counts_records() { total.records.to_string() } else { String::new() };
                 vec![
                     text(meter),
                     text(measure.as_str()),

@@ -7,6 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 
+use crate::domain::aggregation::MeterUsage;
+use crate::domain::catalog::Meter;
 use crate::domain::number::{NumberError, Quantity, QuantitySum};
 
 /// Clocks of producers run ahead of ours; Stripe accepts events five minutes ahead, so we do too.
@@ -121,25 +123,52 @@ pub struct QuarantinedLine {
 /// What a record is judged against.
 #[derive(Clone, Debug, Default)]
 pub struct Known {
-    pub meters: BTreeSet<String>,
+    pub meters: BTreeMap<String, Meter>,
     pub tenants: BTreeSet<String>,
 }
 
+/// A record, and the one that it corrects: the ledger must hold that one before it takes a negative quantity.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Judged {
+    pub record: UsageRecord,
+    pub corrects: Option<String>,
+}
+
 impl Known {
-    /// The record, or the first reason why it is none.
-    pub fn judge(&self, raw: &RawRecord<'_>, now: Timestamp) -> Result<UsageRecord, Rejection> {
+    /// The record, or the first reason why it is none. `correction` is the source event id that a record with the property
+    /// `kind = correction` names as the one that it corrects.
+    pub fn judge(
+        &self,
+        raw: &RawRecord<'_>,
+        correction: Option<&str>,
+        now: Timestamp,
+    ) -> Result<Judged, Rejection> {
         check_texts(raw)?;
         let quantity = quantity(raw.quantity)?;
+        if quantity.is_negative() && correction.is_none() {
+            let detail = format!(
+                "quantity {quantity} is negative: only a record with kind = correction and the source event id that it \
+                 corrects takes units back"
+            );
+            return Err(Rejection::new(QuarantineReason::Negative, detail));
+        }
         let occurred_at = occurred_at(raw.occurred_at, now)?;
-        if !self.meters.contains(raw.meter) {
+        let Some(meter) = self.meters.get(raw.meter) else {
             let detail = format!("the meter `{}` is not in the catalog", raw.meter);
             return Err(Rejection::new(QuarantineReason::UnknownMeter, detail));
+        };
+        if quantity.is_negative() && meter.aggregation.is_gauge() {
+            let detail = format!(
+                "quantity {quantity} is negative: a {} meter is corrected by its next reading",
+                meter.aggregation.as_str()
+            );
+            return Err(Rejection::new(QuarantineReason::Negative, detail));
         }
         if !self.tenants.contains(raw.tenant_id) {
             let detail = format!("the tenant `{}` has not been imported", raw.tenant_id);
             return Err(Rejection::new(QuarantineReason::UnknownTenant, detail));
         }
-        Ok(UsageRecord {
+        let record = UsageRecord {
             tenant_id: raw.tenant_id.to_owned(),
             source_event_id: raw.source_event_id.to_owned(),
             meter: raw.meter.to_owned(),
@@ -148,7 +177,18 @@ impl Known {
             outcome: raw.outcome.to_owned(),
             source: raw.source.to_owned(),
             properties: raw.properties.to_owned(),
-        })
+        };
+        let corrects = correction.filter(|_| quantity.is_negative()).map(str::to_owned);
+        Ok(Judged { record, corrects })
+    }
+
+    /// A correction of a record that the ledger does not hold.
+    pub fn unfounded(record: &UsageRecord, corrects: &str) -> Rejection {
+        let detail = format!(
+            "quantity {} is negative, and the tenant has no record `{corrects}` that it could correct",
+            record.quantity
+        );
+        Rejection::new(QuarantineReason::Negative, detail)
     }
 }
 
@@ -180,13 +220,8 @@ fn check_texts(raw: &RawRecord<'_>) -> Result<(), Rejection> {
 }
 
 fn quantity(text: &str) -> Result<Quantity, Rejection> {
-    let quantity = Quantity::parse(text).map_err(|error| {
-        Rejection::new(QuarantineReason::BadQuantity, format!("quantity `{text}` {error}"))
-    })?;
-    if quantity.is_negative() {
-        return Err(Rejection::new(QuarantineReason::Negative, format!("quantity {quantity} is negative")));
-    }
-    Ok(quantity)
+    Quantity::parse(text)
+        .map_err(|error| Rejection::new(QuarantineReason::BadQuantity, format!("quantity `{text}` {error}")))
 }
 
 fn occurred_at(text: &str, now: Timestamp) -> Result<Timestamp, Rejection> {
@@ -219,17 +254,40 @@ impl UsageTotal {
         let records = self.records.checked_add(more.records).ok_or(NumberError::Overflow)?;
         Ok(Self { records, quantity: self.quantity.checked_add(more.quantity)? })
     }
+
+    pub fn checked_sub(self, less: Self) -> Result<Self, NumberError> {
+        let records = self.records.checked_sub(less.records).ok_or(NumberError::Overflow)?;
+        Ok(Self { records, quantity: self.quantity.checked_sub(less.quantity)? })
+    }
 }
 
 /// Totals by tenant and meter over one range of time.
-pub type TotalsByMeter = BTreeMap<String, BTreeMap<String, UsageTotal>>;
+pub type TotalsByMeter = BTreeMap<String, BTreeMap<String, MeterUsage>>;
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::catalog::Aggregation;
+    use crate::domain::rule::Rule;
+
+    fn meter(key: &str, aggregation: Aggregation) -> (String, Meter) {
+        let meter = Meter {
+            key: key.into(),
+            aggregation,
+            per_source: false,
+            rule: Rule::default(),
+            event_name: key.into(),
+        };
+        (key.into(), meter)
+    }
 
     fn known() -> Known {
-        Known { meters: ["calls".to_owned()].into(), tenants: ["acme".to_owned()].into() }
+        let meters = [meter("calls", Aggregation::Sum), meter("devices", Aggregation::Max)];
+        Known { meters: meters.into(), tenants: ["acme".to_owned()].into() }
+    }
+
+    fn now() -> Timestamp {
+        "2026-10-01T00:00:00Z".parse().unwrap()
     }
 
     fn raw() -> RawRecord<'static> {
@@ -245,13 +303,25 @@ mod tests {
     }
 
     fn reason(raw: &RawRecord<'_>) -> QuarantineReason {
-        known().judge(raw, "2026-10-01T00:00:00Z".parse().unwrap()).unwrap_err().reason
+        known().judge(raw, None, now()).unwrap_err().reason
     }
 
     #[test]
     fn an_instant_is_read_with_its_offset() {
-        let record = known().judge(&raw(), "2026-10-01T00:00:00Z".parse().unwrap()).unwrap();
-        assert_eq!(record.occurred_at.to_string(), "2026-10-01T00:00:00Z");
+        let judged = known().judge(&raw(), None, now()).unwrap();
+        assert_eq!(judged.record.occurred_at.to_string(), "2026-10-01T00:00:00Z");
+    }
+
+    #[test]
+    fn only_a_correction_of_a_meter_that_adds_up_may_be_negative() {
+        let back = RawRecord { quantity: "-1.5", ..raw() };
+        assert_eq!(known().judge(&back, Some("e-0"), now()).unwrap().corrects.as_deref(), Some("e-0"));
+        assert_eq!(known().judge(&raw(), Some("e-0"), now()).unwrap().corrects, None);
+        for (line, corrects) in
+            [(&back, None), (&RawRecord { meter: "devices", ..back.clone() }, Some("e-0"))]
+        {
+            assert_eq!(known().judge(line, corrects, now()).unwrap_err().reason, QuarantineReason::Negative);
+        }
     }
 
     #[test]

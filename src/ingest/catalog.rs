@@ -8,12 +8,13 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use crate::domain::catalog::{
-    Aggregation, Billing, Catalog, CatalogFault, Meter, Plan, PlanId, Price, PriceRef, PushScope, Tier,
-    UsagePrice,
+    Aggregation, Billing, Catalog, CatalogFault, Meter, Plan, PlanId, PriceRef, PushScope, UsagePrice,
 };
 use crate::domain::money::Currency;
 use crate::domain::number::{NumberError, Quantity, UnitAmount};
 use crate::domain::period::Interval;
+use crate::domain::price::{Price, PriceFault, Tier, TiersMode};
+use crate::domain::rule::Rule;
 use crate::ingest::IngestError;
 
 pub fn read(text: &str, file: &str) -> Result<Catalog, IngestError> {
@@ -153,7 +154,14 @@ impl RawCatalog {
             let path = format!("meter[{index}]");
             let key = identifier(&meter.key, &format!("{path}.key"))?;
             let event_name = meter.event_name.clone().unwrap_or_else(|| key.replace('.', "_"));
-            catalog.add_meter(Meter { key, aggregation: Aggregation::Sum, event_name }, &path)?;
+            let meter = Meter {
+                key,
+                aggregation: Aggregation::Sum,
+                per_source: false,
+                rule: Rule::default(),
+                event_name,
+            };
+            catalog.add_meter(meter, &path)?;
         }
         for (index, plan) in self.plan.iter().enumerate() {
             let path = format!("plan[{index}]");
@@ -186,7 +194,7 @@ impl RawPlan {
             }
         }
         let id = PlanId { key: identifier(&self.key, &format!("{path}.key"))?, interval, currency };
-        Ok(Plan { id, amount_minor: self.amount, usage })
+        Ok(Plan { id, amount_minor: self.amount, hard_cap: false, usage })
     }
 }
 
@@ -237,7 +245,7 @@ impl RawPrice {
     fn check(&self, path: &str) -> Result<Price, CatalogFault> {
         match (self.billing_scheme, &self.tiers) {
             (RawScheme::PerUnit, None) if self.tiers_mode.is_none() => {
-                unit_amount(self.unit_amount, self.unit_amount_decimal.as_deref(), path).map(Price::PerUnit)
+                unit_amount(self.unit_amount, self.unit_amount_decimal.as_deref(), path).map(Price::per_unit)
             }
             (RawScheme::PerUnit, _) => {
                 Err(CatalogFault::new(path, "a per_unit price has no tiers and no tiers_mode"))
@@ -255,12 +263,13 @@ impl RawPrice {
                 if self.tiers_mode.is_none() {
                     return Err(CatalogFault::new(format!("{path}.tiers_mode"), "must be \"graduated\""));
                 }
-                let path = format!("{path}.tiers");
                 let tiers: Result<Vec<Tier>, _> = (0..)
                     .zip(tiers)
-                    .map(|(index, tier): (usize, _)| tier.check(&format!("{path}[{index}]")))
+                    .map(|(index, tier): (usize, _)| tier.check(&format!("{path}.tiers[{index}]")))
                     .collect();
-                Price::graduated(tiers?, &path)
+                let in_price =
+                    |fault: PriceFault| CatalogFault::new(format!("{path}.{}", fault.path), fault.problem);
+                Price::tiered(TiersMode::Graduated, tiers?).map_err(in_price)
             }
         }
     }
@@ -273,7 +282,7 @@ impl RawTier {
             text => Some(quantity(text, &format!("{path}.up_to"))?),
         };
         let unit_amount = unit_amount(self.unit_amount, self.unit_amount_decimal.as_deref(), path)?;
-        Ok(Tier { up_to, unit_amount })
+        Ok(Tier::new(up_to, unit_amount))
     }
 }
 

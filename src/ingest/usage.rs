@@ -3,6 +3,7 @@
 //! In: a reader of CSV or NDJSON, and what a record is judged against. Out: one [`JudgedLine`] per line. Works line by
 //! line in bounded memory. Never decides whether a record is new: that is the ledger's.
 
+use std::collections::BTreeMap;
 use std::io::{self, BufRead, BufReader, Read};
 
 use jiff::Timestamp;
@@ -10,7 +11,9 @@ use jiff::tz::TimeZone;
 
 use crate::domain::audit::sha256_hex;
 use crate::domain::period::Period;
-use crate::domain::usage::{Known, QuarantineReason, QuarantinedLine, RawRecord, Rejection, UsageRecord};
+use crate::domain::usage::{
+    Judged, Known, QuarantineReason, QuarantinedLine, RawRecord, Rejection, UsageRecord,
+};
 use crate::ingest::csv_lines::Parsed;
 use crate::ingest::{IngestError, csv_lines, ndjson_lines};
 
@@ -30,7 +33,19 @@ pub struct Judge {
 /// A line's number with its record, or with why it is none.
 pub struct JudgedLine {
     pub number: u64,
-    pub outcome: Result<UsageRecord, Box<QuarantinedLine>>,
+    pub outcome: Result<Judged, Box<QuarantinedLine>>,
+}
+
+impl JudgedLine {
+    /// The tenant, and the record of it that this one corrects.
+    pub fn corrects(&self) -> Option<(&str, &str)> {
+        let judged = self.outcome.as_ref().ok()?;
+        Some((judged.record.tenant_id.as_str(), judged.corrects.as_deref()?))
+    }
+
+    pub fn is_correction(&self) -> bool {
+        self.corrects().is_some()
+    }
 }
 
 impl Judge {
@@ -53,6 +68,16 @@ impl Judge {
 
     /// A record whose id is taken by another body, as a quarantined line.
     pub fn conflict(&self, number: u64, record: &UsageRecord) -> QuarantinedLine {
+        let detail = "the ledger holds this source_event_id of the tenant with another content";
+        self.refused(number, record, &Rejection::new(QuarantineReason::Conflict, detail))
+    }
+
+    /// A correction of a record that the ledger does not hold, as a quarantined line.
+    pub fn unfounded(&self, number: u64, record: &UsageRecord, corrects: &str) -> QuarantinedLine {
+        self.refused(number, record, &Known::unfounded(record, corrects))
+    }
+
+    fn refused(&self, number: u64, record: &UsageRecord, rejection: &Rejection) -> QuarantinedLine {
         let (quantity, occurred_at) = (record.quantity.to_string(), record.occurred_at.to_string());
         let raw = RawRecord {
             tenant_id: &record.tenant_id,
@@ -64,15 +89,14 @@ impl Judge {
             source: &record.source,
             properties: &record.properties,
         };
-        let detail = "the ledger holds this source_event_id of the tenant with another content";
-        self.quarantined(number, &raw, &Rejection::new(QuarantineReason::Conflict, detail))
+        self.quarantined(number, &raw, rejection)
     }
 
-    fn judge(&self, number: u64, parsed: Parsed<'_>) -> Result<UsageRecord, Box<QuarantinedLine>> {
+    fn judge(&self, number: u64, parsed: Parsed<'_>) -> Result<Judged, Box<QuarantinedLine>> {
         match parsed {
             Ok(raw) => self
                 .known
-                .judge(&raw, self.now)
+                .judge(&raw, corrects(raw.properties).as_deref(), self.now)
                 .map_err(|rejection| Box::new(self.quarantined(number, &raw, &rejection))),
             Err((body, rejection)) => {
                 Err(Box::new(self.line(number, &RawRecord::default(), &body, &rejection)))
@@ -123,6 +147,17 @@ impl Judge {
             }
         }
     }
+}
+
+/// What a correction names as the record that it corrects.
+fn corrects(properties: &str) -> Option<String> {
+    // Nearly no record is one, and only the few that are need to be taken apart.
+    if !properties.contains("correction") {
+        return None;
+    }
+    let mut properties: BTreeMap<String, String> = serde_json::from_str(properties).ok()?;
+    let is_correction = properties.get("kind").is_some_and(|kind| kind == "correction");
+    properties.remove("corrects").filter(|id| is_correction && !id.is_empty())
 }
 
 /// More blanks than this before the first word are no file of ours.

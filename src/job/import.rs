@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 
 use crate::domain::audit::{AuditEvent, sha256_hex};
 use crate::domain::tenant::Tenant;
-use crate::domain::usage::{Known, UsageRecord};
+use crate::domain::usage::{Judged, Known, UsageRecord};
 use crate::ingest::usage::{Judge, JudgedLine};
 use crate::ingest::{IngestError, catalog, tenants};
 use crate::job::interrupt::Signals;
@@ -163,7 +163,15 @@ async fn import_usage(
         move || read_batches(&judge, input.reader, &lines)
     });
     let ledger = store.ledger();
-    while let Some(batch) = batches.recv().await {
+    // What a correction names may stand further down in the file.
+    let mut corrections = Vec::new();
+    while let Some(mut batch) = batches.recv().await {
+        corrections.extend(batch.extract_if(.., |line| line.is_correction()));
+        take_batch(batch, &judge, &ledger, &mut receipt, now).await?;
+        progress(receipt.counts.read);
+    }
+    while !corrections.is_empty() {
+        let batch = corrections.drain(..corrections.len().min(LINES_PER_BATCH)).collect();
         take_batch(batch, &judge, &ledger, &mut receipt, now).await?;
         progress(receipt.counts.read);
     }
@@ -183,7 +191,7 @@ async fn judge(settings: &Settings, file: String, now: Timestamp, store: &Store)
     let (_, catalog) = current_catalog(&mut view).await?;
     let tenants = view.tenants().await?;
     let known = Known {
-        meters: catalog.meters.into_keys().collect(),
+        meters: catalog.meters,
         tenants: tenants.iter().map(|tenant| tenant.id().to_owned()).collect(),
     };
     Ok(Judge { known, zone: settings.time_zone.clone(), now, file })
@@ -214,17 +222,23 @@ async fn take_batch(
     now: Timestamp,
 ) -> anyhow::Result<()> {
     receipt.counts.read += batch.len() as u64;
+    let mut write = ledger.begin().await?;
     let (mut numbers, mut records, mut quarantined) = (Vec::new(), Vec::new(), Vec::new());
+    let founded = write.founded(&batch.iter().filter_map(JudgedLine::corrects).collect::<Vec<_>>()).await?;
     for line in batch {
         match line.outcome {
-            Ok(record) => {
+            Ok(Judged { record, corrects: Some(id) })
+                if !founded.contains(&(record.tenant_id.clone(), id.clone())) =>
+            {
+                quarantined.push(judge.unfounded(line.number, &record, &id));
+            }
+            Ok(Judged { record, .. }) => {
                 numbers.push(line.number);
                 records.push(record);
             }
             Err(rejected) => quarantined.push(*rejected),
         }
     }
-    let mut write = ledger.begin().await?;
     let outcomes = write.add(&records, now).await?;
     let mut accepted: Vec<&UsageRecord> = Vec::new();
     for ((number, record), outcome) in numbers.iter().zip(&records).zip(outcomes) {

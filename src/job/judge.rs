@@ -119,8 +119,8 @@ fn push_records(figures: &WindowFigures, differing: &Differing<'_>, case: &Case<
 fn target(usage: &SegmentUsage, catalog: &Catalog) -> Option<QuantitySum> {
     let plan = usage.plan.as_ref().and_then(|plan| catalog.plans.get(plan));
     let price = plan.and_then(|plan| plan.usage.get(&usage.meter))?;
-    let target = match price.push {
-        PushScope::All => usage.total.quantity,
+    let target: QuantitySum = match price.push {
+        PushScope::All => usage.within_cap()?.into(),
         PushScope::Overage => usage.split?.billed.into(),
     };
     (usage.disposition == Disposition::Billable && !target.is_zero()).then_some(target)
@@ -166,10 +166,10 @@ fn member<'a>(
     }
     let plan = catalog.plans.get(&segment.subscription.plan)?;
     let price = plan.usage.get(meter)?;
-    let used = figures.usage.iter().find(|usage| usage.meter == meter);
-    let used = used.map_or(Some(Quantity::ZERO), |usage| usage.total.quantity.to_quantity().ok())?;
+    let used = figures.billable(segment.range, meter);
+    let used = used.map_or(Some(Quantity::ZERO), |usage| usage.used().to_quantity().ok())?;
     let of_meter =
-        figures.lines.iter().filter(|line| line.line.kind == LineKind::Usage && line.meter == meter);
+        figures.lines.iter().filter(|line| line.line.kind != LineKind::Base && line.meter == meter);
     let overage = of_meter.map(|line| line.line.amount.minor).sum();
     Some(Member {
         tenant_id: &figures.tenant_id,
@@ -196,7 +196,7 @@ fn next_plan<'a>(plan: &Plan, meter: &str, catalog: &'a Catalog) -> Option<&'a P
 fn bill_on(plan: &Plan, figures: &WindowFigures) -> Option<i128> {
     let mut bill = i128::from(plan.amount_minor);
     for usage in figures.usage.iter().filter(|usage| usage.disposition == Disposition::Billable) {
-        let used = usage.total.quantity.to_quantity().ok()?;
+        let used = usage.used().to_quantity().ok()?;
         let lines = plan.usage.get(&usage.meter)?.rate(used, plan.id.currency).ok()?;
         bill += lines.iter().map(|line| i128::from(line.amount.minor)).sum::<i128>();
     }

@@ -300,10 +300,10 @@ fn meter_use(
     let mut amount = MinorSum::zero(plan.currency);
     let mut targets = Vec::new();
     for (range, price) in prices {
-        let used = figures.usage.iter().find(|usage| usage.range == *range && usage.meter == meter);
+        let used = figures.billable(*range, meter);
         let (target, records) = match (used, price.push) {
             (None, _) => (Quantity::ZERO, 0),
-            (Some(used), PushScope::All) => (used.total.quantity.to_quantity().ok()?, used.total.records),
+            (Some(used), PushScope::All) => (used.within_cap()?, used.total.records),
             (Some(used), PushScope::Overage) => (used.split?.billed, used.total.records),
         };
         quantity = quantity.checked_add(target).ok()?;
@@ -311,7 +311,7 @@ fn meter_use(
         let lines = figures
             .lines
             .iter()
-            .filter(|line| line.line.kind == LineKind::Usage && line.range == *range && line.meter == meter);
+            .filter(|line| line.line.kind != LineKind::Base && line.range == *range && line.meter == meter);
         if price.billing == Billing::Live {
             for line in lines {
                 amount = amount.checked_add(line.line.amount).ok()?;

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
+use crate::domain::catalog::Meter;
 use crate::domain::figures::{LedgerTotals, WindowFigures};
 use crate::domain::period::{Period, Window};
 use crate::domain::reconcile::ReconciliationRow;
@@ -43,6 +44,7 @@ pub async fn observe(
     period: Period,
     windows: &PeriodWindows<'_>,
     tenants: &[Tenant],
+    meters: &BTreeMap<String, Meter>,
     kept: Kept,
     ledger: &Ledger,
 ) -> anyhow::Result<Observation> {
@@ -50,7 +52,7 @@ pub async fn observe(
     let mut snapshot = ledger.snapshot().await?;
     let mut totals = LedgerTotals::new();
     for (range, ids) in ranges(windows, &stored) {
-        totals.insert(range, totals_of(range, &ids, tenants, &mut snapshot).await?);
+        totals.insert(range, totals_of(range, &ids, tenants, meters, &mut snapshot).await?);
     }
     let quarantine = snapshot.quarantine(&period.to_string()).await?;
     Ok(Observation { totals, quarantine, stored, observed, compared })
@@ -87,11 +89,12 @@ async fn totals_of(
     range: Window,
     ids: &BTreeSet<&str>,
     tenants: &[Tenant],
+    meters: &BTreeMap<String, Meter>,
     snapshot: &mut LedgerSnapshot,
 ) -> anyhow::Result<crate::domain::usage::TotalsByMeter> {
     let mut totals = crate::domain::usage::TotalsByMeter::new();
     for (first, last) in pages(ids, tenants) {
-        totals.extend(snapshot.totals(range, first, last).await?);
+        totals.extend(snapshot.totals(meters, range, [first, last]).await?);
     }
     Ok(totals)
 }

@@ -60,8 +60,11 @@ pub async fn play(period: Period, wake: &Wake<'_>) -> anyhow::Result<Option<Peri
     let mut intents = Intents::new(view.intents(reach).await?);
     drop(view);
     let rules = wake.rules;
-    let observed = observe::observe(period, &windows, &rules.tenants, kept, &wake.store.ledger()).await?;
-    let mut rated = Rated::new(&windows, &rules.catalog, &observed.totals);
+    let observed = {
+        let (tenants, meters) = (&rules.tenants, &rules.catalog.meters);
+        observe::observe(period, &windows, tenants, meters, kept, &wake.store.ledger()).await?
+    };
+    let mut rated = Rated::new(&windows, (&rules.catalog, &rules.catalog_hash), &observed.totals);
     let mut run = PeriodRun { period, run_id: new_run_id(wake.now), started: false };
     let exchange = wake.exchange(&mut run, &windows, &mut rated, &mut intents).await?;
     let sends = exchange.pushes.sends;

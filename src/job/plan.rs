@@ -72,7 +72,7 @@ pub struct Rated {
 }
 
 impl Rated {
-    pub fn new(windows: &PeriodWindows<'_>, catalog: &Catalog, totals: &LedgerTotals) -> Self {
+    pub fn new(windows: &PeriodWindows<'_>, catalog: (&Catalog, &str), totals: &LedgerTotals) -> Self {
         let rate = |window: &TenantWindow<'_>, status| WindowFigures::new(window, catalog, totals, status);
         Self {
             due: windows.due.iter().map(|window| rate(window, WindowStatus::Closed)).collect(),
@@ -216,7 +216,7 @@ fn beside_the_lines(
 ) -> anyhow::Result<(Vec<Exception>, ControlTotals)> {
     let without_plan = known.windows.without_plan.iter();
     let strays: Vec<WindowFigures> = without_plan
-        .map(|window| WindowFigures::new(window, known.catalog, totals, WindowStatus::Open))
+        .map(|window| WindowFigures::new(window, (known.catalog, ""), totals, WindowStatus::Open))
         .filter(|window| !window.usage.is_empty())
         .collect();
     let looked_at: Vec<&WindowFigures> = windows.iter().chain(&strays).collect();

@@ -9,8 +9,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 
 use crate::domain::audit::sha256_hex;
-use crate::domain::catalog::{Billing, Catalog, Plan, PlanId, Price, PriceRef, PushScope, Tier, UsagePrice};
+use crate::domain::catalog::{Billing, Catalog, Plan, PlanId, PriceRef, UsagePrice};
+use crate::domain::number::Round;
 use crate::domain::period::Period;
+use crate::domain::price::{Price, Tier};
 use crate::domain::tenant::{Subscription, Tenant};
 use crate::job::Settings;
 use crate::sandbox::{Seed, SeedCustomer, SeedMeter, SeedPrice, SeedScheme, SeedSubscription, SeedTier};
@@ -86,14 +88,14 @@ fn base_price_id(plan: &PlanId) -> String {
 }
 
 fn prices(plan: &Plan, catalog: &Catalog) -> Vec<SeedPrice> {
-    let zero = || SeedScheme::PerUnit { unit_amount_decimal: "0".to_owned() };
+    let zero = || SeedScheme::PerUnit { unit_amount_decimal: "0".to_owned(), transform: None };
     let mut prices = vec![SeedPrice {
         id: base_price_id(&plan.id),
         lookup_key: None,
         currency: plan.id.currency.code().to_owned(),
         interval: plan.id.interval.as_str().to_owned(),
         meter: None,
-        scheme: SeedScheme::PerUnit { unit_amount_decimal: plan.amount_minor.to_string() },
+        scheme: SeedScheme::PerUnit { unit_amount_decimal: plan.amount_minor.to_string(), transform: None },
     }];
     for (meter, usage) in &plan.usage {
         for (billing, named) in
@@ -124,17 +126,16 @@ fn seed_ids(plan: &PlanId, meter: &str, billing: Billing, named: PriceRef) -> (S
     }
 }
 
-/// What Stripe is to charge by when the usage goes live: with `push = "overage"` the quota is ours, and stays out.
+/// What Stripe is to charge by when the usage goes live.
 fn scheme(usage: &UsagePrice) -> SeedScheme {
-    match (&usage.price, usage.push) {
-        (Price::PerUnit(unit_amount), _) => {
-            SeedScheme::PerUnit { unit_amount_decimal: unit_amount.to_string() }
-        }
-        (Price::Graduated(tiers), PushScope::Overage) => {
-            let last = tiers.last().map(|tier| tier.unit_amount).unwrap_or_default();
-            SeedScheme::PerUnit { unit_amount_decimal: last.to_string() }
-        }
-        (Price::Graduated(tiers), PushScope::All) => SeedScheme::Graduated(tiers.iter().map(tier).collect()),
+    let tiers = |tiers: &[Tier]| tiers.iter().map(tier).collect();
+    match usage.at_stripe() {
+        Price::PerUnit { unit_amount, transform } => SeedScheme::PerUnit {
+            unit_amount_decimal: unit_amount.to_string(),
+            transform: transform.map(|one| (one.divide_by, one.round == Round::Up)),
+        },
+        Price::Graduated(all) => SeedScheme::Graduated(tiers(&all)),
+        Price::Volume(all) => SeedScheme::Volume(tiers(&all)),
     }
 }
 
@@ -142,7 +143,7 @@ fn tier(tier: &Tier) -> SeedTier {
     SeedTier {
         up_to: tier.up_to.map(|up_to| up_to.to_string()),
         unit_amount_decimal: tier.unit_amount.to_string(),
-        flat_amount_decimal: None,
+        flat_amount_decimal: tier.flat_amount.map(|fee| fee.to_string()),
     }
 }
 

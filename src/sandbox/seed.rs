@@ -14,7 +14,7 @@ use super::ids;
 use super::meters::{CUSTOMER_KEY, VALUE_KEY};
 use super::records::{
     Customer, Cycle, Fact, Formula, Interval, Item, Metadata, Meter, PastStatus, Phase, Price, Product,
-    Recurring, Scheme, Status, Subscription, Tier, Window,
+    Recurring, Round, Scheme, Status, Subscription, Tier, Transform, Window,
 };
 use super::subscriptions;
 use super::world::World;
@@ -48,7 +48,11 @@ pub struct SeedPrice {
 /// Decimals as text, in minor units.
 #[derive(Clone, Debug)]
 pub enum SeedScheme {
-    PerUnit { unit_amount_decimal: String },
+    /// Quantities may be divided before they are priced, with what is begun rounded up or left out.
+    PerUnit {
+        unit_amount_decimal: String,
+        transform: Option<(u64, bool)>,
+    },
     Graduated(Vec<SeedTier>),
     Volume(Vec<SeedTier>),
 }
@@ -166,8 +170,12 @@ fn plant_price(world: &mut World, given: &SeedPrice) -> Result<(), SandboxError>
         tiers.iter().map(tier).collect()
     };
     let scheme = match &given.scheme {
-        SeedScheme::PerUnit { unit_amount_decimal } => {
-            Scheme::PerUnit { unit: number(unit_amount_decimal)?, transform: None }
+        SeedScheme::PerUnit { unit_amount_decimal, transform } => {
+            let transform = transform.map(|(divide_by, is_up)| {
+                let round = if is_up { Round::Up } else { Round::Down };
+                Transform { divide_by: i64::try_from(divide_by).unwrap_or(i64::MAX), round }
+            });
+            Scheme::PerUnit { unit: number(unit_amount_decimal)?, transform }
         }
         SeedScheme::Graduated(given) => Scheme::Graduated(tiers(given)?),
         SeedScheme::Volume(given) => Scheme::Volume(tiers(given)?),

@@ -8,6 +8,8 @@
 //! | `?` | `?` | `$1`, `$2`, … |
 //! | `{exact:quantity}` | `quantity_floor, quantity_rest` | `quantity::text` |
 //! | `{sum:quantity}` | four partial sums | `SUM(quantity)::text` |
+//! | `{sum_negative:quantity}` | the same over those below 0 | the same |
+//! | `{count_negative:quantity}` | how many of them | the same |
 //! | `{for_share}` | nothing: the transaction holds the only write lock | `FOR SHARE` |
 //! | `{now_ms}` | the database's clock in milliseconds | the same |
 
@@ -57,6 +59,19 @@ impl Dialect {
                  SUM({column}_rest / 1000000), SUM({column}_rest % 1000000)"
             ),
             (Self::Postgres, Some(("sum", column))) => format!("SUM({column})::text"),
+            (Self::Sqlite, Some(("sum_negative", column))) => {
+                let half = |part: &str| format!("SUM(CASE WHEN {column}_floor < 0 THEN {part} ELSE 0 END)");
+                [("floor", '/'), ("floor", '%'), ("rest", '/'), ("rest", '%')]
+                    .map(|(part, sign)| half(&format!("{column}_{part} {sign} 1000000")))
+                    .join(", ")
+            }
+            (Self::Postgres, Some(("sum_negative", column))) => format!("SUM(LEAST({column}, 0))::text"),
+            (Self::Sqlite, Some(("count_negative", column))) => {
+                format!("SUM(CASE WHEN {column}_floor < 0 THEN 1 ELSE 0 END)")
+            }
+            (Self::Postgres, Some(("count_negative", column))) => {
+                format!("SUM(CASE WHEN {column} < 0 THEN 1 ELSE 0 END)")
+            }
             (Self::Sqlite, None) if token == "for_share" => String::new(),
             (Self::Postgres, None) if token == "for_share" => "FOR SHARE".to_owned(),
             (Self::Sqlite, _) => "CAST(unixepoch('subsec') * 1000 AS INTEGER)".to_owned(),

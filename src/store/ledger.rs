@@ -9,6 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
+use crate::domain::aggregation::{Reading, Sums, Tally};
+use crate::domain::catalog::{Aggregation, Meter};
 use crate::domain::period::Window;
 use crate::domain::report::QuarantineCount;
 use crate::domain::usage::{QuarantinedLine, TotalsByMeter, UsageRecord, UsageTotal};
@@ -103,6 +105,14 @@ impl LedgerBatch {
         Ok(outcomes)
     }
 
+    /// Which of these records the ledger holds, by tenant and source event id.
+    pub async fn founded(&mut self, keys: &[(&str, &str)]) -> Result<BTreeSet<(String, String)>, StoreError> {
+        let keys = keys.iter().map(|(tenant, id)| vec![Value::from(*tenant), Value::from(*id)]).collect();
+        let sql = "SELECT tenant_id, source_event_id FROM usage_ledger WHERE (tenant_id, source_event_id) IN (VALUES";
+        let rows = self.tx.for_keys(sql, keys).await?;
+        rows.into_iter().map(|mut row| Ok((row.text()?, row.text()?))).collect()
+    }
+
     /// The rows that were there before this batch.
     async fn stored(
         &mut self,
@@ -187,22 +197,60 @@ pub struct LedgerSnapshot {
 }
 
 impl LedgerSnapshot {
-    /// Totals of the records in `range`, of the tenants from `first` to `last` (both included, compared by bytes).
+    /// Usage of the records in `range`, of the tenants from `first` to `last` (both included, compared by bytes). The database
+    /// adds up what only has to be added; records with a billable rule and readings of gauges are looked at one by one.
     pub async fn totals(
         &mut self,
+        meters: &BTreeMap<String, Meter>,
         range: Window,
-        first: &str,
-        last: &str,
+        [first, last]: [&str; 2],
     ) -> Result<TotalsByMeter, StoreError> {
-        let sql = "SELECT tenant_id, meter, COUNT(*), {sum:quantity} FROM usage_ledger
-            WHERE tenant_id >= ? AND tenant_id <= ? AND occurred_at >= ? AND occurred_at < ?
+        let mut totals = self.sums(meters, range, [first, last]).await?;
+        let one_by_one: BTreeMap<&str, &Meter> = meters
+            .iter()
+            .filter(|(_, meter)| needs_records(meter))
+            .map(|(key, meter)| (key.as_str(), meter))
+            .collect();
+        let mut tallies: BTreeMap<(String, String), Tally<'_>> = BTreeMap::new();
+        for (key, meter) in one_by_one {
+            let values = vec![first.into(), last.into(), range.start.into(), range.end.into(), key.into()];
+            let sql = "SELECT tenant_id, source_event_id, {exact:quantity}, occurred_at, outcome, source, properties
+                FROM usage_ledger WHERE tenant_id >= ? AND tenant_id <= ? AND occurred_at >= ? AND occurred_at < ? AND meter = ?";
+            let add = |mut row: Row| {
+                let of_tenant = tallies.entry((row.text()?, key.to_owned()));
+                let added = of_tenant.or_insert_with(|| Tally::new(meter)).add(reading_of(row)?);
+                added.map_err(|error| StoreError::inconsistent("a total", error))
+            };
+            self.tx.fetch_map(sql, values, add).await?;
+        }
+        for ((tenant_id, meter), tally) in tallies {
+            let usage = tally.finish().map_err(|error| StoreError::inconsistent("a total", error))?;
+            totals.entry(tenant_id).or_default().insert(meter, usage);
+        }
+        Ok(totals)
+    }
+
+    /// Of the meters that only have to be added up, and of those that the catalog no longer knows.
+    async fn sums(
+        &mut self,
+        meters: &BTreeMap<String, Meter>,
+        range: Window,
+        [first, last]: [&str; 2],
+    ) -> Result<TotalsByMeter, StoreError> {
+        let sql = "SELECT tenant_id, meter, COUNT(*), {sum:quantity}, {count_negative:quantity}, {sum_negative:quantity}
+            FROM usage_ledger WHERE tenant_id >= ? AND tenant_id <= ? AND occurred_at >= ? AND occurred_at < ?
             GROUP BY tenant_id, meter";
         let values = vec![first.into(), last.into(), range.start.into(), range.end.into()];
         let mut totals = TotalsByMeter::new();
         let add = |mut row: Row| {
-            let (tenant_id, meter) = (row.text()?, row.text()?);
-            let total = UsageTotal { records: row.count()?, quantity: row.quantity_sum()? };
-            totals.entry(tenant_id).or_default().insert(meter, total);
+            let (tenant_id, key) = (row.text()?, row.text()?);
+            let sums = Sums { all: total_of(&mut row)?, negative: total_of(&mut row)? };
+            let meter = meters.get(&key);
+            if !meter.is_some_and(needs_records) {
+                let usage = sums.usage(meter.map_or(Aggregation::Sum, |meter| meter.aggregation));
+                let usage = usage.map_err(|error| StoreError::inconsistent("a total", error))?;
+                totals.entry(tenant_id).or_default().insert(key, usage);
+            }
             Ok(())
         };
         self.tx.fetch_map(sql, values, add).await?;
@@ -232,6 +280,30 @@ impl LedgerSnapshot {
             })
             .collect()
     }
+}
+
+/// Whether sums do not tell what a meter comes to.
+fn needs_records(meter: &Meter) -> bool {
+    meter.aggregation.is_gauge() || !meter.rule.is_empty()
+}
+
+fn total_of(row: &mut Row) -> Result<UsageTotal, StoreError> {
+    Ok(UsageTotal { records: row.count()?, quantity: row.quantity_sum()? })
+}
+
+fn reading_of(mut row: Row) -> Result<Reading, StoreError> {
+    Ok(Reading {
+        source_event_id: row.text()?,
+        quantity: row.quantity()?,
+        occurred_at: row.instant()?,
+        outcome: row.text()?,
+        source: row.text()?,
+        properties: properties_of(&row.text()?)?,
+    })
+}
+
+fn properties_of(text: &str) -> Result<BTreeMap<String, String>, StoreError> {
+    serde_json::from_str(text).map_err(|error| StoreError::inconsistent("the properties of a record", error))
 }
 
 fn key(record: &UsageRecord) -> Key<'_> {

@@ -20,11 +20,13 @@ pub enum ExceptionKind {
     Quarantined,
     /// It could no longer be sent to Stripe when it was due.
     Unbillable,
+    /// Above the quota of a plan that never bills more.
+    Capped,
 }
 
 impl ExceptionKind {
     pub fn parse(text: &str) -> Option<Self> {
-        let all = [Self::Excluded, Self::Parked, Self::Quarantined, Self::Unbillable];
+        let all = [Self::Excluded, Self::Parked, Self::Quarantined, Self::Unbillable, Self::Capped];
         all.into_iter().find(|kind| kind.as_str() == text)
     }
 
@@ -34,6 +36,7 @@ impl ExceptionKind {
             Self::Parked => "parked",
             Self::Quarantined => "quarantined",
             Self::Unbillable => "unbillable",
+            Self::Capped => "capped",
         }
     }
 }
@@ -71,22 +74,41 @@ pub fn exceptions(windows: &[&WindowFigures], quarantine: &[QuarantineCount]) ->
         if let Some(reason) = window.park {
             exceptions.push(parked(window, reason));
         }
+        exceptions.extend(window.usage.iter().filter_map(|usage| capped(window, usage)));
         let excluded = window.usage.iter().filter(|usage| usage.disposition != Disposition::Billable);
         exceptions.extend(excluded.map(|usage| Exception {
-            tenant_id: window.tenant_id.clone(),
-            kind: ExceptionKind::Excluded,
-            reason: usage.disposition.as_str().to_owned(),
-            plan: usage.plan.as_ref().map(|plan| plan.key.clone()).unwrap_or_default(),
-            meter: usage.meter.clone(),
-            tenant_name: window.tenant_name.clone(),
-            records: usage.total.records,
             quantity: usage.total.quantity.to_string(),
             next_step: excluded_next_step(usage.disposition).to_owned(),
-            amount: None,
+            ..of_usage(window, usage, ExceptionKind::Excluded, usage.disposition.as_str())
         }));
     }
     exceptions.sort();
     exceptions
+}
+
+fn of_usage(window: &WindowFigures, usage: &SegmentUsage, kind: ExceptionKind, reason: &str) -> Exception {
+    Exception {
+        tenant_id: window.tenant_id.clone(),
+        kind,
+        reason: reason.to_owned(),
+        plan: usage.plan.as_ref().map(|plan| plan.key.clone()).unwrap_or_default(),
+        meter: usage.meter.clone(),
+        tenant_name: window.tenant_name.clone(),
+        records: usage.total.records,
+        quantity: String::new(),
+        next_step: String::new(),
+        amount: None,
+    }
+}
+
+/// What a hard cap leaves unbilled; the records of the meter are all named, because no one of them is above the quota.
+fn capped(window: &WindowFigures, usage: &SegmentUsage) -> Option<Exception> {
+    let capped = usage.split?.capped;
+    (!capped.is_zero()).then(|| Exception {
+        quantity: capped.to_string(),
+        next_step: "the plan ends at its quota: stop the usage there, or offer the next plan".to_owned(),
+        ..of_usage(window, usage, ExceptionKind::Capped, "hard_cap")
+    })
 }
 
 /// What can no longer be sent to Stripe, with what it is worth at the candidate price. Other intents are left out.
@@ -110,9 +132,7 @@ pub fn unbillable<'a>(
 
 fn unbillable_one(intent: &Intent, window: Option<&WindowFigures>, catalog: &Catalog) -> Exception {
     let key = &intent.key;
-    let usage = window.and_then(|window| {
-        window.usage.iter().find(|usage| usage.range == key.segment && usage.meter == key.meter)
-    });
+    let usage = window.and_then(|window| window.billable(key.segment, &key.meter));
     let plan = usage.and_then(|usage| usage.plan.clone());
     Exception {
         tenant_id: key.tenant_id.clone(),
@@ -132,7 +152,7 @@ fn unbillable_one(intent: &Intent, window: Option<&WindowFigures>, catalog: &Cat
 fn worth(quantity: Quantity, usage: &SegmentUsage, catalog: &Catalog) -> Option<MinorAmount> {
     let plan = catalog.plans.get(usage.plan.as_ref()?)?;
     let price = plan.usage.get(&usage.meter)?;
-    let used = usage.total.quantity.to_quantity().ok()?;
+    let used = usage.used().to_quantity().ok()?;
     let currency = plan.id.currency;
     let bill = |used: Quantity| -> Option<i64> {
         let lines = price.rate(used, currency).ok()?;
@@ -178,6 +198,7 @@ fn excluded_next_step(disposition: Disposition) -> &'static str {
         Disposition::OutsideSubscription => {
             "the tenant had no plan at that time: mend started_at or ended_at"
         }
+        Disposition::NotBillable => "the meter's billable rule leaves these out: nothing, if that is meant",
         Disposition::Billable => "",
     }
 }

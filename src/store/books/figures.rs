@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 
 use crate::domain::figures::{Disposition, SegmentUsage, WindowFigures, WindowLine, WindowStatus};
+use crate::domain::number::QuantitySum;
 use crate::domain::period::{Period, Window};
 use crate::domain::rating::{LineKind, RatedLine, Split};
 use crate::domain::tenant::ParkReason;
@@ -83,10 +84,10 @@ impl BooksView {
         let of_period = || vec![Value::from(period.to_string())];
         let mut windows = Windows::new();
         let sql = "SELECT tenant_id, window_start, window_start, window_end, accounted, tenant_name, status, park_reason,
-            not_billed, full_cycle FROM billing_windows WHERE period = ?";
+            not_billed, full_cycle, catalog_hash FROM billing_windows WHERE period = ?";
         windows.extend(self.tx.fetch_map(sql, of_period(), head_of).await?);
         let sql = "SELECT tenant_id, window_start, segment_start, segment_end, meter, disposition, plan, plan_interval,
-            currency, records, {exact:quantity}, {exact:free} FROM window_usage WHERE period = ?
+            currency, records, {exact:quantity}, {exact:free}, {exact:capped}, reading_records, {exact:readings} FROM window_usage WHERE period = ?
             ORDER BY tenant_id, window_start, position";
         let usage = |mut row: Row| {
             owner(&mut windows, &mut row)?.usage.push(usage_of(row)?);
@@ -94,7 +95,7 @@ impl BooksView {
         };
         self.tx.fetch_map(sql, of_period(), usage).await?;
         let sql = "SELECT tenant_id, window_start, segment_start, segment_end, meter, kind, tier, plan, plan_interval,
-            currency, {exact:quantity}, {exact:unit_amount}, amount_minor FROM window_lines WHERE period = ?
+            currency, {exact:quantity}, {exact:priced_quantity}, {exact:unit_amount}, amount_minor FROM window_lines WHERE period = ?
             ORDER BY tenant_id, window_start, position";
         let lines = |mut row: Row| {
             owner(&mut windows, &mut row)?.lines.push(line_of(row)?);
@@ -116,6 +117,7 @@ const HEAD_COLUMNS: &[&str] = &[
     "park_reason",
     "not_billed",
     "full_cycle",
+    "catalog_hash",
     "run_id",
 ];
 
@@ -131,6 +133,7 @@ fn head_row(period: Period, window: &WindowFigures, run_id: &str) -> Vec<Value> 
         window.park.map_or("", ParkReason::as_str).into(),
         i64::from(window.not_billed).into(),
         i64::from(window.full_cycle).into(),
+        window.catalog_hash.as_str().into(),
         run_id.into(),
     ]
 }
@@ -146,6 +149,7 @@ fn head_of(mut row: Row) -> Result<((String, i64), WindowFigures), StoreError> {
         park: ParkReason::parse(&row.text()?),
         not_billed: row.integer()? != 0,
         full_cycle: row.integer()? != 0,
+        catalog_hash: row.text()?,
         usage: Vec::new(),
         lines: Vec::new(),
     };
@@ -191,6 +195,9 @@ const USAGE_COLUMNS: &[&str] = &[
     "records",
     "quantity",
     "free",
+    "capped",
+    "reading_records",
+    "readings",
 ];
 
 /// Usage in a gap has no plan, which is stored as empty texts.
@@ -200,8 +207,11 @@ fn usage_row(
     position: i64,
     usage: &SegmentUsage,
 ) -> Result<Vec<Value>, StoreError> {
-    let quantity = usage.total.quantity.to_quantity();
-    let quantity = quantity.map_err(|error| StoreError::inconsistent("usage of a closed window", error))?;
+    let stored = |sum: QuantitySum| {
+        sum.to_quantity().map_err(|error| StoreError::inconsistent("usage of a closed window", error))
+    };
+    let readings = usage.readings.unwrap_or_default().quantity;
+    let split = usage.split.unwrap_or_default();
     let plan = usage.plan.as_ref();
     let mut row = window_key(period, window, position, usage.range);
     row.extend([
@@ -211,8 +221,11 @@ fn usage_row(
         plan.map_or("", |plan| plan.interval.as_str()).into(),
         plan.map_or("", |plan| plan.currency.code()).into(),
         usage.total.records.into(),
-        quantity.into(),
-        usage.split.map(|split| split.free).unwrap_or_default().into(),
+        stored(usage.total.quantity)?.into(),
+        split.free.into(),
+        split.capped.into(),
+        usage.readings.map_or(Value::OptionalInteger(None), |readings| readings.records.into()),
+        stored(readings)?.into(),
     ]);
     Ok(row)
 }
@@ -227,12 +240,29 @@ fn usage_of(mut row: Row) -> Result<SegmentUsage, StoreError> {
     } else {
         Some(plan_id(&mut row)?)
     };
-    let records = row.count()?;
-    let (quantity, free) = (row.quantity()?, row.quantity()?);
-    let billed = quantity.checked_sub(free).map_err(|error| StoreError::inconsistent("a quota", error))?;
-    let split = (disposition == Disposition::Billable).then_some(Split { free, billed });
-    let total = UsageTotal { records, quantity: quantity.into() };
-    Ok(SegmentUsage { range, plan, meter, disposition, total, split })
+    let total = UsageTotal { records: row.count()?, quantity: row.quantity()?.into() };
+    let (free, capped) = (row.quantity()?, row.quantity()?);
+    let reading_records = row.optional_integer()?.and_then(|records| u64::try_from(records).ok());
+    let quantity = row.quantity()?.into();
+    let readings = reading_records.map(|records| UsageTotal { records, quantity });
+    let split = None;
+    let usage = SegmentUsage {
+        range,
+        plan,
+        meter,
+        disposition,
+        total,
+        readings,
+        taken_back: QuantitySum::ZERO,
+        split,
+    };
+    if disposition != Disposition::Billable {
+        return Ok(usage);
+    }
+    let wrong = |error| StoreError::inconsistent("a quota", error);
+    let above = usage.used().to_quantity().and_then(|used| used.checked_sub(free)).map_err(wrong)?;
+    let billed = above.checked_sub(capped).map_err(wrong)?;
+    Ok(SegmentUsage { split: Some(Split { free, billed, capped }), ..usage })
 }
 
 const LINE_COLUMNS: &[&str] = &[
@@ -249,6 +279,7 @@ const LINE_COLUMNS: &[&str] = &[
     "plan_interval",
     "currency",
     "quantity",
+    "priced_quantity",
     "unit_amount",
     "amount_minor",
 ];
@@ -263,6 +294,7 @@ fn line_row(period: Period, window: &WindowFigures, position: i64, line: &Window
         line.plan.interval.as_str().into(),
         line.plan.currency.code().into(),
         line.line.quantity.into(),
+        line.line.priced_quantity.into(),
         line.line.unit_amount.into(),
         line.line.amount.minor.into(),
     ]);
@@ -275,12 +307,15 @@ fn line_of(mut row: Row) -> Result<WindowLine, StoreError> {
     let kind = word(&row.text()?, LineKind::parse)?;
     let tier = row.optional_integer()?.and_then(|tier| u32::try_from(tier).ok());
     let plan = plan_id(&mut row)?;
-    let (quantity, unit_amount, amount_minor) = (row.quantity()?, row.unit_amount()?, row.integer()?);
-    let line = RatedLine::new(kind, tier, quantity, unit_amount, plan.currency);
+    let quantities = [row.quantity()?, row.quantity()?];
+    let (unit_amount, amount_minor) = (row.unit_amount()?, row.integer()?);
+    let line = RatedLine::new(kind, tier, quantities, unit_amount, plan.currency);
     let line = line.map_err(|error| StoreError::inconsistent("a line", error))?;
     if line.amount.minor != amount_minor {
-        let problem =
-            format!("{amount_minor} is stored, but {quantity} x {unit_amount} makes {}", line.amount.minor);
+        let problem = format!(
+            "{amount_minor} is stored, but {} x {unit_amount} makes {}",
+            quantities[1], line.amount.minor
+        );
         return Err(StoreError::inconsistent("a closed line", problem));
     }
     Ok(WindowLine { range, plan, meter, line })

@@ -1,0 +1,12 @@
+-- Prices with packages, fees and caps, gauges, and the catalog version that a window was rated with.
+ALTER TABLE window_usage ADD COLUMN capped NUMERIC(36, 12) NOT NULL DEFAULT 0;
+-- Of a gauge: the readings that count. NULL: the meter adds up.
+ALTER TABLE window_usage ADD COLUMN reading_records BIGINT;
+ALTER TABLE window_usage ADD COLUMN readings NUMERIC(36, 12) NOT NULL DEFAULT 0;
+
+-- What the unit amount is charged for: units, packages, or one fee. Until now that was the quantity.
+ALTER TABLE window_lines ADD COLUMN priced_quantity NUMERIC(36, 12) NOT NULL DEFAULT 0;
+UPDATE window_lines SET priced_quantity = quantity;
+
+ALTER TABLE billing_windows ADD COLUMN catalog_hash TEXT COLLATE "C" NOT NULL DEFAULT '';
+UPDATE billing_windows SET catalog_hash = COALESCE((SELECT runs.catalog_hash FROM runs WHERE runs.run_id = billing_windows.run_id), '');
