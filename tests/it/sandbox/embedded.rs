@@ -34,7 +34,11 @@ fn seed() -> Seed {
     Seed {
         meters: vec![SeedMeter { key: "requests".to_owned(), event_name: "req".to_owned() }],
         prices: vec![
-            price("price_base", None, SeedScheme::PerUnit { unit_amount_decimal: "99900".to_owned() }),
+            price(
+                "price_base",
+                None,
+                SeedScheme::PerUnit { unit_amount_decimal: "99900".to_owned(), transform: None },
+            ),
             price(
                 "price_usage",
                 Some("req"),
@@ -174,7 +178,7 @@ fn a_change_of_plan_and_an_end_count_from_now_on() {
         currency: "try".to_owned(),
         interval: "month".to_owned(),
         meter: Some("req".to_owned()),
-        scheme: SeedScheme::PerUnit { unit_amount_decimal: "1000".to_owned() },
+        scheme: SeedScheme::PerUnit { unit_amount_decimal: "1000".to_owned(), transform: None },
         lookup_key: None,
     });
     dearer.subscriptions[0].prices = vec!["price_base".to_owned(), "price_dear".to_owned()];

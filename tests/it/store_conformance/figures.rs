@@ -3,6 +3,7 @@
 //! In: figures that the domain has rated, at the edges of what they can hold. Out: the same figures, to the digit. It
 //! tampers with stored figures by SQL on the side, which a reader has to notice.
 
+use billrecon::domain::aggregation::MeterUsage;
 use billrecon::domain::catalog::Catalog;
 use billrecon::domain::controls::{ControlTotals, Measure};
 use billrecon::domain::figures::{LedgerTotals, WindowFigures, WindowStatus};
@@ -69,8 +70,9 @@ fn catalog() -> Catalog {
     billrecon::ingest::catalog::read(CATALOG, "catalog.toml").unwrap()
 }
 
-fn total(records: u64, quantity: &str) -> UsageTotal {
-    UsageTotal { records, quantity: Quantity::parse(quantity).unwrap().into() }
+fn total(records: u64, quantity: &str) -> MeterUsage {
+    let billable = UsageTotal { records, quantity: Quantity::parse(quantity).unwrap().into() };
+    MeterUsage { billable, ..MeterUsage::default() }
 }
 
 /// Usage of every tenant in every segment and gap.
@@ -94,7 +96,7 @@ fn figures() -> Vec<WindowFigures> {
     let totals = ledger_totals(&tenants);
     let rate = |tenant: &Tenant| {
         let window = tenant.windows(october(), &TimeZone::UTC).remove(0);
-        WindowFigures::new(&window, &catalog, &totals, WindowStatus::Closed)
+        WindowFigures::new(&window, (&catalog, "v1"), &totals, WindowStatus::Closed)
     };
     let mut figures: Vec<WindowFigures> = tenants.iter().map(rate).collect();
     // One of each, so that no two of them can be mixed up.
