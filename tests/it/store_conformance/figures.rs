@@ -36,6 +36,7 @@ currency = "try"
 amount = 99900
   [[plan.usage]]
   meter = "calls"
+  push = "overage"
   free_quota = "100.000000000001"
   price = { billing_scheme = "per_unit", unit_amount_decimal = "700.123456789012" }
   [[plan.usage]]
