@@ -151,9 +151,13 @@ impl ControlTotals {
         let measure = match (usage.disposition, window.status) {
             (Disposition::Billable, WindowStatus::Parked) => Measure::Parked,
             (Disposition::Billable, _) => Measure::InWindow,
-            (Disposition::NoAccess | Disposition::OutsideSubscription | Disposition::NotBillable, _) => {
-                Measure::Excluded
-            }
+            (
+                Disposition::NoAccess
+                | Disposition::OutsideSubscription
+                | Disposition::Inactive
+                | Disposition::NotBillable,
+                _,
+            ) => Measure::Excluded,
         };
         self.add(&usage.meter, measure, usage.total)?;
         if measure == Measure::Excluded {

@@ -51,15 +51,16 @@ fn facts(policy: &Policy, case: &Case<'_>) -> PeriodFacts {
     };
     let differing = differing(case.comparison);
     let closed = || case.figures.iter().filter(|one| one.status == WindowStatus::Closed);
+    let is_paid = |one: &&WindowFigures| find(case.windows, one).is_none_or(|window| !window.trial);
     let is_billed = |one: &&WindowFigures| {
-        let mut segments = find(case.windows, one).into_iter().flat_map(|window| &window.segments);
+        let mut segments = find(case.windows, one).into_iter().flat_map(TenantWindow::invoiced);
         segments.any(|segment| {
             let plan = case.catalog.plans.get(&segment.subscription.plan);
             plan.is_some_and(|plan| !plan.usage.is_empty())
         })
     };
     PeriodFacts {
-        full_cycle: closed().any(|one| one.full_cycle)
+        full_cycle: closed().filter(is_paid).any(|one| one.full_cycle)
             && closed().filter(is_billed).all(|one| one.full_cycle),
         pending_after: case.pending_after,
         incomplete: incomplete as u64,
@@ -74,10 +75,11 @@ fn facts(policy: &Policy, case: &Case<'_>) -> PeriodFacts {
 fn find<'a>(windows: &'a PeriodWindows<'a>, figures: &WindowFigures) -> Option<&'a TenantWindow<'a>> {
     let all = [&windows.due, &windows.closed, &windows.open];
     all.into_iter().find_map(|list| {
-        list.binary_search_by(|one| one.tenant.id().cmp(&figures.tenant_id))
-            .ok()
-            .map(|index| &list[index])
-            .filter(|one| one.window == figures.window)
+        list.binary_search_by(|one| {
+            (one.tenant.id(), one.window).cmp(&(figures.tenant_id.as_str(), figures.window))
+        })
+        .ok()
+        .map(|index| &list[index])
     })
 }
 
@@ -159,7 +161,7 @@ fn member<'a>(
         matches!(segment.subscription.status, SubscriptionStatus::Active | SubscriptionStatus::PastDue)
             || (segment.subscription.status == SubscriptionStatus::Canceled
                 && segment.subscription.ended_at.is_some());
-    if figures.status != WindowStatus::Closed || segment.range != window.window || !pays {
+    if figures.status != WindowStatus::Closed || segment.range != window.window || window.trial || !pays {
         return None;
     }
     let plan = catalog.plans.get(&segment.subscription.plan)?;

@@ -100,7 +100,7 @@ impl Rated {
         {
             match map(window, figures, catalog, standing, Present { stage: stage(window), now, period }) {
                 Ok(Some(mapped)) => all.push(mapped),
-                Ok(None) => figures.not_billed = is_not_at_stripe(window),
+                Ok(None) => figures.not_billed = window.is_inactive() || is_not_at_stripe(window),
                 Err(reason) => figures.set_aside(reason),
             }
         }
@@ -266,28 +266,66 @@ fn status(open: &[WindowFigures], all: &[WindowFigures]) -> PeriodStatus {
     }
 }
 
+/// What has become of a tenant's windows in the period; the worst of them counts for all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Standstill {
+    NotBilled,
+    Closed,
+    Open,
+    Parked,
+}
+
+/// Counts in tenants: one that leaves a trial has two windows in a period.
 fn counts(known: &Known<'_>, open: &[WindowFigures], all: &[WindowFigures]) -> JobCounts {
-    let looked_at = || all.iter().chain(open);
-    let of = |status| looked_at().filter(|window| window.status == status).count() as u64;
-    let not_billed = all.iter().filter(|one| one.not_billed && one.status == WindowStatus::Closed).count();
-    let is_due_a_push = |window: &&WindowFigures| {
-        let due = |disposition| disposition == Disposition::Billable;
-        window.status == WindowStatus::Parked
-            && window.usage.iter().any(|usage| due(usage.disposition) && !usage.total.quantity.is_zero())
+    let mut tenants: BTreeMap<&str, Standstill> = BTreeMap::new();
+    let mut parked_due: BTreeSet<&str> = BTreeSet::new();
+    for window in all.iter().chain(open) {
+        let state = match window.status {
+            WindowStatus::Parked => Standstill::Parked,
+            WindowStatus::Open => Standstill::Open,
+            WindowStatus::Closed if window.not_billed => Standstill::NotBilled,
+            WindowStatus::Closed => Standstill::Closed,
+        };
+        let worst = tenants.entry(&window.tenant_id).or_insert(state);
+        *worst = state.max(*worst);
+        if known.push == PushMode::Push && is_due_a_push(window) {
+            parked_due.insert(&window.tenant_id);
+        }
+    }
+    let of = |state| tenants.values().filter(|one| **one == state).count() as u64;
+    let without_invoice = without_invoice(known.windows);
+    let is_waited_for = |one: &&Intent| {
+        let mut windows = without_invoice.get(one.key.tenant_id.as_str()).into_iter().flatten();
+        one.is_pending() && !windows.any(|window| window.contains(one.timestamp))
     };
-    let pending = known.intents.of_period(known.period).filter(|one| one.is_pending()).count();
-    let parked_due = match known.push {
-        PushMode::Push => looked_at().filter(is_due_a_push).count(),
-        PushMode::Observe => 0,
-    };
+    let pending = known.intents.of_period(known.period).filter(is_waited_for).count();
     JobCounts {
-        tenants: (open.len() + all.len()) as u64,
-        closed: of(WindowStatus::Closed) - not_billed as u64,
-        parked: of(WindowStatus::Parked),
-        not_billed: not_billed as u64,
-        pending_before: known.pending_before + parked_due as u64,
+        tenants: tenants.len() as u64,
+        closed: of(Standstill::Closed),
+        parked: of(Standstill::Parked),
+        not_billed: of(Standstill::NotBilled),
+        pending_before: known.pending_before + parked_due.len() as u64,
         pushed: known.pushed,
         errors: known.errors + known.unbillable.len() as u64,
-        pending_after: (pending + parked_due) as u64,
+        pending_after: (pending + parked_due.len()) as u64,
     }
+}
+
+fn is_due_a_push(window: &WindowFigures) -> bool {
+    window.status == WindowStatus::Parked
+        && window
+            .usage
+            .iter()
+            .any(|usage| usage.disposition == Disposition::Billable && !usage.total.quantity.is_zero())
+}
+
+/// Windows that Stripe makes no invoice for, by tenant. What was sent for one before, as when a tenant was paused
+/// afterwards, is waited for by nobody.
+fn without_invoice<'a>(windows: &'a PeriodWindows<'_>) -> BTreeMap<&'a str, Vec<Window>> {
+    let mut by_tenant: BTreeMap<&str, Vec<Window>> = BTreeMap::new();
+    let all = windows.due.iter().chain(&windows.open).chain(&windows.closed);
+    for one in all.filter(|one| one.is_inactive()) {
+        by_tenant.entry(one.tenant.id()).or_default().push(one.window);
+    }
+    by_tenant
 }

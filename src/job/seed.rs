@@ -163,22 +163,36 @@ fn subscription(
         seed_ids(&plan.id, meter, usage.billing, named).0
     });
     let prices: Vec<String> = std::iter::once(base_price_id(&plan.id)).chain(in_force).collect();
-    let windows = calendar_windows(mapped, settings, now);
+    // After a trial the anchor is its end, for calendar tenants too.
+    let trial_end = current.trial_end.or(mapped.rows.iter().rev().find_map(|one| one.trial_end));
+    let windows = if trial_end.is_some() { Vec::new() } else { calendar_windows(mapped, settings, now) };
     let first_window = windows.first().map(|window| window.0);
     let first = mapped.rows.first().and_then(|one| one.started_at);
-    let started_at = first.or(first_window).or(current.billing_anchor)?;
+    let anchor = current.trial_end.or(current.billing_anchor).or(trial_end);
+    let started_at = first.or(first_window).or(anchor)?;
     Some(SeedSubscription {
         id: current.stripe_subscription_id.clone(),
         customer: current.stripe_customer_id.clone(),
         prices,
         interval: current.plan.interval.as_str().to_owned(),
-        anchor: current.billing_anchor.unwrap_or(started_at),
+        anchor: anchor.unwrap_or(started_at),
         started_at,
         ended_at: mapped.rows.last().and_then(|one| one.ended_at),
-        trial_end: current.trial_end,
+        trial_end,
         status: current.status.as_str().to_owned(),
+        past_statuses: past_statuses(mapped, now),
         windows,
     })
+}
+
+/// What it was before each row that has begun, and until when.
+fn past_statuses(mapped: &Mapped<'_>, now: Timestamp) -> Vec<(String, Timestamp)> {
+    let changes = mapped.rows.iter().zip(mapped.rows.iter().skip(1));
+    let past = |(old, new): (&&Subscription, &&Subscription)| {
+        let until = new.started_at.filter(|start| *start <= now && new.status != old.status)?;
+        Some((old.status.as_str().to_owned(), until))
+    };
+    changes.filter_map(past).collect()
 }
 
 /// Calendar months of a zone are no anchor's months, so the sandbox is told where they lie. Where the interval changes, a
@@ -195,7 +209,7 @@ fn calendar_windows(mapped: &Mapped<'_>, settings: &Settings, now: Timestamp) ->
         .take_while(|period| last.is_none_or(|last| *period <= last));
     let rows = mapped.rows.iter().filter(|one| one.billing_anchor.is_none());
     let of_row = |(period, one): (Period, &Subscription)| {
-        one.window(period, zone).filter(|window| one.span().intersection(*window).is_some())
+        one.cycle(zone).window(period).filter(|window| one.span().intersection(*window).is_some())
     };
     let all = labels.flat_map(|period| rows.clone().map(move |one| (period, *one)));
     let laid: BTreeSet<(Timestamp, Timestamp)> =

@@ -75,7 +75,7 @@ fn totals(pieces: &[(Window, &str, UsageTotal)]) -> LedgerTotals {
 }
 
 fn october(tenant: &Tenant) -> TenantWindow<'_> {
-    tenant.window(Period::parse("2026-10").unwrap(), &jiff::tz::TimeZone::UTC).unwrap()
+    tenant.windows(Period::parse("2026-10").unwrap(), &jiff::tz::TimeZone::UTC).remove(0)
 }
 
 fn measure(control: &ControlTotals, meter: &str, measure: Measure) -> (u64, String) {

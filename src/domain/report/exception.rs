@@ -148,9 +148,12 @@ fn unbillable_one(intent: &Intent, window: Option<&WindowFigures>, catalog: &Cat
     }
 }
 
-/// What a bill loses without these units.
+/// What a bill loses without these units: nothing where no unit was billed, as in a trial.
 fn worth(quantity: Quantity, usage: &SegmentUsage, catalog: &Catalog) -> Option<MinorAmount> {
     let plan = catalog.plans.get(usage.plan.as_ref()?)?;
+    if usage.split.is_some_and(|split| split.billed.is_zero()) {
+        return Some(MinorAmount::new(0, plan.id.currency));
+    }
     let price = plan.usage.get(&usage.meter)?;
     let used = usage.used().to_quantity().ok()?;
     let currency = plan.id.currency;
@@ -197,6 +200,9 @@ fn excluded_next_step(disposition: Disposition) -> &'static str {
         Disposition::NoAccess => "the plan sells no access to this meter: stop the usage or change the plan",
         Disposition::OutsideSubscription => {
             "the tenant had no plan at that time: mend started_at or ended_at"
+        }
+        Disposition::Inactive => {
+            "Stripe makes no invoices for a paused or incomplete subscription: stop the usage, or mend the row's status"
         }
         Disposition::NotBillable => "the meter's billable rule leaves these out: nothing, if that is meant",
         Disposition::Billable => "",

@@ -55,6 +55,7 @@ fn seed() -> Seed {
             started_at: at("2026-09-01T00:00:00Z"),
             ended_at: None,
             trial_end: None,
+            past_statuses: Vec::new(),
             status: "active".to_owned(),
             windows: Vec::new(),
         }],

@@ -80,7 +80,7 @@ fn total(records: u64, quantity: &str) -> MeterUsage {
 fn ledger_totals(tenants: &[Tenant]) -> LedgerTotals {
     let mut totals = LedgerTotals::new();
     for tenant in tenants {
-        let window = tenant.window(october(), &TimeZone::UTC).unwrap();
+        let window = tenant.windows(october(), &TimeZone::UTC).remove(0);
         for range in window.segments.iter().map(|segment| segment.range).chain(window.gaps) {
             let by_tenant = totals.entry(range).or_default();
             let by_meter = by_tenant.entry(tenant.id().to_owned()).or_default();
@@ -96,7 +96,7 @@ fn figures() -> Vec<WindowFigures> {
     let (tenants, catalog) = (tenants(), catalog());
     let totals = ledger_totals(&tenants);
     let rate = |tenant: &Tenant| {
-        let window = tenant.window(october(), &TimeZone::UTC).unwrap();
+        let window = tenant.windows(october(), &TimeZone::UTC).remove(0);
         WindowFigures::new(&window, (&catalog, "v1"), &totals, WindowStatus::Closed)
     };
     let mut figures: Vec<WindowFigures> = tenants.iter().map(rate).collect();
