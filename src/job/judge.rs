@@ -17,6 +17,7 @@ use crate::domain::policy::Policy;
 use crate::domain::rating::LineKind;
 use crate::domain::reconcile::{Class, ReconciliationRow, Source};
 use crate::domain::tenant::{SubscriptionStatus, TenantWindow};
+use crate::job::catalogs::Catalogs;
 use crate::job::due::PeriodWindows;
 use crate::job::intents::Intents;
 
@@ -26,13 +27,13 @@ pub struct Case<'a> {
     pub figures: &'a [WindowFigures],
     pub comparison: &'a [ReconciliationRow],
     pub intents: &'a Intents,
-    pub catalog: &'a Catalog,
+    pub catalogs: &'a Catalogs<'a>,
     pub push: PushMode,
     pub pending_after: u64,
 }
 
 pub fn judge(policy: &Policy, case: &Case<'_>) -> Result<Decision, MetricsError> {
-    let of_policy = case.catalog.plans.values().filter(|plan| plan.id.key == policy.plan);
+    let of_policy = case.catalogs.current.plans.values().filter(|plan| plan.id.key == policy.plan);
     let mut populations: BTreeMap<&str, Population<'_>> = BTreeMap::new();
     // Overage needs a quota: a meter that is billed from the first unit has nothing to decide.
     let has_quota = |price: &UsagePrice| price.free_quota.is_some_and(|quota| !quota.is_zero());
@@ -55,7 +56,7 @@ fn facts(policy: &Policy, case: &Case<'_>) -> PeriodFacts {
     let is_billed = |one: &&WindowFigures| {
         let mut segments = find(case.windows, one).into_iter().flat_map(TenantWindow::invoiced);
         segments.any(|segment| {
-            let plan = case.catalog.plans.get(&segment.subscription.plan);
+            let plan = case.catalogs.of(one).plans.get(&segment.subscription.plan);
             plan.is_some_and(|plan| !plan.usage.is_empty())
         })
     };
@@ -88,7 +89,7 @@ fn find<'a>(windows: &'a PeriodWindows<'a>, figures: &WindowFigures) -> Option<&
 fn push_records(figures: &WindowFigures, differing: &Differing<'_>, case: &Case<'_>) -> PushRecords {
     let mut sum = PushRecords::default();
     for usage in &figures.usage {
-        let Some(target) = target(usage, case.catalog) else { continue };
+        let Some(target) = target(usage, case.catalogs.of(figures)) else { continue };
         let records = usage.total.records;
         let arrived = match case.push {
             PushMode::Push => {
@@ -141,7 +142,7 @@ fn population<'a>(policy: &'a Policy, meter: &'a str, case: &'a Case<'_>) -> Pop
         if !window.segments.iter().any(|segment| segment.subscription.plan.key == policy.plan) {
             continue;
         }
-        match member(figures, window, meter, case.catalog) {
+        match member(figures, window, meter, case.catalogs.of(figures)) {
             Some(member) => population.members.push(member),
             None => population.left_out += 1,
         }

@@ -17,6 +17,7 @@ use crate::domain::policy::Policy;
 use crate::domain::reconcile::ReconciliationRow;
 use crate::domain::report::{Exception, QuarantineCount, Report, exceptions, unbillable};
 use crate::domain::tenant::{ParkReason, TenantWindow};
+use crate::job::catalogs::Catalogs;
 use crate::job::compare::Compared;
 use crate::job::due::PeriodWindows;
 use crate::job::intents::Intents;
@@ -143,7 +144,7 @@ fn is_not_at_stripe(window: &TenantWindow<'_>) -> bool {
 pub struct Known<'a> {
     pub period: Period,
     pub windows: &'a PeriodWindows<'a>,
-    pub catalog: &'a Catalog,
+    pub catalogs: &'a Catalogs<'a>,
     pub push: PushMode,
     pub mapped: &'a [Mapped],
     pub intents: &'a Intents,
@@ -182,7 +183,7 @@ pub fn plan(known: Known<'_>, mut rated: Rated, observation: Observation) -> any
         figures: &all,
         comparison: &comparison,
         intents: known.intents,
-        catalog: known.catalog,
+        catalogs: known.catalogs,
         push: known.push,
         pending_after: counts.pending_after,
     };
@@ -216,12 +217,14 @@ fn beside_the_lines(
 ) -> anyhow::Result<(Vec<Exception>, ControlTotals)> {
     let without_plan = known.windows.without_plan.iter();
     let strays: Vec<WindowFigures> = without_plan
-        .map(|window| WindowFigures::new(window, (known.catalog, ""), totals, WindowStatus::Open))
+        .map(|window| WindowFigures::new(window, (known.catalogs.current, ""), totals, WindowStatus::Open))
         .filter(|window| !window.usage.is_empty())
         .collect();
     let looked_at: Vec<&WindowFigures> = windows.iter().chain(&strays).collect();
     let mut exceptions = exceptions(&looked_at, quarantine);
-    exceptions.extend(unbillable(known.intents.of_period(known.period), &looked_at, known.catalog));
+    exceptions.extend(unbillable(known.intents.of_period(known.period), &looked_at, |window| {
+        known.catalogs.of(window)
+    }));
     exceptions.sort();
     let (earlier, now) = looked_at.split_at(earlier);
     Ok((exceptions, ControlTotals::prove(earlier, now, totals)?))

@@ -115,7 +115,7 @@ fn capped(window: &WindowFigures, usage: &SegmentUsage) -> Option<Exception> {
 pub fn unbillable<'a>(
     intents: impl Iterator<Item = &'a Intent>,
     windows: &[&WindowFigures],
-    catalog: &Catalog,
+    catalog_of: impl Fn(&WindowFigures) -> &'a Catalog,
 ) -> Vec<Exception> {
     let mut by_tenant: BTreeMap<&str, Vec<&WindowFigures>> = BTreeMap::new();
     for window in windows {
@@ -125,12 +125,12 @@ pub fn unbillable<'a>(
     let exception = |intent: &Intent| {
         let of_tenant = by_tenant.get(intent.key.tenant_id.as_str()).into_iter().flatten();
         let window = of_tenant.copied().find(|one| one.window.intersection(intent.key.segment).is_some());
-        unbillable_one(intent, window, catalog)
+        unbillable_one(intent, window, window.map(&catalog_of))
     };
     unbillable.map(exception).collect()
 }
 
-fn unbillable_one(intent: &Intent, window: Option<&WindowFigures>, catalog: &Catalog) -> Exception {
+fn unbillable_one(intent: &Intent, window: Option<&WindowFigures>, catalog: Option<&Catalog>) -> Exception {
     let key = &intent.key;
     let usage = window.and_then(|window| window.billable(key.segment, &key.meter));
     let plan = usage.and_then(|usage| usage.plan.clone());
@@ -144,7 +144,7 @@ fn unbillable_one(intent: &Intent, window: Option<&WindowFigures>, catalog: &Cat
         records: intent.records,
         quantity: intent.quantity.to_string(),
         next_step: "bill it by hand if it is to be paid: Stripe takes it no more".to_owned(),
-        amount: usage.and_then(|usage| worth(intent.quantity, usage, catalog)),
+        amount: usage.and_then(|usage| worth(intent.quantity, usage, catalog?)),
     }
 }
 

@@ -29,6 +29,14 @@ impl BooksView {
         row.map(|mut row| Ok(StoredCatalog { catalog_hash: row.text()?, body: row.text()? })).transpose()
     }
 
+    /// Any version, by its hash.
+    pub async fn catalog_version(&mut self, catalog_hash: &str) -> Result<Option<StoredCatalog>, StoreError> {
+        let sql =
+            "SELECT catalog_hash, body FROM catalog_versions WHERE catalog_hash = ? ORDER BY version LIMIT 1";
+        let row = self.tx.fetch(sql, vec![catalog_hash.into()]).await?.pop();
+        row.map(|mut row| Ok(StoredCatalog { catalog_hash: row.text()?, body: row.text()? })).transpose()
+    }
+
     /// Grows with every import of tenants, so that a closed period is looked at again only when a window can have come
     /// to it.
     pub async fn tenants_version(&mut self) -> Result<i64, StoreError> {

@@ -36,6 +36,7 @@ currency = "try"
 amount = 99900
   [[plan.usage]]
   meter = "calls"
+  push = "overage"
   free_quota = "100.000000000001"
   price = { billing_scheme = "per_unit", unit_amount_decimal = "700.123456789012" }
   [[plan.usage]]
@@ -222,7 +223,7 @@ fn a_stored_line_that_no_longer_multiplies_is_an_error_when_read() {
             side.execute(&format!("UPDATE window_lines {restore} {where_overage}")).await.unwrap();
             assert_eq!(windows(&store).await.unwrap(), kept(&figures()));
         }
-        for column in ["quantity", "unit_amount"] {
+        for column in ["priced_quantity", "unit_amount"] {
             let tamper = unit(side.engine, column, "window_lines");
             side.execute(&format!("{tamper} {where_overage}")).await.unwrap();
             assert!(matches!(windows(&store).await, Err(StoreError::Inconsistent(_))), "{column}");
