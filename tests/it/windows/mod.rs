@@ -8,6 +8,8 @@ mod cycles;
 mod late;
 mod moves;
 mod plans;
+mod statuses;
+mod trials;
 
 use std::collections::BTreeMap;
 
