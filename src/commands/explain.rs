@@ -67,7 +67,7 @@ fn window_text(window: &ExplainedWindow) -> Result<Vec<String>, MoneyError> {
         ));
     }
     for sum in sums(window)? {
-        lines.push(format!("  total: {sum} {}", sum.currency));
+        lines.push(format!("  total: {}", money(sum)));
     }
     Ok(lines)
 }
@@ -129,13 +129,12 @@ fn line_text(line: &WindowLine) -> String {
         format!(", priced as {}", rated.priced_quantity)
     };
     format!(
-        "    line      {tier}{}: {}{packages} x {} = {} -> {} {}",
+        "    line      {tier}{}: {}{packages} x {} = {} -> {}",
         rated.kind.as_str(),
         rated.quantity,
         rated.unit_amount,
         rated.exact,
-        rated.amount,
-        rated.amount.currency
+        money(rated.amount.into())
     )
 }
 
@@ -152,6 +151,10 @@ fn record_text(one: &ExplainedRecord) -> String {
         named("outcome", &record.outcome),
         named("source", &record.source)
     )
+}
+
+fn money(sum: MinorSum) -> String {
+    format!("{sum} {}", sum.currency.code().to_uppercase())
 }
 
 fn total(total: UsageTotal) -> String {

@@ -11,6 +11,7 @@ mod bad_input;
 mod billing;
 mod cli;
 mod closing;
+mod corrections;
 mod docs;
 mod dry_run;
 mod files;
