@@ -81,8 +81,8 @@ impl Rated {
         }
     }
 
-    /// Finds the windows that are billed through Stripe; what does not fit there is set aside. A window that has not begun
-    /// is nothing to Stripe yet.
+    /// Finds the windows that are billed through Stripe; what does not fit there is set aside. A window that has not begun,
+    /// and a tenant that starts later in it, is nothing to Stripe yet.
     pub fn map(
         &mut self,
         windows: &PeriodWindows<'_>,
@@ -95,7 +95,9 @@ impl Rated {
         let due = windows.due.iter().zip(&mut self.due);
         let open = windows.open.iter().zip(&mut self.open);
         let mut all = Vec::new();
-        let begun = |window: &TenantWindow<'_>| window.window.start <= now;
+        let begun = |window: &TenantWindow<'_>| {
+            window.segments.first().is_some_and(|segment| segment.range.start <= now)
+        };
         for (window, figures) in
             due.chain(open).filter(|(window, figures)| figures.park.is_none() && begun(window))
         {
