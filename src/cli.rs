@@ -50,6 +50,8 @@ pub enum Command {
     Sandbox(SandboxFlags),
     /// Show where the periods, the lease and the last runs stand
     Status(StatusFlags),
+    /// Tell how a tenant's figures of a period came about: records, exclusions, quota, tiers, lines
+    Explain(ExplainFlags),
     /// Stay and run by the clock: at once, then whenever the schedule says so
     Serve(ServeFlags),
 }
@@ -123,6 +125,25 @@ pub struct SandboxFlags {
 
 #[derive(Args, Debug)]
 pub struct StatusFlags {
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Args, Debug)]
+pub struct ExplainFlags {
+    /// The tenant's id, as in the tenants file
+    #[arg(value_name = "TENANT")]
+    pub tenant: String,
+    /// The billing period, such as 2026-10
+    #[arg(long, value_name = "YYYY-MM", value_parser = Period::parse)]
+    pub period: Period,
+    /// Only this meter
+    #[arg(long, value_name = "METER")]
+    pub meter: Option<String>,
+    /// Name every record behind the figures, and what became of it
+    #[arg(long)]
+    pub records: bool,
     /// Print one JSON object
     #[arg(long)]
     pub json: bool,

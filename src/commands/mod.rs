@@ -3,6 +3,7 @@
 //! In: the parsed command line, `now`. Out: an exit code; data on stdout, words on stderr. Never holds a rule.
 
 mod demo;
+mod explain;
 mod import;
 mod print;
 mod progress;
@@ -25,6 +26,7 @@ use crate::store::Database;
 pub async fn execute(cli: &Cli, now: Timestamp) -> ExitCode {
     let code = match &cli.command {
         Command::Demo => demo::execute(&cli.global).await,
+        Command::Explain(flags) => explain::execute(&cli.global, flags).await,
         Command::Import(import) => import::execute(&cli.global, import, now).await,
         Command::Run(flags) => run::execute(&cli.global, flags, now).await,
         Command::Sandbox(flags) => sandbox::execute(flags).await,

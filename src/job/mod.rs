@@ -9,6 +9,7 @@ mod connection;
 mod deliver;
 mod due;
 mod execute;
+pub mod explain;
 pub mod import;
 mod intents;
 mod interrupt;
