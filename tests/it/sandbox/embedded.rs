@@ -241,7 +241,7 @@ fn a_status_decides_which_invoices_there_are_and_never_changes_those_made_before
     const BEFORE: [&str; 3] =
         ["11-01 paid cycle 10-01 11-01", "10-01 paid cycle 09-01 10-01", "09-01 paid create 09-01 10-01"];
     let since = [("active", "2026-11-10T00:00:00Z")];
-    let with = |newest: &str| [&[newest][..], &BEFORE].concat();
+    let with = |newest: &'static str| [&[newest][..], &BEFORE].concat();
     assert_eq!(invoices_of("past_due", &since), with("12-01 paid cycle 11-01 12-01"));
     assert_eq!(invoices_of("unpaid", &since), with("12-01 draft cycle 11-01 12-01"));
     // What was used until the pause is billed with it; then there is no renewal.
