@@ -61,10 +61,7 @@ fn window_text(window: &ExplainedWindow) -> Result<Vec<String>, MoneyError> {
         lines.push(format!("  {meter}: {} came after the close and changed nothing of it", total(*late)));
     }
     if let Some(base) = &window.base {
-        lines.push(format!(
-            "  base fee of {}: {} {}",
-            base.plan.key, base.line.amount, base.line.amount.currency
-        ));
+        lines.push(format!("  base fee of {}: {}", base.plan.key, money(base.line.amount.into())));
     }
     for sum in sums(window)? {
         lines.push(format!("  total: {}", money(sum)));

@@ -41,23 +41,23 @@ pub fn seed(catalog: &Catalog, tenants: &[Tenant], settings: &Settings, now: Tim
     }
 }
 
-/// The price that the catalog means where it names none: the sandbox has one of this id.
-pub fn derived_price(plan: &PlanId, meter: &str, billing: Billing) -> PriceRef {
-    let word = match billing {
-        Billing::Shadow => "shadow",
-        Billing::Live => "overage",
+/// The price that the catalog means where it names none: the sandbox has one of this id. A price never changes, so the
+/// id of one that charges says what it charges.
+pub fn derived_price(plan: &PlanId, meter: &str, usage: &UsagePrice, billing: Billing) -> PriceRef {
+    let (prefix, charges) = match billing {
+        Billing::Shadow => ("price_shadow", String::new()),
+        Billing::Live => ("price_overage", usage.at_stripe().to_string()),
     };
-    PriceRef::Id(id_of(
-        &format!("price_{word}"),
-        &[&plan.key, plan.interval.as_str(), plan.currency.code(), meter],
-    ))
+    let parts = [&plan.key, plan.interval.as_str(), plan.currency.code(), meter];
+    PriceRef::Id(id_of(prefix, &parts, &charges))
 }
 
-/// An id of Stripe's alphabet. What other letters are lost is in the hash, so that no two prices share one.
-fn id_of(prefix: &str, parts: &[&str]) -> String {
+/// An id of Stripe's alphabet. What other letters are lost, and what it charges, is in the hash, so that no two prices
+/// share one.
+fn id_of(prefix: &str, parts: &[&str], charges: &str) -> String {
     let plain = |one: char| if one.is_ascii_alphanumeric() { one } else { '_' };
     let words: String = parts.iter().flat_map(|part| "_".chars().chain(part.chars().map(plain))).collect();
-    let hash = sha256_hex(parts.join("\n").as_bytes());
+    let hash = sha256_hex(format!("{}\n{charges}", parts.join("\n")).as_bytes());
     format!("{prefix}{}_{}", words.chars().take(64).collect::<String>(), &hash[..8])
 }
 
@@ -83,14 +83,15 @@ fn mapped<'a>(tenant: &'a Tenant, now: Timestamp) -> Vec<Mapped<'a>> {
     by_id.into_values().filter_map(with_current).collect()
 }
 
-fn base_price_id(plan: &PlanId) -> String {
-    id_of("price_base", &[&plan.key, plan.interval.as_str(), plan.currency.code()])
+fn base_price_id(plan: &Plan) -> String {
+    let id = &plan.id;
+    id_of("price_base", &[&id.key, id.interval.as_str(), id.currency.code()], &plan.amount_minor.to_string())
 }
 
 fn prices(plan: &Plan, catalog: &Catalog) -> Vec<SeedPrice> {
     let zero = || SeedScheme::PerUnit { unit_amount_decimal: "0".to_owned(), transform: None };
     let mut prices = vec![SeedPrice {
-        id: base_price_id(&plan.id),
+        id: base_price_id(plan),
         lookup_key: None,
         currency: plan.id.currency.code().to_owned(),
         interval: plan.id.interval.as_str().to_owned(),
@@ -102,8 +103,8 @@ fn prices(plan: &Plan, catalog: &Catalog) -> Vec<SeedPrice> {
             [(Billing::Shadow, &usage.shadow_price), (Billing::Live, &usage.overage_price)]
         {
             let scheme = if billing == Billing::Shadow { zero() } else { scheme(usage) };
-            let named = named.clone().unwrap_or_else(|| derived_price(&plan.id, meter, billing));
-            let (id, lookup_key) = seed_ids(&plan.id, meter, billing, named);
+            let named = named.clone().unwrap_or_else(|| derived_price(&plan.id, meter, usage, billing));
+            let (id, lookup_key) = seed_ids(&plan.id, meter, usage, billing, named);
             prices.push(SeedPrice {
                 id,
                 lookup_key,
@@ -117,10 +118,16 @@ fn prices(plan: &Plan, catalog: &Catalog) -> Vec<SeedPrice> {
     prices
 }
 
-fn seed_ids(plan: &PlanId, meter: &str, billing: Billing, named: PriceRef) -> (String, Option<String>) {
+fn seed_ids(
+    plan: &PlanId,
+    meter: &str,
+    usage: &UsagePrice,
+    billing: Billing,
+    named: PriceRef,
+) -> (String, Option<String>) {
     match named {
         PriceRef::Id(id) => (id, None),
-        PriceRef::LookupKey(key) => match derived_price(plan, meter, billing) {
+        PriceRef::LookupKey(key) => match derived_price(plan, meter, usage, billing) {
             PriceRef::Id(id) | PriceRef::LookupKey(id) => (id, Some(key)),
         },
     }
@@ -159,10 +166,10 @@ fn subscription(
     let plan = catalog.plans.get(&current.plan)?;
     let in_force = plan.usage.iter().map(|(meter, usage)| {
         let named = usage.price_in_force().cloned();
-        let named = named.unwrap_or_else(|| derived_price(&plan.id, meter, usage.billing));
-        seed_ids(&plan.id, meter, usage.billing, named).0
+        let named = named.unwrap_or_else(|| derived_price(&plan.id, meter, usage, usage.billing));
+        seed_ids(&plan.id, meter, usage, usage.billing, named).0
     });
-    let prices: Vec<String> = std::iter::once(base_price_id(&plan.id)).chain(in_force).collect();
+    let prices: Vec<String> = std::iter::once(base_price_id(plan)).chain(in_force).collect();
     // After a trial the anchor is its end, for calendar tenants too.
     let trial_end = current.trial_end.or(mapped.rows.iter().rev().find_map(|one| one.trial_end));
     let windows = if trial_end.is_some() { Vec::new() } else { calendar_windows(mapped, settings, now) };

@@ -14,6 +14,7 @@ mod closing;
 mod corrections;
 mod docs;
 mod dry_run;
+mod explain;
 mod files;
 mod guards;
 mod processes;
