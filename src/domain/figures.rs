@@ -51,7 +51,7 @@ pub enum Disposition {
 }
 
 impl Disposition {
-    const ALL: [Self; 5] =
+    pub const ALL: [Self; 5] =
         [Self::Billable, Self::NoAccess, Self::OutsideSubscription, Self::Inactive, Self::NotBillable];
 
     pub fn parse(text: &str) -> Option<Self> {

@@ -212,6 +212,45 @@ fn a_canceled_subscription_without_an_end_ends_when_it_is_heard_of() {
     }
 }
 
+/// The invoices after three months, newest first: `created status reason auto_advance`, and the period of the first line.
+fn invoices_of(status: &str, past: &[(&str, &str)]) -> Vec<String> {
+    let (_folder, path) = folder();
+    let mut given = seed();
+    given.subscriptions[0].status = status.to_owned();
+    given.subscriptions[0].past_statuses =
+        past.iter().map(|(status, until)| ((*status).to_owned(), at(until))).collect();
+    asked(State::File(path), "2026-12-15T00:00:00Z", &given, |address| {
+        report(address, "130", "e1", "2026-11-12T00:00:00Z").ok();
+        let day = |second: &Value| {
+            Timestamp::from_second(second.as_i64().unwrap()).unwrap().strftime("%m-%d").to_string()
+        };
+        let shown = |one: &Value| {
+            assert_eq!(one["automatically_finalizes_at"].is_null(), one["auto_advance"] == false);
+            let period = &one["lines"]["data"][0]["period"];
+            let [created, start, end] = [&one["created"], &period["start"], &period["end"]].map(day);
+            let word =
+                |name: &str| one[name].as_str().unwrap().trim_start_matches("subscription_").to_owned();
+            format!("{created} {} {} {start} {end}", word("status"), word("billing_reason"))
+        };
+        data(&get(address, "/v1/invoices?subscription=sub_acme")).iter().map(shown).collect()
+    })
+}
+
+#[test]
+fn a_status_decides_which_invoices_there_are_and_never_changes_those_made_before() {
+    const BEFORE: [&str; 3] =
+        ["11-01 paid cycle 10-01 11-01", "10-01 paid cycle 09-01 10-01", "09-01 paid create 09-01 10-01"];
+    let since = [("active", "2026-11-10T00:00:00Z")];
+    let with = |newest: &'static str| [&[newest][..], &BEFORE].concat();
+    assert_eq!(invoices_of("past_due", &since), with("12-01 paid cycle 11-01 12-01"));
+    assert_eq!(invoices_of("unpaid", &since), with("12-01 draft cycle 11-01 12-01"));
+    // What was used until the pause is billed with it; then there is no renewal.
+    assert_eq!(invoices_of("paused", &since), with("11-10 paid update 11-01 11-10"));
+    for status in ["paused", "incomplete", "incomplete_expired"] {
+        assert_eq!(invoices_of(status, &[]), BEFORE[2..], "{status}");
+    }
+}
+
 #[test]
 fn windows_may_be_given_one_by_one_and_are_extended_later() {
     let (_folder, path) = folder();
