@@ -216,7 +216,7 @@ fn a_canceled_subscription_without_an_end_ends_when_it_is_heard_of() {
 fn invoices_of(status: &str, past: &[(&str, &str)]) -> Vec<String> {
     let (_folder, path) = folder();
     let mut given = seed();
-    given.subscriptions[0].status = status.to_owned();
+    status.clone_into(&mut given.subscriptions[0].status);
     given.subscriptions[0].past_statuses =
         past.iter().map(|(status, until)| ((*status).to_owned(), at(until))).collect();
     asked(State::File(path), "2026-12-15T00:00:00Z", &given, |address| {
