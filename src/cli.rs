@@ -9,7 +9,9 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 use jiff::{SignedDuration, Timestamp};
 
-use crate::domain::period::Period;
+use crate::domain::money::Currency;
+use crate::domain::number::Quantity;
+use crate::domain::period::{Interval, Period};
 
 /// Closes usage-billing periods, proves them, and says whether overage pricing is ready.
 #[derive(Debug, Parser)]
@@ -44,12 +46,17 @@ pub enum Command {
     /// Bring a catalog, tenants or usage into the database
     #[command(subcommand)]
     Import(Import),
+    /// Price quantities, by a plan of a catalog or by Stripe prices: a calculator without database, key or network
+    #[command(after_help = RATE_EXAMPLES)]
+    Rate(RateFlags),
     /// Push usage, compare with Stripe, close every billing period that is due, and write its reports
     Run(RunFlags),
     /// Serve a subset of Stripe's billing API on this machine, for tests: nothing is charged, nothing leaves the machine
     Sandbox(SandboxFlags),
     /// Show where the periods, the lease and the last runs stand
     Status(StatusFlags),
+    /// Tell how a tenant's figures of a period came about: records, exclusions, quota, tiers, lines
+    Explain(ExplainFlags),
     /// Stay and run by the clock: at once, then whenever the schedule says so
     Serve(ServeFlags),
 }
@@ -57,7 +64,7 @@ pub enum Command {
 #[derive(Debug, Subcommand)]
 pub enum Import {
     /// Meters, plans and prices (TOML)
-    Catalog(ImportFlags),
+    Catalog(CatalogFlags),
     /// Tenants and their subscriptions (CSV)
     Tenants(ImportFlags),
     /// Usage records (CSV or NDJSON)
@@ -76,12 +83,51 @@ pub struct ImportFlags {
     pub json: bool,
 }
 
+#[derive(Args, Debug)]
+pub struct CatalogFlags {
+    #[command(flatten)]
+    pub import: ImportFlags,
+    /// Say what would change against the current catalog, plan by plan, and change nothing
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
 /// Usage takes no lease, so there is none to wait for.
 #[derive(Args, Debug)]
 pub struct UsageFlags {
     /// The file, or - for standard input
     pub file: String,
     /// Print the receipt as one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+const RATE_EXAMPLES: &str = "\
+Examples:
+  billrecon rate --catalog catalog.toml --plan pro --use b2b.match_request=250
+  echo '{\"id\":1,\"currency\":\"usd\",\"price\":{\"unit_amount_decimal\":\"0.05\"},\"quantity\":\"30\"}' | billrecon rate --batch -";
+
+#[derive(Args, Debug)]
+pub struct RateFlags {
+    /// A catalog (TOML), or - for standard input
+    #[arg(long, value_name = "FILE", requires = "plan", required_unless_present = "batch")]
+    pub catalog: Option<String>,
+    /// The plan's key, as in the catalog or nearly so
+    #[arg(long, value_name = "KEY", requires = "catalog")]
+    pub plan: Option<String>,
+    /// Which of several plans with that key: month or year
+    #[arg(long, value_name = "INTERVAL", requires = "catalog", value_parser = interval)]
+    pub interval: Option<Interval>,
+    /// Which of several plans with that key: a currency code
+    #[arg(long, value_name = "CODE", requires = "catalog", value_parser = Currency::parse)]
+    pub currency: Option<Currency>,
+    /// What was used of a meter, after its aggregation; a meter that is not named was not used
+    #[arg(long = "use", value_name = "METER=QTY", requires = "catalog", value_parser = used)]
+    pub used: Vec<(String, Quantity)>,
+    /// Rate lines `{"id","currency","price","quantity"}` (NDJSON), or - for standard input; one JSON object for each
+    #[arg(long, value_name = "FILE", conflicts_with = "catalog")]
+    pub batch: Option<String>,
+    /// Print one JSON object
     #[arg(long)]
     pub json: bool,
 }
@@ -129,6 +175,25 @@ pub struct StatusFlags {
 }
 
 #[derive(Args, Debug)]
+pub struct ExplainFlags {
+    /// The tenant's id, as in the tenants file
+    #[arg(value_name = "TENANT")]
+    pub tenant: String,
+    /// The billing period, such as 2026-10
+    #[arg(long, value_name = "YYYY-MM", value_parser = Period::parse)]
+    pub period: Period,
+    /// Only this meter
+    #[arg(long, value_name = "METER")]
+    pub meter: Option<String>,
+    /// Name every record behind the figures, and what became of it
+    #[arg(long)]
+    pub records: bool,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Args, Debug)]
 pub struct ServeFlags {
     /// When to wake, as in a crontab, such as '5 * * * *' (a sixth field in front counts seconds)
     #[arg(long, value_name = "EXPR")]
@@ -147,6 +212,19 @@ fn loopback(text: &str) -> Result<SocketAddr, String> {
     } else {
         Err("is reachable from other machines; the sandbox listens on 127.0.0.1 or [::1] only".to_owned())
     }
+}
+
+fn interval(text: &str) -> Result<Interval, String> {
+    Interval::parse(text).ok_or_else(|| "write month or year".to_owned())
+}
+
+fn used(text: &str) -> Result<(String, Quantity), String> {
+    let (meter, quantity) = text
+        .rsplit_once('=')
+        .filter(|(meter, _)| !meter.is_empty())
+        .ok_or("write a meter and a quantity such as api_requests=1250.5")?;
+    let quantity = Quantity::parse(quantity).map_err(|error| format!("the quantity `{quantity}` {error}"))?;
+    Ok((meter.to_owned(), quantity))
 }
 
 fn duration(text: &str) -> Result<Duration, String> {

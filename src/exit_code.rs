@@ -4,6 +4,7 @@
 //! decides anything from an error's text.
 
 use crate::config::ConfigError;
+use crate::domain::quote::QuoteError;
 use crate::ingest::IngestError;
 use crate::job::{Interrupted, Refusal};
 use crate::render::RenderError;
@@ -66,6 +67,12 @@ fn of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<ExitCode> {
     if let Some(error) = cause.downcast_ref::<IngestError>() {
         return Some(match error {
             IngestError::Io { .. } => ExitCode::Io,
+            _ => ExitCode::BadData,
+        });
+    }
+    if let Some(error) = cause.downcast_ref::<QuoteError>() {
+        return Some(match error {
+            QuoteError::SeveralPlans { .. } => ExitCode::Usage,
             _ => ExitCode::BadData,
         });
     }

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use crate::cli::{GlobalFlags, Import};
-use crate::commands::{configured, print, progress, start_logging};
+use crate::commands::{catalog_preview, configured, print, progress, start_logging};
 use crate::config::Config;
 use crate::exit_code::ExitCode;
 use crate::ingest::IngestError;
@@ -22,6 +22,10 @@ pub async fn execute(global: &GlobalFlags, what: &Import, now: Timestamp) -> any
     let settings = configured(&config)?;
     match what {
         Import::Catalog(flags) => {
+            if flags.dry_run {
+                return catalog_preview::execute(&settings, &flags.import, now).await;
+            }
+            let flags = &flags.import;
             let (input, _) = open(&flags.file)?;
             let receipt = import::catalog(&settings, input, flags.lock_wait, now).await?;
             let changed = if receipt.changed {
@@ -86,7 +90,7 @@ fn print_usage(receipt: &UsageReceipt, as_json: bool) -> std::io::Result<ExitCod
     Ok(if counts.quarantined > 0 { ExitCode::Unfinished } else { ExitCode::Done })
 }
 
-fn open(path: &str) -> Result<(Input, ProgressBar), IngestError> {
+pub(in crate::commands) fn open(path: &str) -> Result<(Input, ProgressBar), IngestError> {
     if path == "-" {
         let bar = progress::bar(None);
         let reader = progress::through(&bar, std::io::stdin());

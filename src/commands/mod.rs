@@ -2,10 +2,13 @@
 //!
 //! In: the parsed command line, `now`. Out: an exit code; data on stdout, words on stderr. Never holds a rule.
 
+mod catalog_preview;
 mod demo;
+mod explain;
 mod import;
 mod print;
 mod progress;
+mod rate;
 mod run;
 mod sandbox;
 mod serve;
@@ -25,7 +28,9 @@ use crate::store::Database;
 pub async fn execute(cli: &Cli, now: Timestamp) -> ExitCode {
     let code = match &cli.command {
         Command::Demo => demo::execute(&cli.global).await,
+        Command::Explain(flags) => explain::execute(&cli.global, flags).await,
         Command::Import(import) => import::execute(&cli.global, import, now).await,
+        Command::Rate(flags) => rate::execute(flags),
         Command::Run(flags) => run::execute(&cli.global, flags, now).await,
         Command::Sandbox(flags) => sandbox::execute(flags).await,
         Command::Status(flags) => status::execute(&cli.global, flags, now).await,

@@ -20,6 +20,16 @@ pub fn words(line: &str) {
     let _reader_gone = writeln!(io::stderr().lock(), "{}", printable(line));
 }
 
+/// JSON that means the same and holds no such character: in its strings each is escaped, elsewhere it is a blank.
+pub fn json(text: &str) -> String {
+    let escaped = |one: char| match one {
+        '\t' | '\r' | '\n' => " ".to_owned(),
+        one if one.is_control() || is_bidi(one) => format!("\\u{:04x}", u32::from(one)),
+        one => one.to_string(),
+    };
+    text.chars().map(escaped).collect()
+}
+
 fn printable(line: &str) -> String {
     let keep = |one: char| one == '\n' || !(one.is_control() || is_bidi(one));
     line.chars().map(|one| if keep(one) { one } else { char::REPLACEMENT_CHARACTER }).collect()
@@ -33,6 +43,15 @@ fn is_bidi(one: char) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn json_means_the_same_without_characters_that_a_terminal_obeys() {
+        let text = "{\t\"a\u{85}\":\r[\"\u{202e}b\", \"\\t\"]}";
+        let safe = json(text);
+        assert_eq!(safe, "{ \"a\\u0085\": [\"\\u202eb\", \"\\t\"]}");
+        let value = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap();
+        assert_eq!(value(&safe), value(text));
+    }
 
     #[test]
     fn control_and_direction_characters_are_replaced() {

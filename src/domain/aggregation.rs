@@ -3,7 +3,7 @@
 //! In: records one by one in any order, or the sums that a database made of them. Out: a [`MeterUsage`]. Never depends on
 //! the order of the records, never loses one: each is billable or excluded.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
@@ -111,6 +111,11 @@ impl<'a> Tally<'a> {
             self.count(reading);
         }
         Ok(())
+    }
+
+    /// The ids of the readings that count so far.
+    pub fn counted_ids(&self) -> BTreeSet<String> {
+        self.counted.values().map(|counted| counted.source_event_id.clone()).collect()
     }
 
     pub fn finish(self) -> Result<MeterUsage, NumberError> {

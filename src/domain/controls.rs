@@ -131,8 +131,8 @@ impl ControlTotals {
             }
         }
         for window in earlier {
-            for (meter, total) in window.accepted(totals)? {
-                control.add(meter, Measure::Late, late(window, meter, total)?)?;
+            for (meter, late) in late(window, totals)? {
+                control.add(&meter, Measure::Late, late)?;
             }
         }
         control.check()?;
@@ -151,9 +151,13 @@ impl ControlTotals {
         let measure = match (usage.disposition, window.status) {
             (Disposition::Billable, WindowStatus::Parked) => Measure::Parked,
             (Disposition::Billable, _) => Measure::InWindow,
-            (Disposition::NoAccess | Disposition::OutsideSubscription | Disposition::NotBillable, _) => {
-                Measure::Excluded
-            }
+            (
+                Disposition::NoAccess
+                | Disposition::OutsideSubscription
+                | Disposition::Inactive
+                | Disposition::NotBillable,
+                _,
+            ) => Measure::Excluded,
         };
         self.add(&usage.meter, measure, usage.total)?;
         if measure == Measure::Excluded {
@@ -215,10 +219,18 @@ impl ControlTotals {
     }
 }
 
-/// What the ledger holds of a closed window now, beyond what was closed.
-fn late(window: &WindowFigures, meter: &str, now: UsageTotal) -> Result<UsageTotal, NumberError> {
-    let closed = window.usage.iter().filter(|usage| usage.meter == meter);
-    closed.into_iter().try_fold(now, |late, usage| late.checked_sub(usage.total))
+/// What the ledger holds of a closed window now, beyond what was closed, by meter.
+pub fn late(
+    window: &WindowFigures,
+    totals: &LedgerTotals,
+) -> Result<BTreeMap<String, UsageTotal>, NumberError> {
+    let mut late = BTreeMap::new();
+    for (meter, now) in window.accepted(totals)? {
+        let mut closed = window.usage.iter().filter(|usage| usage.meter == meter);
+        let of_meter = closed.try_fold(now, |late, usage| late.checked_sub(usage.total))?;
+        late.insert(meter.to_owned(), of_meter);
+    }
+    Ok(late)
 }
 
 /// The lines of a segment and meter must hold exactly the units that were used, up to a hard cap.

@@ -8,9 +8,9 @@ use std::collections::BTreeMap;
 use crate::domain::aggregation::MeterUsage;
 use crate::domain::catalog::{Catalog, Plan, PlanId, UsagePrice};
 use crate::domain::money::MinorAmount;
-use crate::domain::number::{NumberError, Quantity, QuantitySum};
+use crate::domain::number::{NumberError, Quantity, QuantitySum, UnitAmount};
 use crate::domain::period::Window;
-use crate::domain::rating::{RatedLine, RatingError, Split};
+use crate::domain::rating::{LineKind, RatedLine, RatingError, Split};
 use crate::domain::tenant::{ParkReason, Segment, TenantWindow};
 use crate::domain::usage::{TotalsByMeter, UsageTotal};
 
@@ -44,12 +44,15 @@ pub enum Disposition {
     NoAccess,
     /// The tenant had no plan at that time.
     OutsideSubscription,
+    /// Stripe made no invoices for the subscription: it was paused or incomplete.
+    Inactive,
     /// The meter's billable rule leaves it out.
     NotBillable,
 }
 
 impl Disposition {
-    const ALL: [Self; 4] = [Self::Billable, Self::NoAccess, Self::OutsideSubscription, Self::NotBillable];
+    pub const ALL: [Self; 5] =
+        [Self::Billable, Self::NoAccess, Self::OutsideSubscription, Self::Inactive, Self::NotBillable];
 
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|disposition| disposition.as_str() == text)
@@ -60,6 +63,7 @@ impl Disposition {
             Self::Billable => "billable",
             Self::NoAccess => "no_access",
             Self::OutsideSubscription => "outside_subscription",
+            Self::Inactive => "inactive_subscription",
             Self::NotBillable => "not_billable",
         }
     }
@@ -201,8 +205,11 @@ impl WindowFigures {
         if !self.usage.iter().all(fits) {
             return Err(ParkReason::Overflow);
         }
+        if window.trial {
+            return rate_trial(&mut self.usage, window, catalog);
+        }
         let mut lines = Vec::new();
-        for segment in &window.segments {
+        for segment in window.invoiced() {
             let plan = catalog.plans.get(&segment.subscription.plan).ok_or(ParkReason::UnknownPlan)?;
             for (meter, price) in &plan.usage {
                 let price = price.for_part(segment.range, window.window).map_err(|_| ParkReason::Overflow)?;
@@ -272,11 +279,39 @@ fn disposition(segment: Option<&Segment<'_>>, meter: &str, catalog: &Catalog) ->
     let Some(segment) = segment else {
         return Disposition::OutsideSubscription;
     };
+    if !segment.invoiced {
+        return Disposition::Inactive;
+    }
     match catalog.plans.get(&segment.subscription.plan) {
         Some(plan) if !plan.usage.contains_key(meter) => Disposition::NoAccess,
         // Without its plan the window is parked, and nothing is known about access.
         Some(_) | None => Disposition::Billable,
     }
+}
+
+/// A trial costs nothing: every unit is free, and a line shows it with the amount 0 (captured: `LIVE-TRIAL` in
+/// `facts/stripe.md` §4), whatever the price says of tiers, fees and packages.
+fn rate_trial(
+    all: &mut [SegmentUsage],
+    window: &TenantWindow<'_>,
+    catalog: &Catalog,
+) -> Result<Vec<WindowLine>, ParkReason> {
+    let mut lines = Vec::new();
+    for segment in window.invoiced() {
+        let plan = catalog.plans.get(&segment.subscription.plan).ok_or(ParkReason::UnknownPlan)?;
+        let in_segment = |usage: &&mut SegmentUsage| {
+            usage.range == segment.range && usage.disposition == Disposition::Billable
+        };
+        for usage in all.iter_mut().filter(in_segment) {
+            let used = usage.used().to_quantity().map_err(|_| ParkReason::Overflow)?;
+            usage.split = Some(Split { free: used, ..Split::default() });
+            let currency = plan.id.currency;
+            let line = RatedLine::new(LineKind::Usage, None, [used, used], UnitAmount::ZERO, currency)
+                .map_err(|_| ParkReason::Overflow)?;
+            lines.push(window_line(usage.range, &usage.meter, plan, line));
+        }
+    }
+    Ok(lines)
 }
 
 fn rate_usage(
@@ -319,10 +354,10 @@ fn window_line(range: Window, meter: &str, plan: &Plan, line: RatedLine) -> Wind
     WindowLine { range, plan: plan.id.clone(), meter: meter.to_owned(), line }
 }
 
-/// One base fee a window, from the plan at its end: a plan change is pro-rated by Stripe in its own lines, which are
-/// out of scope here.
+/// One base fee a window, from the plan at its end or where it was paused: a plan change is pro-rated by Stripe in its own
+/// lines, which are out of scope here.
 fn base_line(window: &TenantWindow<'_>, catalog: &Catalog) -> Result<Option<WindowLine>, RatingError> {
-    let Some(segment) = window.segments.last() else { return Ok(None) };
+    let Some(segment) = window.invoiced().next_back() else { return Ok(None) };
     let Some(plan) = catalog.plans.get(&segment.subscription.plan) else { return Ok(None) };
     if plan.amount_minor == 0 {
         return Ok(None);

@@ -1,5 +1,5 @@
-//! The pure core, in reading order = the way of the data: number → money → period → tenant → price → rule → catalog →
-//! usage → aggregation → rating → figures → controls → intent → invoice → reconcile → ratio → percentile → metrics → policy → reason → decide →
+//! The pure core, in reading order = the way of the data: number → money → period → tenant → price → rule → catalog (and what a new one changes) →
+//! usage → aggregation → rating → quote → figures → controls → intent → invoice → reconcile → ratio → percentile → metrics → policy → reason → decide →
 //! report → audit.
 //!
 //! In: values. Out: values. Never a database, network, file, environment variable or clock: `now` is an argument.
@@ -7,6 +7,7 @@
 pub mod aggregation;
 pub mod audit;
 pub mod catalog;
+pub mod catalog_diff;
 pub mod controls;
 pub mod decide;
 pub mod figures;
@@ -19,6 +20,7 @@ pub mod percentile;
 pub mod period;
 pub mod policy;
 pub mod price;
+pub mod quote;
 pub mod rating;
 pub mod ratio;
 pub mod reason;

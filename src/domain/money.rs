@@ -7,12 +7,36 @@ use std::fmt;
 
 use crate::domain::number::ExactAmount;
 
-/// Currencies whose API amounts have no decimals: docs.stripe.com/currencies#zero-decimal. ISK and UGX are absent on
-/// purpose: Stripe treats them as zero-decimal in charges but keeps two decimals in the API ("special cases" there).
-const ZERO_DECIMAL: [&str; 15] =
-    ["bif", "clp", "djf", "gnf", "jpy", "kmf", "krw", "mga", "pyg", "rwf", "vnd", "vuv", "xaf", "xof", "xpf"];
-/// Currencies whose API amounts have three decimals: docs.stripe.com/currencies#three-decimal.
-const THREE_DECIMAL: [&str; 5] = ["bhd", "jod", "kwd", "omr", "tnd"];
+/// The currencies that are not charged in hundredths: decimals of an amount in Stripe's API, and the step in which it
+/// can be charged, in minor units. Source: docs.stripe.com/currencies, "zero-decimal", "three-decimal" (the last digit of a
+/// charge must be 0) and "special cases": ISK and UGX have no fractions any more, but their amounts keep two decimals, always
+/// 00. HUF and TWD are special in payouts only, which are not ours.
+const UNUSUAL: [(&str, u32, i64); 22] = [
+    ("bhd", 3, 10),
+    ("bif", 0, 1),
+    ("clp", 0, 1),
+    ("djf", 0, 1),
+    ("gnf", 0, 1),
+    ("isk", 2, 100),
+    ("jod", 3, 10),
+    ("jpy", 0, 1),
+    ("kmf", 0, 1),
+    ("krw", 0, 1),
+    ("kwd", 3, 10),
+    ("mga", 0, 1),
+    ("omr", 3, 10),
+    ("pyg", 0, 1),
+    ("rwf", 0, 1),
+    ("tnd", 3, 10),
+    ("ugx", 2, 100),
+    ("vnd", 0, 1),
+    ("vuv", 0, 1),
+    ("xaf", 0, 1),
+    ("xof", 0, 1),
+    ("xpf", 0, 1),
+];
+/// All others: hundredths, charged one by one.
+const USUAL: (u32, i64) = (2, 1);
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MoneyError {
@@ -43,11 +67,17 @@ impl Currency {
 
     /// Decimal places between the minor unit that Stripe's API uses and the major unit.
     pub fn exponent(self) -> u32 {
-        match self.code() {
-            code if ZERO_DECIMAL.contains(&code) => 0,
-            code if THREE_DECIMAL.contains(&code) => 3,
-            _ => 2,
-        }
+        self.decimals_and_step().0
+    }
+
+    /// The minor units that a charge is a multiple of. Lines of an invoice are not held to it.
+    pub fn charge_step(self) -> i64 {
+        self.decimals_and_step().1
+    }
+
+    fn decimals_and_step(self) -> (u32, i64) {
+        let found = UNUSUAL.iter().find(|(code, ..)| *code == self.code());
+        found.map_or(USUAL, |(_, decimals, step)| (*decimals, *step))
     }
 }
 
@@ -171,6 +201,28 @@ mod tests {
             let amount = MinorAmount::new(minor, Currency::parse(code).unwrap());
             assert_eq!(amount.to_string(), text);
         }
+    }
+
+    /// docs.stripe.com/currencies, as `facts/stripe.md` §4 has it.
+    #[test]
+    fn each_currency_has_the_decimals_that_stripe_gives_it() {
+        let of = |code: &str| {
+            let currency = Currency::parse(code).unwrap();
+            (currency.exponent(), currency.charge_step())
+        };
+        for code in "bif clp djf gnf jpy kmf krw mga pyg rwf vnd vuv xaf xof xpf".split(' ') {
+            assert_eq!(of(code), (0, 1), "{code}");
+        }
+        for code in "bhd jod kwd omr tnd".split(' ') {
+            assert_eq!(of(code), (3, 10), "{code}");
+        }
+        for code in ["isk", "ugx"] {
+            assert_eq!(of(code), (2, 100), "{code}");
+        }
+        for code in ["try", "usd", "eur", "huf", "twd"] {
+            assert_eq!(of(code), (2, 1), "{code}");
+        }
+        assert!(UNUSUAL.windows(2).all(|pair| pair[0].0 < pair[1].0), "one row each, in order");
     }
 
     #[test]

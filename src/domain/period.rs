@@ -52,6 +52,12 @@ impl Period {
         Self { first_day: self.first_day.saturating_sub(1.month()) }
     }
 
+    /// The label of a window that belongs to no cycle, such as a trial: the month (UTC) in which its last month starts.
+    pub fn of_window(window: Window) -> Self {
+        let last_month = months_after(window.end, -1).unwrap_or(window.start);
+        Self::containing(window.start.max(last_month), &TimeZone::UTC)
+    }
+
     /// The first instant of the month in `zone`.
     pub fn start(self, zone: &TimeZone) -> Timestamp {
         midnight(self.first_day, zone)
@@ -80,6 +86,10 @@ impl Window {
     pub fn intersection(self, other: Self) -> Option<Self> {
         let common = Self { start: self.start.max(other.start), end: self.end.min(other.end) };
         (common.start < common.end).then_some(common)
+    }
+
+    pub fn contains(self, instant: Timestamp) -> bool {
+        self.start <= instant && instant < self.end
     }
 
     /// What is left of this window without `taken` (sorted or not, overlapping or not), in order.
@@ -244,20 +254,63 @@ mod tests {
         assert!(parse_zone("Europe/Atlantis").is_err());
     }
 
+    /// Every zone of the compiled-in database.
+    fn zones() -> Vec<String> {
+        let zones: Vec<String> = jiff::tz::db().available().map(|name| name.to_string()).collect();
+        assert!(zones.len() > 500, "{}", zones.len());
+        zones
+    }
+
     fn any_cycle() -> impl Strategy<Value = Cycle> {
-        let zones =
-            ["UTC", "Europe/Berlin", "Asia/Kathmandu", "America/Sao_Paulo", "Africa/Cairo", "Pacific/Apia"];
         let interval = prop_oneof![Just(Interval::Month), Just(Interval::Year)];
         prop_oneof![
-            (0..zones.len(), interval.clone()).prop_map(move |(zone, interval)| Cycle::Calendar {
-                zone: parse_zone(zones[zone]).unwrap(),
-                interval
+            (prop::sample::select(zones()), interval.clone()).prop_map(|(zone, interval)| {
+                Cycle::Calendar { zone: parse_zone(&zone).unwrap(), interval }
             }),
-            (946_684_800i64..2_208_988_800, interval).prop_map(|(second, interval)| Cycle::Anchored {
+            (946_684_800i64..4_102_444_800, interval).prop_map(|(second, interval)| Cycle::Anchored {
                 anchor: Timestamp::from_second(second).unwrap(),
                 interval
             }),
         ]
+    }
+
+    /// Where a clock skips midnight, the month begins with the first instant after; where it shows midnight twice, with
+    /// the first of them. Every month of every zone.
+    #[test]
+    fn a_calendar_month_begins_when_the_zones_clock_first_shows_its_first_day() {
+        for name in zones() {
+            let zone = parse_zone(&name).unwrap();
+            let mut period = Period::parse("2000-01").unwrap();
+            while period < Period::parse("2101-01").unwrap() {
+                let start = period.start(&zone);
+                let before = start - jiff::SignedDuration::from_nanos(1);
+                assert!(zone.to_datetime(start).date() >= period.first_day, "{name} {period}");
+                assert!(zone.to_datetime(before).date() < period.first_day, "{name} {period}");
+                period = period.next();
+            }
+        }
+    }
+
+    /// `zone period first instant`, each from the zone's history in the tz database: midnight skipped, a whole day
+    /// skipped, midnight twice.
+    #[test]
+    fn months_with_a_change_of_clocks_at_their_edge_begin_at_these_instants() {
+        for (zone, period, start) in [
+            // Samoa had no 30 December 2011.
+            ("Pacific/Apia", "2011-12", "2011-12-01T10:00:00Z"),
+            ("Pacific/Apia", "2012-01", "2011-12-31T10:00:00Z"),
+            // The Line Islands had no 31 December 1994.
+            ("Pacific/Kiritimati", "1995-01", "1994-12-31T10:00:00Z"),
+            // Paraguay's clocks went from midnight to one o'clock on 1 October 2017.
+            ("America/Asuncion", "2017-10", "2017-10-01T04:00:00Z"),
+            // St. John's clocks went from 0:01 on 1 November 2009 back to 23:01.
+            ("America/St_Johns", "2009-11", "2009-11-01T02:30:00Z"),
+            // A quarter of an hour counts.
+            ("Asia/Kathmandu", "2026-10", "2026-09-30T18:15:00Z"),
+        ] {
+            let start_of = Period::parse(period).unwrap().start(&parse_zone(zone).unwrap());
+            assert_eq!(start_of, at(start), "{zone} {period}");
+        }
     }
 
     proptest! {

@@ -4,6 +4,8 @@
 //! "Prices": `billing_scheme`, `tiers`, `tiers_mode`, `transform_quantity`). Never a price that cannot be rated to the last
 //! digit: what breaks a rule is a [`PriceFault`] that names its place. Pricing a quantity is `rating`'s.
 
+use std::fmt;
+
 use crate::domain::number::{Quantity, Round, UnitAmount};
 
 /// What is wrong with a price, and where inside of it: `tiers[2].up_to`.
@@ -112,6 +114,33 @@ impl Tier {
     }
 }
 
+/// In short words: `graduated: to 100 at 0, then 700`, amounts in minor units.
+impl fmt::Display for Price {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (word, tiers) = match self {
+            Self::PerUnit { unit_amount, transform: None } => return write!(out, "{unit_amount} per unit"),
+            Self::PerUnit { unit_amount, transform: Some(Transform { divide_by, round }) } => {
+                let round = if *round == Round::Up { "begun" } else { "full" };
+                return write!(out, "{unit_amount} per {round} package of {divide_by}");
+            }
+            Self::Graduated(tiers) => ("graduated", tiers),
+            Self::Volume(tiers) => ("volume", tiers),
+        };
+        write!(out, "{word}: ")?;
+        for (index, tier) in tiers.iter().enumerate() {
+            let separator = if index == 0 { "" } else { ", " };
+            match tier.up_to {
+                Some(up_to) => write!(out, "{separator}to {up_to} at {}", tier.unit_amount)?,
+                None => write!(out, "{separator}then {}", tier.unit_amount)?,
+            }
+            if let Some(fee) = tier.flat_amount {
+                write!(out, " + {fee} flat")?;
+            }
+        }
+        Ok(())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -135,6 +164,19 @@ mod tests {
                 assert_eq!(Price::tiered(mode, tiers.clone()).unwrap_err().path, path);
             }
         }
+    }
+
+    #[test]
+    fn a_price_is_told_in_short_words() {
+        let first = Tier { flat_amount: Some(UnitAmount::parse("900").unwrap()), ..tier(Some("1000")) };
+        let tiers = vec![first, Tier::new(None, UnitAmount::parse("3.6").unwrap())];
+        let told = |mode| Price::tiered(mode, tiers.clone()).unwrap().to_string();
+        assert_eq!(told(TiersMode::Graduated), "graduated: to 1000 at 1 + 900 flat, then 3.6");
+        assert_eq!(told(TiersMode::Volume), "volume: to 1000 at 1 + 900 flat, then 3.6");
+        let unit_amount = UnitAmount::parse("4000").unwrap();
+        assert_eq!(Price::per_unit(unit_amount).to_string(), "4000 per unit");
+        let transform = Some(Transform { divide_by: 10, round: Round::Up });
+        assert_eq!(Price::PerUnit { unit_amount, transform }.to_string(), "4000 per begun package of 10");
     }
 
     #[test]

@@ -98,13 +98,15 @@ pub enum Cause {
     DraftStale,
     /// The plan changed inside of the window: what was used on an item that is gone is on no invoice.
     MidCycleChange,
+    /// In a trial nothing is charged, whatever a line says or does not say.
+    Trial,
     /// Not a line of usage.
     ExtraLines,
     IncompleteData,
 }
 
 impl Cause {
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::LatencyPending,
         Self::NotPushed,
         Self::RejectedAsync,
@@ -112,6 +114,7 @@ impl Cause {
         Self::Mapping,
         Self::DraftStale,
         Self::MidCycleChange,
+        Self::Trial,
         Self::ExtraLines,
         Self::IncompleteData,
     ];
@@ -129,6 +132,7 @@ impl Cause {
             Self::Mapping => "mapping",
             Self::DraftStale => "draft_stale",
             Self::MidCycleChange => "mid_cycle_change",
+            Self::Trial => "trial",
             Self::ExtraLines => "extra_lines",
             Self::IncompleteData => "incomplete_data",
         }
@@ -148,6 +152,8 @@ pub struct Expected {
     pub quantity: Quantity,
     /// At the price in force: 0 in shadow.
     pub amount: MinorSum,
+    /// The window is a trial: nothing is to be charged.
+    pub trial: bool,
     /// Why a difference would be no surprise.
     pub cause: Option<Cause>,
     /// What has not arrived takes units back, so that Stripe may well show more.
@@ -226,9 +232,13 @@ pub fn compare_total(expected: &Expected, total: Option<&MeterTotal>, meter_id: 
     }
 }
 
-/// Where Stripe has made no invoice for the window.
+/// Where Stripe has made no invoice for the window. A trial that ends in a pause has none, and had nothing to charge.
 pub fn compare_nothing(expected: &Expected, source: Source, evidence: &str) -> ReconciliationRow {
-    expected.row(source, evidence).missing_in_stripe(expected)
+    let row = expected.row(source, evidence).missing_in_stripe(expected);
+    match row.class {
+        Class::MissingInStripe if expected.trial => ReconciliationRow { reason: Some(Cause::Trial), ..row },
+        _ => row,
+    }
 }
 
 /// Against the usage lines of a preview or a renewal invoice. Usage is the sum of the quantities of all lines of the
@@ -372,7 +382,11 @@ impl ReconciliationRow {
         let explains = |cause: &Cause| {
             *cause == Cause::DraftStale || expected.may_be_above || quantity < Some(expected.quantity)
         };
-        let reason = expected.cause.filter(|_| class == Class::QuantityMismatch).filter(explains);
+        let reason = match class {
+            Class::QuantityMismatch => expected.cause.filter(explains),
+            Class::AmountMismatch if expected.trial => Some(Cause::Trial),
+            _ => None,
+        };
         Self { class, stripe_quantity: quantity, stripe_amount: amount, reason, ..self }
     }
 }
@@ -403,6 +417,7 @@ mod tests {
             served: october(),
             quantity: Quantity::parse(quantity).unwrap(),
             amount: MinorSum { minor, currency: lira() },
+            trial: false,
             cause: Some(Cause::NotPushed),
             may_be_above: false,
         }
@@ -510,6 +525,21 @@ mod tests {
         assert_eq!((row.class, row.reason), (Class::QuantityMismatch, Some(Cause::NotPushed)));
         let row = compare_total(&expected("3", 0), Some(&total), "mtr_1");
         assert_eq!((row.class, row.reason), (Class::Matched, None));
+    }
+
+    #[test]
+    fn an_amount_in_a_trial_and_a_trial_without_invoice_say_that_it_was_a_trial() {
+        let trial = Expected { trial: true, ..expected("5", 0) };
+        let row = |expected: &Expected, line| {
+            compare_lines(expected, Some(&invoice(vec![line])), Source::Invoice, &scope(), "in_1").unwrap()
+        };
+        let charged = row(&trial, line("price_usage", "5", 500));
+        assert_eq!((charged.class, charged.reason), (Class::AmountMismatch, Some(Cause::Trial)));
+        assert_eq!(row(&expected("5", 0), line("price_usage", "5", 500)).reason, None);
+        let fewer = row(&trial, line("price_usage", "4", 0));
+        assert_eq!((fewer.class, fewer.reason), (Class::QuantityMismatch, Some(Cause::NotPushed)));
+        let none = compare_nothing(&trial, Source::Invoice, "sub_1");
+        assert_eq!((none.class, none.reason), (Class::MissingInStripe, Some(Cause::Trial)));
     }
 
     #[test]

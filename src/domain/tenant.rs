@@ -1,13 +1,17 @@
-//! Tenants, their subscriptions in time, and the piece of a billing period that each of them covers.
+//! Tenants and their subscriptions in time; `windows` lays out what is billed together.
 //!
-//! In: subscription rows of one tenant. Out: its window for a period, cut into segments (one plan each) and gaps (no
-//! plan). Never guesses between two answers: what is ambiguous is a reason to park.
+//! In: subscription rows of one tenant. Out: a checked [`Tenant`], and the reasons to park one. Never guesses between two
+//! answers: what is ambiguous is a reason to park.
+
+mod windows;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
+pub use windows::{Segment, TenantWindow};
+
 use crate::domain::catalog::PlanId;
-use crate::domain::period::{Cycle, Period, Window};
+use crate::domain::period::{Cycle, Window};
 
 /// Stripe's subscription statuses (API reference, `subscription.status`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,6 +54,15 @@ impl SubscriptionStatus {
             Self::IncompleteExpired => "incomplete_expired",
         }
     }
+
+    /// Whether Stripe makes invoices for a subscription of this status (`docs/subscriptions.md` has a line on each). A
+    /// canceled one has them until it ends.
+    pub fn is_invoiced(self) -> bool {
+        match self {
+            Self::Active | Self::Trialing | Self::PastDue | Self::Unpaid | Self::Canceled => true,
+            Self::Paused | Self::Incomplete | Self::IncompleteExpired => false,
+        }
+    }
 }
 
 /// One row of the tenants file: a tenant on one plan from `started_at` (empty: since ever) to `ended_at`.
@@ -76,14 +89,13 @@ impl Subscription {
         }
     }
 
-    /// The window with the label `period` in the cycle of this row, whether the row covers it or not.
-    pub fn window(&self, period: Period, zone: &TimeZone) -> Option<Window> {
+    /// How its paid windows lie. A trial sets Stripe's anchor to its end, whatever the anchor was before.
+    pub fn cycle(&self, zone: &TimeZone) -> Cycle {
         let interval = self.plan.interval;
-        let cycle = match self.billing_anchor {
+        match self.trial_end.or(self.billing_anchor) {
             Some(anchor) => Cycle::Anchored { anchor, interval },
             None => Cycle::Calendar { zone: zone.clone(), interval },
-        };
-        cycle.window(period)
+        }
     }
 }
 
@@ -102,8 +114,10 @@ pub enum ParkReason {
     UnknownPlan,
     /// The plans of one period put the tenant in two different windows, or the window overlaps one that is closed.
     WindowChange,
-    /// The window touches a trial, which is a window of its own and not rated yet.
+    /// The tenant is in a trial of which nobody knows when it began or ends.
     Trial,
+    /// The subscription is canceled, and nobody knows since when.
+    CanceledWithoutEnd,
     /// A total or an amount does not fit the numbers that a bill can hold.
     Overflow,
     /// The plan sells usage, and the tenant has no Stripe customer or subscription.
@@ -125,10 +139,11 @@ pub enum ParkReason {
 }
 
 impl ParkReason {
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::UnknownPlan,
         Self::WindowChange,
         Self::Trial,
+        Self::CanceledWithoutEnd,
         Self::Overflow,
         Self::NoStripeMapping,
         Self::Mapping,
@@ -149,6 +164,7 @@ impl ParkReason {
             Self::UnknownPlan => "unknown_plan",
             Self::WindowChange => "window_change",
             Self::Trial => "trial",
+            Self::CanceledWithoutEnd => "canceled_without_end",
             Self::Overflow => "overflow",
             Self::NoStripeMapping => "no_stripe_mapping",
             Self::Mapping => "mapping",
@@ -170,13 +186,16 @@ impl ParkReason {
             Self::WindowChange => {
                 "give the tenant's rows one billing_anchor and interval, those of the windows closed so far; then run again"
             }
-            Self::Trial => "bill this window by hand: trial windows are not rated yet",
+            Self::Trial => {
+                "set trial_end and started_at to trial_end and start_date of the Stripe subscription; then run again"
+            }
+            Self::CanceledWithoutEnd => "set ended_at to that of the Stripe subscription; then run again",
             Self::Overflow => "look for a wrong quantity or price: the total exceeds what a bill can hold",
             Self::NoStripeMapping => {
                 "give the tenant its stripe_customer_id and stripe_subscription_id; then run again"
             }
             Self::Mapping => {
-                "compare the tenant's customer, subscription and metered price with Stripe's (a customer is one tenant's only); then run again"
+                "compare the tenant's customer, subscription, status and metered price with Stripe's (a customer is one tenant's only); then run again"
             }
             Self::WindowMismatch => {
                 "set billing_anchor and interval to those of the Stripe subscription; then run again"
@@ -192,26 +211,6 @@ impl ParkReason {
             Self::Incomplete => "run again; if it stays, send Stripe the request id in evidence.ndjson",
         }
     }
-}
-
-/// A part of a window on one plan.
-#[derive(Clone, Debug)]
-pub struct Segment<'a> {
-    pub range: Window,
-    pub subscription: &'a Subscription,
-}
-
-/// The window of one tenant for one period.
-#[derive(Clone, Debug)]
-pub struct TenantWindow<'a> {
-    pub tenant: &'a Tenant,
-    pub window: Window,
-    pub segments: Vec<Segment<'a>>,
-    /// Parts of the window in which the tenant had no plan; usage there is excluded and reported.
-    pub gaps: Vec<Window>,
-    /// The time whose usage belongs here: the window, unless a row of the tenant with another cycle takes a part of it.
-    pub accounted: Vec<Window>,
-    pub park: Option<ParkReason>,
 }
 
 /// All rows of one tenant, in time.
@@ -254,41 +253,6 @@ impl Tenant {
     pub fn started_at(&self) -> Option<Timestamp> {
         self.subscriptions.first().and_then(|first| first.started_at)
     }
-
-    /// The window with the label `period`, or `None` where the tenant's cycle has none in it.
-    pub fn window(&self, period: Period, zone: &TimeZone) -> Option<TenantWindow<'_>> {
-        let laid: Vec<(&Subscription, Window)> =
-            self.subscriptions.iter().filter_map(|one| Some((one, one.window(period, zone)?))).collect();
-        let segments: Vec<Segment<'_>> =
-            laid.iter().filter_map(|(one, window)| segment(one, *window)).collect();
-        let covered = |one: &&(&Subscription, Window)| segment(one.0, one.1).is_some();
-        let window = laid.iter().find(covered).or(laid.last())?.1;
-        let changes = laid.iter().filter(covered).any(|(_, other)| *other != window);
-        let trial = segments.iter().any(|one| touches_trial(one));
-        let park = match (changes, trial) {
-            (true, _) => Some(ParkReason::WindowChange),
-            (false, true) => Some(ParkReason::Trial),
-            (false, false) => None,
-        };
-        let gaps = window.without(self.subscriptions.iter().map(Subscription::span));
-        let elsewhere = |one: &Subscription| {
-            one.span().intersection(window).is_some() && one.window(period, zone) != Some(window)
-        };
-        let accounted = if self.subscriptions.iter().any(elsewhere) {
-            segments.iter().map(|segment| segment.range).chain(gaps.iter().copied()).collect()
-        } else {
-            vec![window]
-        };
-        Some(TenantWindow { tenant: self, window, segments, gaps, accounted, park })
-    }
-}
-
-fn segment(subscription: &Subscription, window: Window) -> Option<Segment<'_>> {
-    subscription.span().intersection(window).map(|range| Segment { range, subscription })
-}
-
-fn touches_trial(segment: &Segment<'_>) -> bool {
-    segment.subscription.trial_end.is_some_and(|trial_end| segment.range.start < trial_end)
 }
 
 #[cfg(test)]
@@ -316,36 +280,6 @@ mod tests {
         }
     }
 
-    fn october(tenant: &Tenant) -> TenantWindow<'_> {
-        tenant.window(Period::parse("2026-10").unwrap(), &TimeZone::UTC).unwrap()
-    }
-
-    #[test]
-    fn a_plan_change_cuts_a_window_into_segments() {
-        let change = Some("2026-10-15T12:00:00Z");
-        let tenant =
-            Tenant::new("acme".into(), vec![row("pro", change, None), row("starter", None, change)]).unwrap();
-        let window = october(&tenant);
-        let plans: Vec<&str> = window.segments.iter().map(|one| one.subscription.plan.key.as_str()).collect();
-        assert_eq!(plans, ["starter", "pro"]);
-        assert_eq!(window.segments[0].range.end, window.segments[1].range.start);
-        assert!(window.gaps.is_empty());
-    }
-
-    #[test]
-    fn time_without_a_plan_is_a_gap_of_the_window() {
-        let rows = vec![
-            row("pro", Some("2026-10-03T00:00:00Z"), Some("2026-10-10T00:00:00Z")),
-            row("pro", Some("2026-10-20T00:00:00Z"), None),
-        ];
-        let tenant = Tenant::new("acme".into(), rows).unwrap();
-        assert_eq!(october(&tenant).gaps.len(), 2);
-        let ended = Tenant::new("acme".into(), vec![row("pro", None, Some("2026-09-01T00:00:00Z"))]).unwrap();
-        let window = october(&ended);
-        assert!(window.segments.is_empty());
-        assert_eq!(window.gaps, [window.window]);
-    }
-
     #[test]
     fn overlapping_rows_and_rows_that_end_before_they_start_are_faults() {
         let overlap = vec![
@@ -358,11 +292,13 @@ mod tests {
     }
 
     #[test]
-    fn two_different_windows_in_one_period_park_the_tenant() {
-        let change = Some("2026-10-15T00:00:00Z");
-        let mut anchored = row("pro", change, None);
-        anchored.billing_anchor = change.map(|text| text.parse().unwrap());
-        let tenant = Tenant::new("acme".into(), vec![row("pro", None, change), anchored]).unwrap();
-        assert_eq!(october(&tenant).park, Some(ParkReason::WindowChange));
+    fn every_word_is_read_as_it_is_written_and_every_reason_has_a_next_step() {
+        assert!(
+            SubscriptionStatus::ALL
+                .into_iter()
+                .all(|one| SubscriptionStatus::parse(one.as_str()) == Some(one))
+        );
+        assert!(ParkReason::ALL.into_iter().all(|one| ParkReason::parse(one.as_str()) == Some(one)));
+        assert!(ParkReason::ALL.into_iter().all(|one| one.next_step().len() > 20));
     }
 }

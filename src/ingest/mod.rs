@@ -1,14 +1,20 @@
 //! Ingest: files of other people become values of the domain.
 //!
-//! In: CSV, NDJSON and TOML text. Out: judged usage lines, tenants, a catalog. Never writes to a database, and never
+//! In: CSV, NDJSON and TOML text. Out: judged usage lines, tenants, a catalog, prices with quantities. Never writes to a database, and never
 //! drops a line: what is not understood comes out as quarantined, or as an error with file and line.
 
 mod bounded;
 pub mod catalog;
 mod csv_lines;
+pub mod did_you_mean;
+mod fields;
 mod header;
 mod ndjson_lines;
+mod node;
+mod price;
+pub mod price_lines;
 pub mod tenants;
+mod text_lines;
 pub mod usage;
 
 use crate::domain::catalog::CatalogFault;
@@ -26,8 +32,10 @@ pub enum IngestError {
     Line { file: String, line: u64, problem: String },
     #[error("{file}: {problem}")]
     Toml { file: String, problem: String },
-    #[error("{file}: {fault}")]
-    Catalog { file: String, fault: CatalogFault },
+    #[error("{file}: line {line}, column {column}: {fault}")]
+    Catalog { file: String, line: usize, column: usize, fault: CatalogFault },
+    #[error("{file}: {problem}")]
+    Conflict { file: String, problem: String },
     #[error("{file}: nothing was imported:\n{}", shown(faults))]
     Rows { file: String, faults: Vec<String> },
 }

@@ -5,56 +5,31 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::io::{BufRead, BufReader, Read};
+use std::io::Read;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::domain::usage::{QuarantineReason, RawRecord, Rejection};
-use crate::ingest::IngestError;
-use crate::ingest::bounded::Bounded;
 use crate::ingest::csv_lines::Parsed;
+use crate::ingest::{IngestError, text_lines};
 
 pub fn read<R: Read>(
     input: R,
     file: &str,
     mut line: impl FnMut(u64, Parsed<'_>) -> bool,
 ) -> Result<(), IngestError> {
-    let (bounded, counts) = Bounded::new(input);
-    let mut reader = BufReader::new(bounded);
-    let mut bytes = Vec::new();
-    for number in 1.. {
-        counts.next_record();
-        bytes.clear();
-        let problem = |error: std::io::Error| IngestError::Line {
-            file: file.to_owned(),
-            line: number,
-            problem: error.to_string(),
-        };
-        if reader.read_until(b'\n', &mut bytes).map_err(problem)? == 0 {
-            break;
+    text_lines::read(input, file, |number, text, _| match object(text) {
+        Ok(mut fields) => {
+            let known = take_known(&mut fields);
+            let properties = serde_json::to_string(&fields).unwrap_or_default();
+            line(number, Ok(known.raw(&properties)))
         }
-        let text = bytes.strip_prefix("\u{feff}".as_bytes()).filter(|_| number == 1).unwrap_or(&bytes);
-        let text = text.trim_ascii();
-        if text.is_empty() {
-            continue;
+        Err(detail) => {
+            let rejection = Rejection::new(QuarantineReason::Malformed, detail);
+            line(number, Err((String::from_utf8_lossy(text).into_owned(), rejection)))
         }
-        let go_on = match object(text) {
-            Ok(mut fields) => {
-                let known = take_known(&mut fields);
-                let properties = serde_json::to_string(&fields).unwrap_or_default();
-                line(number, Ok(known.raw(&properties)))
-            }
-            Err(detail) => {
-                let rejection = Rejection::new(QuarantineReason::Malformed, detail);
-                line(number, Err((String::from_utf8_lossy(text).into_owned(), rejection)))
-            }
-        };
-        if !go_on {
-            break;
-        }
-    }
-    Ok(())
+    })
 }
 
 fn object(text: &[u8]) -> Result<BTreeMap<String, String>, String> {

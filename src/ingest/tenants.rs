@@ -14,7 +14,7 @@ use jiff::tz::TimeZone;
 use crate::domain::catalog::PlanId;
 use crate::domain::money::Currency;
 use crate::domain::period::Interval;
-use crate::domain::tenant::{Subscription, SubscriptionStatus, Tenant};
+use crate::domain::tenant::{Subscription, SubscriptionStatus, Tenant, TenantFault};
 use crate::ingest::IngestError;
 use crate::ingest::csv_lines::failed;
 use crate::ingest::header::Header;
@@ -51,10 +51,9 @@ pub fn read(input: impl Read, file: &str, zone: &TimeZone) -> Result<Vec<Tenant>
     }
     let mut tenants = Vec::with_capacity(rows.len());
     for (id, rows) in rows {
-        let lines: Vec<String> = rows.iter().map(|(line, _)| line.to_string()).collect();
-        match Tenant::new(id.clone(), rows.into_iter().map(|(_, row)| row).collect()) {
+        match Tenant::new(id.clone(), rows.iter().map(|(_, row)| row.clone()).collect()) {
             Ok(tenant) => tenants.push(tenant),
-            Err(fault) => faults.push(format!("line {}: tenant `{id}`: {fault}", lines.join(", "))),
+            Err(fault) => faults.push(of_several_rows(&id, &rows, &fault)),
         }
     }
     if faults.is_empty() { Ok(tenants) } else { Err(IngestError::Rows { file: file.to_owned(), faults }) }
@@ -62,6 +61,28 @@ pub fn read(input: impl Read, file: &str, zone: &TimeZone) -> Result<Vec<Tenant>
 
 /// Rows with their lines, by tenant.
 type Rows = BTreeMap<String, Vec<(u64, Subscription)>>;
+
+/// A fault that only the rows of a tenant together have, with the lines of those that have it.
+fn of_several_rows(id: &str, rows: &[(u64, Subscription)], fault: &TenantFault) -> String {
+    if let TenantFault::Overlap(ended, started) = fault {
+        let second = rows.iter().rev().find(|(_, row)| row.span().start == *started);
+        let first = rows
+            .iter()
+            .find(|(line, row)| row.span().end == *ended && second.is_none_or(|(second, _)| second != line));
+        if let (Some((first, old)), Some((second, new))) = (first, second) {
+            let until = old.ended_at.map_or("has no end".to_owned(), |end| format!("runs until {end}"));
+            let since =
+                new.started_at.map_or("has no start".to_owned(), |start| format!("starts at {start}"));
+            return format!(
+                "line {first}, {second}: tenant `{id}`: two subscriptions overlap: line {first} (plan {}) {until}, line \
+                 {second} (plan {}) {since}; let ended_at of the one be started_at of the other, or take one out",
+                old.plan.key, new.plan.key
+            );
+        }
+    }
+    let lines: Vec<String> = rows.iter().map(|(line, _)| line.to_string()).collect();
+    format!("line {}: tenant `{id}`: {fault}", lines.join(", "))
+}
 
 fn header(file: &str, names: Vec<String>) -> Result<Header, IngestError> {
     if names.iter().all(String::is_empty) {

@@ -85,11 +85,17 @@ fn invoice_row(
         };
         return compare_lines(&expected, next, Source::Preview, &meter.scope, &one.subscription_id);
     }
-    let expected = match one.stage {
-        Stage::Ended => Expected { cause: Some(Cause::DraftStale), ..expected },
-        Stage::Open | Stage::Final => expected,
+    let invoice = invoice(one, standing);
+    // The drafts of an unpaid subscription stay drafts when the window is final.
+    let stays_draft = invoice.is_some_and(|invoice| !invoice.has_left_draft());
+    let expected = match (one.stage, expected.cause) {
+        (Stage::Ended, _) => Expected { cause: Some(Cause::DraftStale), ..expected },
+        (Stage::Final, None | Some(Cause::NotPushed)) if stays_draft => {
+            Expected { cause: Some(Cause::DraftStale), ..expected }
+        }
+        (Stage::Open | Stage::Final, _) => expected,
     };
-    match invoice(one, standing) {
+    match invoice {
         Some(invoice) => compare_lines(&expected, Some(invoice), Source::Invoice, &meter.scope, &invoice.id),
         None => Ok(compare_nothing(&expected, Source::Invoice, &one.subscription_id)),
     }

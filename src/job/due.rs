@@ -14,7 +14,7 @@ use crate::job::{Refusal, Settings};
 /// Closed windows near a period, by tenant.
 pub type ClosedWindows = BTreeMap<String, Vec<Window>>;
 
-/// The windows of one period, sorted by what is to be done with them.
+/// The windows of one period, sorted by what is to be done with them, and then by tenant and time.
 #[derive(Debug, Default)]
 pub struct PeriodWindows<'a> {
     /// Final, and not closed yet.
@@ -36,7 +36,7 @@ pub fn windows<'a>(
     is_final: impl Fn(&TenantWindow<'_>) -> bool,
 ) -> PeriodWindows<'a> {
     let mut windows = PeriodWindows::default();
-    for mut window in tenants.iter().filter_map(|tenant| tenant.window(period, &settings.time_zone)) {
+    for mut window in tenants.iter().flat_map(|tenant| tenant.windows(period, &settings.time_zone)) {
         let closed = closed.get(window.tenant.id()).map(Vec::as_slice).unwrap_or_default();
         let is_closed = closed.contains(&window.window);
         let is_final = is_final(&window);
@@ -57,7 +57,7 @@ pub fn windows<'a>(
 
 /// The time in which the period's windows lie, so that only closed windows near them need to be read.
 pub fn reach(period: Period, tenants: &[Tenant], settings: &Settings) -> Window {
-    let windows = tenants.iter().filter_map(|tenant| tenant.window(period, &settings.time_zone));
+    let windows = tenants.iter().flat_map(|tenant| tenant.windows(period, &settings.time_zone));
     let month =
         Window { start: period.start(&settings.time_zone), end: period.next().start(&settings.time_zone) };
     windows
@@ -90,7 +90,7 @@ fn first_label(tenant: &Tenant, settings: &Settings) -> Option<Period> {
     let zone = &settings.time_zone;
     let month = Period::containing(tenant.started_at()?, zone);
     let covers =
-        |period: &Period| tenant.window(*period, zone).is_some_and(|window| !window.segments.is_empty());
+        |period: &Period| tenant.windows(*period, zone).iter().any(|window| !window.segments.is_empty());
     // Two months back: one for the anchor, one for a zone in which the start lies in another month than in UTC.
     [month.previous().previous(), month.previous()].into_iter().find(covers).or(Some(month))
 }

@@ -18,7 +18,7 @@ use crate::ingest::usage::{Judge, JudgedLine};
 use crate::ingest::{IngestError, catalog, tenants};
 use crate::job::interrupt::Signals;
 use crate::job::lease::under_lease;
-use crate::job::{Settings, current_catalog, new_run_id};
+use crate::job::{Settings, catalog_change, current_catalog, new_run_id};
 use crate::store::books::StoredCatalog;
 use crate::store::ledger::{Ledger, Outcome, Receipt};
 use crate::store::{Access, Books, Store};
@@ -48,17 +48,24 @@ pub async fn catalog(
     wait: Duration,
     now: Timestamp,
 ) -> anyhow::Result<CatalogReceipt> {
-    let body = read_text(input.reader, &input.name)?;
-    let parsed = catalog::read(&body, &input.name)?;
+    let Input { name, reader } = input;
+    let body = read_text(reader, &name)?;
+    let parsed = catalog::read(&body, &name)?;
     let stored = StoredCatalog { catalog_hash: sha256_hex(body.as_bytes()), body };
     let mut signals = Signals::listen()?;
     let store = signals.unless_interrupted(settings.open(Access::Write)).await?;
     let books = store.books();
     let changed = under_lease(&books, settings.lease_ttl, wait, now, &mut signals, async |lease| {
-        let before = books.snapshot().await?.catalog().await?;
+        let mut view = books.snapshot().await?;
+        let before = view.catalog().await?;
         if before.is_some_and(|before| before.catalog_hash == stored.catalog_hash) {
             return Ok(false);
         }
+        let versions = catalog_change::versions(&mut view).await?;
+        if let Some(refused) = catalog_change::refusal(&name, &versions, &parsed, &mut view).await? {
+            return Err(refused.into());
+        }
+        drop(view);
         let mut write = books.write(lease.term()?).await?;
         write.add_catalog(&stored, now).await?;
         write
@@ -261,7 +268,7 @@ async fn take_batch(
     Ok(write.commit().await?)
 }
 
-fn read_text(mut reader: Box<dyn Read + Send>, file: &str) -> Result<String, IngestError> {
+pub(in crate::job) fn read_text(mut reader: Box<dyn Read + Send>, file: &str) -> Result<String, IngestError> {
     let mut text = String::new();
     let read = reader.read_to_string(&mut text);
     read.map(|_| text).map_err(|cause| match cause.kind() {

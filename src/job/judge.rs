@@ -17,6 +17,7 @@ use crate::domain::policy::Policy;
 use crate::domain::rating::LineKind;
 use crate::domain::reconcile::{Class, ReconciliationRow, Source};
 use crate::domain::tenant::{SubscriptionStatus, TenantWindow};
+use crate::job::catalogs::Catalogs;
 use crate::job::due::PeriodWindows;
 use crate::job::intents::Intents;
 
@@ -26,13 +27,13 @@ pub struct Case<'a> {
     pub figures: &'a [WindowFigures],
     pub comparison: &'a [ReconciliationRow],
     pub intents: &'a Intents,
-    pub catalog: &'a Catalog,
+    pub catalogs: &'a Catalogs<'a>,
     pub push: PushMode,
     pub pending_after: u64,
 }
 
 pub fn judge(policy: &Policy, case: &Case<'_>) -> Result<Decision, MetricsError> {
-    let of_policy = case.catalog.plans.values().filter(|plan| plan.id.key == policy.plan);
+    let of_policy = case.catalogs.current.plans.values().filter(|plan| plan.id.key == policy.plan);
     let mut populations: BTreeMap<&str, Population<'_>> = BTreeMap::new();
     // Overage needs a quota: a meter that is billed from the first unit has nothing to decide.
     let has_quota = |price: &UsagePrice| price.free_quota.is_some_and(|quota| !quota.is_zero());
@@ -51,15 +52,16 @@ fn facts(policy: &Policy, case: &Case<'_>) -> PeriodFacts {
     };
     let differing = differing(case.comparison);
     let closed = || case.figures.iter().filter(|one| one.status == WindowStatus::Closed);
+    let is_paid = |one: &&WindowFigures| find(case.windows, one).is_none_or(|window| !window.trial);
     let is_billed = |one: &&WindowFigures| {
-        let mut segments = find(case.windows, one).into_iter().flat_map(|window| &window.segments);
+        let mut segments = find(case.windows, one).into_iter().flat_map(TenantWindow::invoiced);
         segments.any(|segment| {
-            let plan = case.catalog.plans.get(&segment.subscription.plan);
+            let plan = case.catalogs.of(one).plans.get(&segment.subscription.plan);
             plan.is_some_and(|plan| !plan.usage.is_empty())
         })
     };
     PeriodFacts {
-        full_cycle: closed().any(|one| one.full_cycle)
+        full_cycle: closed().filter(is_paid).any(|one| one.full_cycle)
             && closed().filter(is_billed).all(|one| one.full_cycle),
         pending_after: case.pending_after,
         incomplete: incomplete as u64,
@@ -74,10 +76,11 @@ fn facts(policy: &Policy, case: &Case<'_>) -> PeriodFacts {
 fn find<'a>(windows: &'a PeriodWindows<'a>, figures: &WindowFigures) -> Option<&'a TenantWindow<'a>> {
     let all = [&windows.due, &windows.closed, &windows.open];
     all.into_iter().find_map(|list| {
-        list.binary_search_by(|one| one.tenant.id().cmp(&figures.tenant_id))
-            .ok()
-            .map(|index| &list[index])
-            .filter(|one| one.window == figures.window)
+        list.binary_search_by(|one| {
+            (one.tenant.id(), one.window).cmp(&(figures.tenant_id.as_str(), figures.window))
+        })
+        .ok()
+        .map(|index| &list[index])
     })
 }
 
@@ -86,12 +89,13 @@ fn find<'a>(windows: &'a PeriodWindows<'a>, figures: &WindowFigures) -> Option<&
 fn push_records(figures: &WindowFigures, differing: &Differing<'_>, case: &Case<'_>) -> PushRecords {
     let mut sum = PushRecords::default();
     for usage in &figures.usage {
-        let Some(target) = target(usage, case.catalog) else { continue };
+        let Some(target) = target(usage, case.catalogs.of(figures)) else { continue };
         let records = usage.total.records;
         let arrived = match case.push {
             PushMode::Push => {
                 let counted = || case.intents.counted(&figures.tenant_id, &usage.meter, usage.range);
-                let aggregation = case.catalog.meters.get(&usage.meter).map(|meter| meter.aggregation);
+                let meters = &case.catalogs.of(figures).meters;
+                let aggregation = meters.get(&usage.meter).map(|meter| meter.aggregation);
                 let quantity = aggregation.map(|aggregation| intent::arrived(aggregation, counted()));
                 let carried: u64 = counted().map(|one| one.records).sum();
                 if quantity == Some(Ok(target)) { records } else { carried.min(records) }
@@ -139,7 +143,7 @@ fn population<'a>(policy: &'a Policy, meter: &'a str, case: &'a Case<'_>) -> Pop
         if !window.segments.iter().any(|segment| segment.subscription.plan.key == policy.plan) {
             continue;
         }
-        match member(figures, window, meter, case.catalog) {
+        match member(figures, window, meter, case.catalogs.of(figures)) {
             Some(member) => population.members.push(member),
             None => population.left_out += 1,
         }
@@ -159,7 +163,7 @@ fn member<'a>(
         matches!(segment.subscription.status, SubscriptionStatus::Active | SubscriptionStatus::PastDue)
             || (segment.subscription.status == SubscriptionStatus::Canceled
                 && segment.subscription.ended_at.is_some());
-    if figures.status != WindowStatus::Closed || segment.range != window.window || !pays {
+    if figures.status != WindowStatus::Closed || segment.range != window.window || window.trial || !pays {
         return None;
     }
     let plan = catalog.plans.get(&segment.subscription.plan)?;

@@ -16,7 +16,7 @@ use crate::domain::number::Quantity;
 use crate::domain::period::{Period, Window};
 use crate::domain::rating::LineKind;
 use crate::domain::reconcile::{Expected, is_period_of};
-use crate::domain::tenant::{ParkReason, Subscription, Tenant, TenantWindow};
+use crate::domain::tenant::{ParkReason, Subscription, SubscriptionStatus, Tenant, TenantWindow};
 use crate::job::due::is_settled;
 use crate::job::standing::Standing;
 
@@ -63,7 +63,7 @@ pub struct MeterUse {
 }
 
 /// How far the window has come: by its renewal invoice, or without one by the clock. A subscription that ended inside of
-/// it has its last invoice then.
+/// it has its last invoice then; the drafts of an unpaid one never leave draft, so there the clock decides too.
 pub fn stage(
     window: &TenantWindow<'_>,
     standing: &Standing,
@@ -73,11 +73,20 @@ pub fn stage(
     if now < served(window).end {
         return Stage::Open;
     }
-    let has_left_draft = match renewal_invoice(window, standing) {
-        Some(invoice) => invoice.has_left_draft(),
-        None => is_settled(window, settle_delay, now),
+    let is_settled = is_settled(window, settle_delay, now);
+    let is_final = match renewal_invoice(window, standing) {
+        _ if window.is_inactive() => is_settled,
+        Some(invoice) => invoice.has_left_draft() || (is_settled && is_unpaid(window, standing)),
+        None => is_settled,
     };
-    if has_left_draft { Stage::Final } else { Stage::Ended }
+    if is_final { Stage::Final } else { Stage::Ended }
+}
+
+/// By our row or, where that is older, by Stripe.
+fn is_unpaid(window: &TenantWindow<'_>, standing: &Standing) -> bool {
+    let Some(one) = window.segments.last().map(|segment| segment.subscription) else { return false };
+    let at_stripe = standing.subscriptions.get(&one.stripe_subscription_id).and_then(|one| one.status);
+    [Some(one.status), at_stripe].contains(&Some(SubscriptionStatus::Unpaid))
 }
 
 /// Stripe makes a renewal invoice at the window's end; an hour is allowed for the making.
@@ -85,9 +94,6 @@ const MADE_WITHIN: SignedDuration = SignedDuration::from_hours(1);
 
 /// The invoice that bills the usage of this window; for a plan without usage prices, the renewal made at its end.
 pub fn renewal_invoice<'a>(window: &TenantWindow<'_>, standing: &'a Standing) -> Option<&'a Invoice> {
-    let subscription_id = &window.segments.last()?.subscription.stripe_subscription_id;
-    let invoices = standing.invoices.get(subscription_id)?;
-    let bills = |invoice: &&Invoice| bills_usage(invoice, window, standing);
     let renews = |invoice: &&Invoice| {
         let since = invoice.created.duration_since(served(window).end);
         let is_metered = invoice.lines.iter().any(|line| is_metered(line, standing));
@@ -95,7 +101,16 @@ pub fn renewal_invoice<'a>(window: &TenantWindow<'_>, standing: &'a Standing) ->
             && !is_metered
             && (SignedDuration::from_secs(-1)..MADE_WITHIN).contains(&since)
     };
-    invoices.iter().find(bills).or_else(|| invoices.iter().find(renews))
+    usage_invoice(window, standing).or_else(|| invoices_of(window, standing).find(renews))
+}
+
+fn usage_invoice<'a>(window: &TenantWindow<'_>, standing: &'a Standing) -> Option<&'a Invoice> {
+    invoices_of(window, standing).find(|invoice| bills_usage(invoice, window, standing))
+}
+
+fn invoices_of<'a>(window: &TenantWindow<'_>, standing: &'a Standing) -> impl Iterator<Item = &'a Invoice> {
+    let last = window.segments.last().map(|segment| &segment.subscription.stripe_subscription_id);
+    last.and_then(|id| standing.invoices.get(id)).into_iter().flatten()
 }
 
 fn bills_usage(invoice: &Invoice, window: &TenantWindow<'_>, standing: &Standing) -> bool {
@@ -112,10 +127,11 @@ fn is_metered(line: &InvoiceLine, standing: &Standing) -> bool {
     standing.meters.values().any(|meter| meter.scope.price_ids.contains(price_id))
 }
 
-/// From the first segment's start to the last one's end: what a subscription that began or ended inside is billed for.
+/// From the first invoiced segment's start to the last one's end: what a subscription that began, paused or ended inside
+/// is billed for.
 fn served(window: &TenantWindow<'_>) -> Window {
-    let start = window.segments.first().map_or(window.window.start, |segment| segment.range.start);
-    let end = window.segments.last().map_or(window.window.end, |segment| segment.range.end);
+    let start = window.invoiced().next().map_or(window.window.start, |segment| segment.range.start);
+    let end = window.invoiced().next_back().map_or(window.window.end, |segment| segment.range.end);
     Window { start, end }
 }
 
@@ -128,11 +144,12 @@ pub fn map(
 ) -> Result<Option<Mapped>, ParkReason> {
     let prices = usage_prices(window, catalog);
     if prices.is_empty() {
-        return Ok(None);
+        // Our row may say `paused` of a time for which Stripe has made an invoice.
+        let is_billed = window.is_inactive() && usage_invoice(window, standing).is_some();
+        return if is_billed { Err(ParkReason::Mapping) } else { Ok(None) };
     }
     let ids: BTreeSet<(&str, &str)> = window
-        .segments
-        .iter()
+        .invoiced()
         .map(|segment| segment.subscription)
         .map(|one| (one.stripe_customer_id.as_str(), one.stripe_subscription_id.as_str()))
         .collect();
@@ -205,12 +222,12 @@ pub fn claimed_twice(tenants: &[Tenant], catalog: &Catalog) -> BTreeSet<String> 
     twice
 }
 
-/// The usage prices of all segments, by meter.
+/// The usage prices of all invoiced segments, by meter.
 type UsagePrices<'a> = BTreeMap<&'a str, Vec<(Window, &'a UsagePrice)>>;
 
 fn usage_prices<'a>(window: &TenantWindow<'_>, catalog: &'a Catalog) -> UsagePrices<'a> {
     let mut prices = UsagePrices::new();
-    for segment in &window.segments {
+    for segment in window.invoiced() {
         let plan = catalog.plans.get(&segment.subscription.plan);
         for (meter, usage) in plan.into_iter().flat_map(|plan| &plan.usage) {
             prices.entry(meter).or_default().push((segment.range, usage));
@@ -305,6 +322,7 @@ fn meter_use(
         served: served(window),
         quantity: total(aggregation, &targets)?,
         amount,
+        trial: window.trial,
         cause: None,
         may_be_above: false,
     };
@@ -337,7 +355,6 @@ mod tests {
     use super::*;
     use crate::domain::money::Currency;
     use crate::domain::period::Interval;
-    use crate::domain::tenant::SubscriptionStatus;
 
     const CATALOG: &str = r#"
 [[meter]]

@@ -3,11 +3,14 @@
 //! In: settings, `now`. Out: what was done, as values for the commands to print. Observe (reads) → plan (pure) →
 //! execute (writes): a dry run stops before execute.
 
+pub mod catalog_change;
+mod catalogs;
 mod compare;
 mod connection;
 mod deliver;
 mod due;
 mod execute;
+pub mod explain;
 pub mod import;
 mod intents;
 mod interrupt;

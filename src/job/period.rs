@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use crate::domain::intent::Intent;
 use crate::domain::period::Period;
 use crate::domain::tenant::TenantWindow;
+use crate::job::catalogs::Catalogs;
 use crate::job::compare::{Compared, compare, orphans};
 use crate::job::connection::Wire;
 use crate::job::due::{self, ClosedWindows, PeriodWindows};
@@ -57,9 +58,10 @@ pub async fn play(period: Period, wake: &Wake<'_>) -> anyhow::Result<Option<Peri
         observed: view.observed_windows(reach).await?,
         compared: view.comparison(period, "").await?,
     };
+    let rules = wake.rules;
+    let catalogs = Catalogs::read(&rules.catalog, &rules.catalog_hash, &kept.stored, &mut view).await?;
     let mut intents = Intents::new(view.intents(reach).await?);
     drop(view);
-    let rules = wake.rules;
     let observed = {
         let (tenants, meters) = (&rules.tenants, &rules.catalog.meters);
         observe::observe(period, &windows, tenants, meters, kept, &wake.store.ledger()).await?
@@ -71,7 +73,7 @@ pub async fn play(period: Period, wake: &Wake<'_>) -> anyhow::Result<Option<Peri
     let known = Known {
         period,
         windows: &windows,
-        catalog: &rules.catalog,
+        catalogs: &catalogs,
         push: wake.wire.push,
         mapped: &exchange.mapped,
         intents: &intents,

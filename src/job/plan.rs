@@ -17,6 +17,7 @@ use crate::domain::policy::Policy;
 use crate::domain::reconcile::ReconciliationRow;
 use crate::domain::report::{Exception, QuarantineCount, Report, exceptions, unbillable};
 use crate::domain::tenant::{ParkReason, TenantWindow};
+use crate::job::catalogs::Catalogs;
 use crate::job::compare::Compared;
 use crate::job::due::PeriodWindows;
 use crate::job::intents::Intents;
@@ -80,8 +81,8 @@ impl Rated {
         }
     }
 
-    /// Finds the windows that are billed through Stripe; what does not fit there is set aside. A window that has not begun
-    /// is nothing to Stripe yet.
+    /// Finds the windows that are billed through Stripe; what does not fit there is set aside. A window that has not begun,
+    /// and a tenant that starts later in it, is nothing to Stripe yet.
     pub fn map(
         &mut self,
         windows: &PeriodWindows<'_>,
@@ -94,13 +95,15 @@ impl Rated {
         let due = windows.due.iter().zip(&mut self.due);
         let open = windows.open.iter().zip(&mut self.open);
         let mut all = Vec::new();
-        let begun = |window: &TenantWindow<'_>| window.window.start <= now;
+        let begun = |window: &TenantWindow<'_>| {
+            window.segments.first().is_some_and(|segment| segment.range.start <= now)
+        };
         for (window, figures) in
             due.chain(open).filter(|(window, figures)| figures.park.is_none() && begun(window))
         {
             match map(window, figures, catalog, standing, Present { stage: stage(window), now, period }) {
                 Ok(Some(mapped)) => all.push(mapped),
-                Ok(None) => figures.not_billed = is_not_at_stripe(window),
+                Ok(None) => figures.not_billed = window.is_inactive() || is_not_at_stripe(window),
                 Err(reason) => figures.set_aside(reason),
             }
         }
@@ -143,7 +146,7 @@ fn is_not_at_stripe(window: &TenantWindow<'_>) -> bool {
 pub struct Known<'a> {
     pub period: Period,
     pub windows: &'a PeriodWindows<'a>,
-    pub catalog: &'a Catalog,
+    pub catalogs: &'a Catalogs<'a>,
     pub push: PushMode,
     pub mapped: &'a [Mapped],
     pub intents: &'a Intents,
@@ -182,7 +185,7 @@ pub fn plan(known: Known<'_>, mut rated: Rated, observation: Observation) -> any
         figures: &all,
         comparison: &comparison,
         intents: known.intents,
-        catalog: known.catalog,
+        catalogs: known.catalogs,
         push: known.push,
         pending_after: counts.pending_after,
     };
@@ -216,12 +219,14 @@ fn beside_the_lines(
 ) -> anyhow::Result<(Vec<Exception>, ControlTotals)> {
     let without_plan = known.windows.without_plan.iter();
     let strays: Vec<WindowFigures> = without_plan
-        .map(|window| WindowFigures::new(window, (known.catalog, ""), totals, WindowStatus::Open))
+        .map(|window| WindowFigures::new(window, (known.catalogs.current, ""), totals, WindowStatus::Open))
         .filter(|window| !window.usage.is_empty())
         .collect();
     let looked_at: Vec<&WindowFigures> = windows.iter().chain(&strays).collect();
     let mut exceptions = exceptions(&looked_at, quarantine);
-    exceptions.extend(unbillable(known.intents.of_period(known.period), &looked_at, known.catalog));
+    exceptions.extend(unbillable(known.intents.of_period(known.period), &looked_at, |window| {
+        known.catalogs.of(window)
+    }));
     exceptions.sort();
     let (earlier, now) = looked_at.split_at(earlier);
     Ok((exceptions, ControlTotals::prove(earlier, now, totals)?))
@@ -266,28 +271,66 @@ fn status(open: &[WindowFigures], all: &[WindowFigures]) -> PeriodStatus {
     }
 }
 
+/// What has become of a tenant's windows in the period; the worst of them counts for all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Standstill {
+    NotBilled,
+    Closed,
+    Open,
+    Parked,
+}
+
+/// Counts in tenants: one that leaves a trial has two windows in a period.
 fn counts(known: &Known<'_>, open: &[WindowFigures], all: &[WindowFigures]) -> JobCounts {
-    let looked_at = || all.iter().chain(open);
-    let of = |status| looked_at().filter(|window| window.status == status).count() as u64;
-    let not_billed = all.iter().filter(|one| one.not_billed && one.status == WindowStatus::Closed).count();
-    let is_due_a_push = |window: &&WindowFigures| {
-        let due = |disposition| disposition == Disposition::Billable;
-        window.status == WindowStatus::Parked
-            && window.usage.iter().any(|usage| due(usage.disposition) && !usage.total.quantity.is_zero())
+    let mut tenants: BTreeMap<&str, Standstill> = BTreeMap::new();
+    let mut parked_due: BTreeSet<&str> = BTreeSet::new();
+    for window in all.iter().chain(open) {
+        let state = match window.status {
+            WindowStatus::Parked => Standstill::Parked,
+            WindowStatus::Open => Standstill::Open,
+            WindowStatus::Closed if window.not_billed => Standstill::NotBilled,
+            WindowStatus::Closed => Standstill::Closed,
+        };
+        let worst = tenants.entry(&window.tenant_id).or_insert(state);
+        *worst = state.max(*worst);
+        if known.push == PushMode::Push && is_due_a_push(window) {
+            parked_due.insert(&window.tenant_id);
+        }
+    }
+    let of = |state| tenants.values().filter(|one| **one == state).count() as u64;
+    let without_invoice = without_invoice(known.windows);
+    let is_waited_for = |one: &&Intent| {
+        let mut windows = without_invoice.get(one.key.tenant_id.as_str()).into_iter().flatten();
+        one.is_pending() && !windows.any(|window| window.contains(one.timestamp))
     };
-    let pending = known.intents.of_period(known.period).filter(|one| one.is_pending()).count();
-    let parked_due = match known.push {
-        PushMode::Push => looked_at().filter(is_due_a_push).count(),
-        PushMode::Observe => 0,
-    };
+    let pending = known.intents.of_period(known.period).filter(is_waited_for).count();
     JobCounts {
-        tenants: (open.len() + all.len()) as u64,
-        closed: of(WindowStatus::Closed) - not_billed as u64,
-        parked: of(WindowStatus::Parked),
-        not_billed: not_billed as u64,
-        pending_before: known.pending_before + parked_due as u64,
+        tenants: tenants.len() as u64,
+        closed: of(Standstill::Closed),
+        parked: of(Standstill::Parked),
+        not_billed: of(Standstill::NotBilled),
+        pending_before: known.pending_before + parked_due.len() as u64,
         pushed: known.pushed,
         errors: known.errors + known.unbillable.len() as u64,
-        pending_after: (pending + parked_due) as u64,
+        pending_after: (pending + parked_due.len()) as u64,
     }
+}
+
+fn is_due_a_push(window: &WindowFigures) -> bool {
+    window.status == WindowStatus::Parked
+        && window
+            .usage
+            .iter()
+            .any(|usage| usage.disposition == Disposition::Billable && !usage.total.quantity.is_zero())
+}
+
+/// Windows that Stripe makes no invoice for, by tenant. What was sent for one before, as when a tenant was paused
+/// afterwards, is waited for by nobody.
+fn without_invoice<'a>(windows: &'a PeriodWindows<'_>) -> BTreeMap<&'a str, Vec<Window>> {
+    let mut by_tenant: BTreeMap<&str, Vec<Window>> = BTreeMap::new();
+    let all = windows.due.iter().chain(&windows.open).chain(&windows.closed);
+    for one in all.filter(|one| one.is_inactive()) {
+        by_tenant.entry(one.tenant.id()).or_default().push(one.window);
+    }
+    by_tenant
 }

@@ -78,11 +78,13 @@ pub fn plan(
     }
     // A tenant that is set aside on one meter is set aside whole.
     let parked = std::mem::take(&mut plan.parked);
-    let windows: BTreeMap<&str, Window> =
-        parked.keys().map(|(tenant_id, window)| (tenant_id.as_str(), *window)).collect();
+    let mut windows: BTreeMap<&str, Vec<Window>> = BTreeMap::new();
+    for (tenant_id, window) in parked.keys() {
+        windows.entry(tenant_id).or_default().push(*window);
+    }
     let goes = |one: &Intent| {
-        let window = windows.get(one.key.tenant_id.as_str());
-        window.is_none_or(|window| one.key.segment.intersection(*window).is_none())
+        let mut windows = windows.get(one.key.tenant_id.as_str()).into_iter().flatten();
+        windows.all(|window| one.key.segment.intersection(*window).is_none())
     };
     plan.new.retain(goes);
     plan.sends.retain(goes);

@@ -47,23 +47,23 @@ pub fn seed(catalog: &Catalog, tenants: &[Tenant], settings: &Settings, now: Tim
     }
 }
 
-/// The price that the catalog means where it names none: the sandbox has one of this id.
-pub fn derived_price(plan: &PlanId, meter: &str, billing: Billing) -> PriceRef {
-    let word = match billing {
-        Billing::Shadow => "shadow",
-        Billing::Live => "overage",
+/// The price that the catalog means where it names none: the sandbox has one of this id. A price never changes, so the
+/// id of one that charges says what it charges.
+pub fn derived_price(plan: &PlanId, meter: &str, usage: &UsagePrice, billing: Billing) -> PriceRef {
+    let (prefix, charges) = match billing {
+        Billing::Shadow => ("price_shadow", String::new()),
+        Billing::Live => ("price_overage", usage.at_stripe().to_string()),
     };
-    PriceRef::Id(id_of(
-        &format!("price_{word}"),
-        &[&plan.key, plan.interval.as_str(), plan.currency.code(), meter],
-    ))
+    let parts = [&plan.key, plan.interval.as_str(), plan.currency.code(), meter];
+    PriceRef::Id(id_of(prefix, &parts, &charges))
 }
 
-/// An id of Stripe's alphabet. What other letters are lost is in the hash, so that no two prices share one.
-fn id_of(prefix: &str, parts: &[&str]) -> String {
+/// An id of Stripe's alphabet. What other letters are lost, and what it charges, is in the hash, so that no two prices
+/// share one.
+fn id_of(prefix: &str, parts: &[&str], charges: &str) -> String {
     let plain = |one: char| if one.is_ascii_alphanumeric() { one } else { '_' };
     let words: String = parts.iter().flat_map(|part| "_".chars().chain(part.chars().map(plain))).collect();
-    let hash = sha256_hex(parts.join("\n").as_bytes());
+    let hash = sha256_hex(format!("{}\n{charges}", parts.join("\n")).as_bytes());
     format!("{prefix}{}_{}", words.chars().take(64).collect::<String>(), &hash[..8])
 }
 
@@ -89,14 +89,15 @@ fn mapped<'a>(tenant: &'a Tenant, now: Timestamp) -> Vec<Mapped<'a>> {
     by_id.into_values().filter_map(with_current).collect()
 }
 
-fn base_price_id(plan: &PlanId) -> String {
-    id_of("price_base", &[&plan.key, plan.interval.as_str(), plan.currency.code()])
+fn base_price_id(plan: &Plan) -> String {
+    let id = &plan.id;
+    id_of("price_base", &[&id.key, id.interval.as_str(), id.currency.code()], &plan.amount_minor.to_string())
 }
 
 fn prices(plan: &Plan, catalog: &Catalog) -> Vec<SeedPrice> {
     let zero = || SeedScheme::PerUnit { unit_amount_decimal: "0".to_owned(), transform: None };
     let mut prices = vec![SeedPrice {
-        id: base_price_id(&plan.id),
+        id: base_price_id(plan),
         lookup_key: None,
         currency: plan.id.currency.code().to_owned(),
         interval: plan.id.interval.as_str().to_owned(),
@@ -108,8 +109,8 @@ fn prices(plan: &Plan, catalog: &Catalog) -> Vec<SeedPrice> {
             [(Billing::Shadow, &usage.shadow_price), (Billing::Live, &usage.overage_price)]
         {
             let scheme = if billing == Billing::Shadow { zero() } else { scheme(usage) };
-            let named = named.clone().unwrap_or_else(|| derived_price(&plan.id, meter, billing));
-            let (id, lookup_key) = seed_ids(&plan.id, meter, billing, named);
+            let named = named.clone().unwrap_or_else(|| derived_price(&plan.id, meter, usage, billing));
+            let (id, lookup_key) = seed_ids(&plan.id, meter, usage, billing, named);
             prices.push(SeedPrice {
                 id,
                 lookup_key,
@@ -123,10 +124,16 @@ fn prices(plan: &Plan, catalog: &Catalog) -> Vec<SeedPrice> {
     prices
 }
 
-fn seed_ids(plan: &PlanId, meter: &str, billing: Billing, named: PriceRef) -> (String, Option<String>) {
+fn seed_ids(
+    plan: &PlanId,
+    meter: &str,
+    usage: &UsagePrice,
+    billing: Billing,
+    named: PriceRef,
+) -> (String, Option<String>) {
     match named {
         PriceRef::Id(id) => (id, None),
-        PriceRef::LookupKey(key) => match derived_price(plan, meter, billing) {
+        PriceRef::LookupKey(key) => match derived_price(plan, meter, usage, billing) {
             PriceRef::Id(id) | PriceRef::LookupKey(id) => (id, Some(key)),
         },
     }
@@ -165,26 +172,40 @@ fn subscription(
     let plan = catalog.plans.get(&current.plan)?;
     let in_force = plan.usage.iter().map(|(meter, usage)| {
         let named = usage.price_in_force().cloned();
-        let named = named.unwrap_or_else(|| derived_price(&plan.id, meter, usage.billing));
-        seed_ids(&plan.id, meter, usage.billing, named).0
+        let named = named.unwrap_or_else(|| derived_price(&plan.id, meter, usage, usage.billing));
+        seed_ids(&plan.id, meter, usage, usage.billing, named).0
     });
-    let prices: Vec<String> = std::iter::once(base_price_id(&plan.id)).chain(in_force).collect();
-    let windows = calendar_windows(mapped, settings, now);
+    let prices: Vec<String> = std::iter::once(base_price_id(plan)).chain(in_force).collect();
+    // After a trial the anchor is its end, for calendar tenants too.
+    let trial_end = current.trial_end.or(mapped.rows.iter().rev().find_map(|one| one.trial_end));
+    let windows = if trial_end.is_some() { Vec::new() } else { calendar_windows(mapped, settings, now) };
     let first_window = windows.first().map(|window| window.0);
     let first = mapped.rows.first().and_then(|one| one.started_at);
-    let started_at = first.or(first_window).or(current.billing_anchor)?;
+    let anchor = current.trial_end.or(current.billing_anchor).or(trial_end);
+    let started_at = first.or(first_window).or(anchor)?;
     Some(SeedSubscription {
         id: current.stripe_subscription_id.clone(),
         customer: current.stripe_customer_id.clone(),
         prices,
         interval: current.plan.interval.as_str().to_owned(),
-        anchor: current.billing_anchor.unwrap_or(started_at),
+        anchor: anchor.unwrap_or(started_at),
         started_at,
         ended_at: mapped.rows.last().and_then(|one| one.ended_at),
-        trial_end: current.trial_end,
+        trial_end,
         status: current.status.as_str().to_owned(),
+        past_statuses: past_statuses(mapped, now),
         windows,
     })
+}
+
+/// What it was before each row that has begun, and until when.
+fn past_statuses(mapped: &Mapped<'_>, now: Timestamp) -> Vec<(String, Timestamp)> {
+    let changes = mapped.rows.iter().zip(mapped.rows.iter().skip(1));
+    let past = |(old, new): (&&Subscription, &&Subscription)| {
+        let until = new.started_at.filter(|start| *start <= now && new.status != old.status)?;
+        Some((old.status.as_str().to_owned(), until))
+    };
+    changes.filter_map(past).collect()
 }
 
 /// Calendar months of a zone are no anchor's months, so the sandbox is told where they lie. Where the interval changes, a
@@ -201,7 +222,7 @@ fn calendar_windows(mapped: &Mapped<'_>, settings: &Settings, now: Timestamp) ->
         .take_while(|period| last.is_none_or(|last| *period <= last));
     let rows = mapped.rows.iter().filter(|one| one.billing_anchor.is_none());
     let of_row = |(period, one): (Period, &Subscription)| {
-        one.window(period, zone).filter(|window| one.span().intersection(*window).is_some())
+        one.cycle(zone).window(period).filter(|window| one.span().intersection(*window).is_some())
     };
     let all = labels.flat_map(|period| rows.clone().map(move |one| (period, *one)));
     let laid: BTreeSet<(Timestamp, Timestamp)> =

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 
 use crate::domain::catalog::PlanId;
-use crate::domain::catalog::{Aggregation, Billing, Catalog, Meter, Plan, PriceRef, PushScope, UsagePrice};
+use crate::domain::catalog::{Aggregation, Billing, Catalog, Meter, Plan, PushScope, UsagePrice};
 use crate::domain::intent::PushMode;
 use crate::domain::invoice::{Invoice, MeterFormula, StripeMeter, StripePrice, StripeSubscription};
 use crate::domain::number::Quantity;
@@ -89,8 +89,8 @@ async fn read_usage_price(
 ) -> anyhow::Result<()> {
     let place = format!("plan `{}`, meter `{}`", plan.id.key, meter.key);
     let at_stripe = find_meter(meter, meters, wire.push, &place)?;
-    let shadow = price_of(usage.shadow_price.as_ref(), plan, meter, Billing::Shadow, wire, &place).await?;
-    let overage = price_of(usage.overage_price.as_ref(), plan, meter, Billing::Live, wire, &place).await?;
+    let shadow = price_of(usage, plan, meter, Billing::Shadow, wire, &place).await?;
+    let overage = price_of(usage, plan, meter, Billing::Live, wire, &place).await?;
     for price in [&shadow, &overage].into_iter().flatten() {
         check_price(price, plan, at_stripe, &place)?;
     }
@@ -161,16 +161,20 @@ fn check_formula(meter: &Meter, found: &StripeMeter) -> Result<(), String> {
 
 /// A price that the catalog names must exist; one that it does not name exists in the sandbox only.
 async fn price_of(
-    named: Option<&PriceRef>,
+    usage: &UsagePrice,
     plan: &Plan,
     meter: &Meter,
     billing: Billing,
     wire: &Wire,
     place: &str,
 ) -> anyhow::Result<Option<StripePrice>> {
+    let named = match billing {
+        Billing::Shadow => usage.shadow_price.as_ref(),
+        Billing::Live => usage.overage_price.as_ref(),
+    };
     let price = match named {
         Some(price) => price.clone(),
-        None if wire.account.is_sandbox() => derived_price(&plan.id, &meter.key, billing),
+        None if wire.account.is_sandbox() => derived_price(&plan.id, &meter.key, usage, billing),
         None => return Ok(None),
     };
     let found = wire.stripe.price(&price).await?;

@@ -32,7 +32,9 @@ pub fn invoice(world: &World, one: &Invoice<'_>) -> Value {
     let is_draft = one.is_draft(world.now);
     let finalized_at = (!is_draft).then_some(one.finalizes_at);
     let mut shown = frame(world, one, &one.id(), if is_draft { "draft" } else { "paid" });
-    shown["automatically_finalizes_at"] = json!(is_draft.then_some(one.finalizes_at));
+    let goes_on = is_draft && !one.stays_draft();
+    shown["auto_advance"] = json!(goes_on);
+    shown["automatically_finalizes_at"] = json!(goes_on.then_some(one.finalizes_at));
     shown["billing_reason"] = json!(match one.kind {
         Kind::Create => "subscription_create",
         Kind::Cycle => "subscription_cycle",

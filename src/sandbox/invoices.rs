@@ -1,7 +1,8 @@
 //! Invoices: which there are, when each leaves draft, and the requests that list and show them.
 //!
-//! In: subscriptions and the present. Out: one invoice at the start, one at each window's end, one at a cancellation. None
-//! is stored: an invoice is what the facts that had come in one hour after its window say, so it can never change later.
+//! In: subscriptions and the present. Out: one invoice at the start, one at each window's end, one at a cancellation or a
+//! pause; an unpaid subscription's stay drafts, and a paused or incomplete one has none. None is stored: an invoice is what
+//! the facts that had come in one hour after its window say, so it can never change later.
 
 use serde_json::Value;
 
@@ -12,10 +13,15 @@ use super::lists::{self, Instants};
 use super::records::{Status, Subscription, Window};
 use super::request::Params;
 use super::routes::Reply;
+use super::subscription_object::status_on;
+use super::windows::Ended;
 use super::world::World;
 
 /// How long an invoice stays a draft.
 pub const DRAFT: i64 = 3_600;
+
+/// Nobody finalizes invoices by hand here.
+const NEVER: i64 = i64::MAX;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -53,6 +59,11 @@ impl Invoice<'_> {
     pub fn is_draft(&self, now: i64) -> bool {
         now < self.finalizes_at
     }
+
+    /// The subscription is unpaid: Stripe leaves it to a person to finalize what it makes.
+    pub fn stays_draft(&self) -> bool {
+        self.finalizes_at == NEVER
+    }
 }
 
 /// All invoices of a subscription, oldest first.
@@ -69,18 +80,40 @@ pub fn of_subscription(one: &Subscription, now: i64) -> Vec<Invoice<'_>> {
         created,
         finalizes_at: created,
     }];
-    if matches!(one.status, Status::Incomplete | Status::IncompleteExpired) {
-        return invoices;
-    }
     let ended = one.ended_windows(now).into_iter().filter(|ended| ended.window.end > one.invoiced_from);
-    invoices.extend(ended.map(|ended| Invoice {
-        subscription: one,
-        kind: if ended.is_last { Kind::Last } else { Kind::Cycle },
-        window: ended.window,
-        created: ended.window.end,
-        finalizes_at: ended.window.end + DRAFT,
-    }));
+    let renewals = ended.filter_map(|ended| renewal(one, ended));
+    invoices.extend(renewals.chain(pauses(one, now)));
+    invoices.sort_by_key(|invoice| invoice.created);
     invoices
+}
+
+/// What a window's end brings, by the status that the subscription had then.
+fn renewal(one: &Subscription, ended: Ended) -> Option<Invoice<'_>> {
+    let created = ended.window.end;
+    let finalizes_at = match status_on(one, created) {
+        Status::Paused | Status::Incomplete | Status::IncompleteExpired => return None,
+        Status::Unpaid => NEVER,
+        Status::Active | Status::Trialing | Status::PastDue | Status::Canceled => created + DRAFT,
+    };
+    let kind = if ended.is_last { Kind::Last } else { Kind::Cycle };
+    Some(Invoice { subscription: one, kind, window: ended.window, created, finalizes_at })
+}
+
+/// A pause inside of a window bills what was used until then. One that follows a trial has nothing to bill.
+fn pauses(one: &Subscription, now: i64) -> impl Iterator<Item = Invoice<'_>> {
+    let paused = one.past_statuses.iter().filter_map(move |past| {
+        let (created, window) = (past.until, one.live_window_at(past.until).window);
+        let is_pause = status_on(one, created) == Status::Paused && past.status != Status::Paused;
+        let is_inside = window.start < created && created <= now && !one.is_trial(window);
+        (is_pause && is_inside).then_some((created, window))
+    });
+    paused.map(move |(created, window)| Invoice {
+        subscription: one,
+        kind: Kind::Last,
+        window: Window { end: created, ..window },
+        created,
+        finalizes_at: created + DRAFT,
+    })
 }
 
 pub fn by_id<'a>(world: &'a World, id: &str) -> Option<Invoice<'a>> {

@@ -217,6 +217,9 @@ pub struct Subscription {
     pub windows: Vec<Window>,
     pub items: Vec<Item>,
     pub status: Status,
+    /// What it was before, sorted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub past_statuses: Vec<PastStatus>,
     /// When it ends or ended.
     pub ends_at: Option<i64>,
     pub cancel_requested_at: Option<i64>,
@@ -228,6 +231,12 @@ pub struct Subscription {
     pub days_until_due: Option<i64>,
     pub description: Option<String>,
     pub metadata: Metadata,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PastStatus {
+    pub status: Status,
+    pub until: i64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -13,8 +13,8 @@ use super::error::SandboxError;
 use super::ids;
 use super::meters::{CUSTOMER_KEY, VALUE_KEY};
 use super::records::{
-    Customer, Cycle, Fact, Formula, Interval, Item, Metadata, Meter, Phase, Price, Product, Recurring, Round,
-    Scheme, Status, Subscription, Tier, Transform, Window,
+    Customer, Cycle, Fact, Formula, Interval, Item, Metadata, Meter, PastStatus, Phase, Price, Product,
+    Recurring, Round, Scheme, Status, Subscription, Tier, Transform, Window,
 };
 use super::subscriptions;
 use super::world::World;
@@ -91,6 +91,8 @@ pub struct SeedSubscription {
     pub trial_end: Option<Timestamp>,
     /// Stripe's word.
     pub status: String,
+    /// What it was before, and until when; sorted.
+    pub past_statuses: Vec<(String, Timestamp)>,
     /// The windows one by one, sorted; empty: months or years from the anchor.
     pub windows: Vec<(Timestamp, Timestamp)>,
 }
@@ -253,6 +255,7 @@ fn new_subscription(world: &World, given: &SeedSubscription) -> Result<Subscript
         windows: windows(given),
         items: given.prices.iter().map(|id| new_item(world, &given.id, id, start)).collect(),
         status: status(given)?,
+        past_statuses: past_statuses(given)?,
         ends_at: ends_at(given, world.now),
         cancel_requested_at: None,
         cancel_at_period_end: false,
@@ -277,6 +280,13 @@ fn changed(
     }
     let mut new = old.clone();
     new.status = status(given)?;
+    if new.status != old.status {
+        // Heard of late, but never before the window that is open now: what was invoiced stays.
+        let window = old.window_at(now);
+        let known = past_statuses(given)?.last().map(|past| past.until);
+        let until = known.filter(|until| window.start <= *until && *until <= now).unwrap_or(now);
+        new.past_statuses.push(PastStatus { status: old.status, until });
+    }
     let ends_at = ends_at(given, now);
     if ends_at != old.ends_at {
         // Nothing ends in the past that was alive until now.
@@ -337,6 +347,17 @@ fn windows(given: &SeedSubscription) -> Vec<Window> {
 }
 
 fn status(given: &SeedSubscription) -> Result<Status, SandboxError> {
-    let wrong = || SandboxError::Seed(format!("subscription {}: `{}` is no status", given.id, given.status));
-    Status::parse(&given.status).ok_or_else(wrong)
+    status_of(given, &given.status)
+}
+
+fn past_statuses(given: &SeedSubscription) -> Result<Vec<PastStatus>, SandboxError> {
+    let past = |(word, until): &(String, Timestamp)| {
+        Ok(PastStatus { status: status_of(given, word)?, until: until.as_second() })
+    };
+    given.past_statuses.iter().map(past).collect()
+}
+
+fn status_of(given: &SeedSubscription, word: &str) -> Result<Status, SandboxError> {
+    let wrong = || SandboxError::Seed(format!("subscription {}: `{word}` is no status", given.id));
+    Status::parse(word).ok_or_else(wrong)
 }

@@ -53,6 +53,12 @@ fn without_content() -> Value {
     })
 }
 
+/// What it was or is at an instant, but for what follows from the instants of its trial and its end.
+pub fn status_on(one: &Subscription, instant: i64) -> Status {
+    let past = one.past_statuses.iter().find(|past| instant < past.until);
+    past.map_or(one.status, |past| past.status)
+}
+
 pub fn status_at(one: &Subscription, now: i64) -> Status {
     if one.ends_at.is_some_and(|end| end <= now) {
         return if one.status == Status::IncompleteExpired { one.status } else { Status::Canceled };

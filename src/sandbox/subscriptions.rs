@@ -78,6 +78,7 @@ pub fn create(world: &mut World, params: &Params) -> Result<Reply, ApiError> {
         windows: Vec::new(),
         items,
         status: Status::Active,
+        past_statuses: Vec::new(),
         ends_at: None,
         cancel_requested_at: None,
         cancel_at_period_end: false,

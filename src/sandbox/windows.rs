@@ -112,3 +112,82 @@ fn months(instant: i64) -> i64 {
 fn civil(instant: i64) -> DateTime {
     TimeZone::UTC.to_datetime(Timestamp::from_second(instant).unwrap_or_default())
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::records::Status;
+    use super::*;
+    use crate::domain::period::{self, Period};
+
+    fn subscription(interval: Interval, start: i64, anchor: i64, trial_end: Option<i64>) -> Subscription {
+        Subscription {
+            id: "sub_1".to_owned(),
+            customer: "cus_1".to_owned(),
+            currency: "usd".to_owned(),
+            created: start,
+            start,
+            trial_end,
+            phases: vec![Phase { from: start, anchor, cycle: Cycle { interval, count: 1 } }],
+            windows: Vec::new(),
+            items: Vec::new(),
+            status: Status::Active,
+            past_statuses: Vec::new(),
+            ends_at: None,
+            cancel_requested_at: None,
+            cancel_at_period_end: false,
+            invoiced_from: start,
+            flexible: false,
+            collection_method: "charge_automatically".to_owned(),
+            days_until_due: None,
+            description: None,
+            metadata: super::super::records::Metadata::new(),
+        }
+    }
+
+    /// The ledger's window of an anchor that holds an instant. It is laid out by labels, this one by steps from the anchor.
+    fn of_the_ledger(interval: Interval, anchor: i64, instant: i64) -> Window {
+        let at = |second| Timestamp::from_second(second).unwrap();
+        let interval =
+            if interval == Interval::Year { period::Interval::Year } else { period::Interval::Month };
+        let cycle = period::Cycle::Anchored { anchor: at(anchor), interval };
+        let first = Period::containing(at(instant), &TimeZone::UTC).previous().previous();
+        let labels = std::iter::successors(Some(first), |label| Some(label.next())).take(16);
+        let windows = labels.filter_map(|label| cycle.window(label));
+        let window = windows.into_iter().find(|one| one.contains(at(instant))).unwrap();
+        Window { start: window.start.as_second(), end: window.end.as_second() }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(10_000))]
+        #[test]
+        fn windows_are_those_of_the_ledger_for_any_anchor_and_any_trial(
+            start in 946_684_800i64..4_000_000_000,
+            trial in prop::option::of(1i64..400 * 86_400),
+            later in 0i64..40 * 365 * 86_400,
+            is_yearly in any::<bool>(),
+            // Of a month's last days as often as not.
+            late_in_month in any::<bool>(),
+        ) {
+            let interval = if is_yearly { Interval::Year } else { Interval::Month };
+            let start = if late_in_month { last_days(start) } else { start };
+            let trial_end = trial.map(|length| start + length);
+            let anchor = trial_end.unwrap_or(start);
+            let one = subscription(interval, start, anchor, trial_end);
+            let instant = start + later;
+            let expected = match trial_end {
+                Some(trial_end) if instant < trial_end => Window { start, end: trial_end },
+                _ => of_the_ledger(interval, anchor, instant),
+            };
+            prop_assert_eq!(one.window_at(instant), expected);
+        }
+    }
+
+    /// The same time on one of the last three days of its month.
+    fn last_days(instant: i64) -> i64 {
+        let moment = civil(instant);
+        let last = i64::from(moment.date().days_in_month());
+        instant + 86_400 * (last - instant.rem_euclid(3) - i64::from(moment.date().day()))
+    }
+}

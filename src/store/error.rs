@@ -30,9 +30,7 @@ pub enum StoreError {
         "the database's schema is newer than this binary (migration {0} is unknown here): use the newer billrecon"
     )]
     NewerSchema(i64),
-    #[error(
-        "the database has no or an older schema and is opened read-only: run a command that writes first"
-    )]
+    #[error("the database has an older schema and is opened read-only: run a command that writes first")]
     OlderSchema,
     #[error("a run holds the lease: {0}. Wait for it (--lock-wait 5m), or let it expire")]
     LeaseHeld(Holder),

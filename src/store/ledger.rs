@@ -257,6 +257,32 @@ impl LedgerSnapshot {
         Ok(totals)
     }
 
+    /// The records of one tenant and meter in `range`, in the order of time.
+    pub async fn records(
+        &mut self,
+        range: Window,
+        tenant_id: &str,
+        meter: &str,
+    ) -> Result<Vec<(UsageRecord, Reading)>, StoreError> {
+        let sql = "SELECT tenant_id, source_event_id, meter, {exact:quantity}, occurred_at, outcome, source, properties
+            FROM usage_ledger WHERE tenant_id = ? AND meter = ? AND occurred_at >= ? AND occurred_at < ?
+            ORDER BY occurred_at, source_event_id";
+        let values = vec![tenant_id.into(), meter.into(), range.start.into(), range.end.into()];
+        let with_reading = |row: Row| {
+            let record = record_of(row)?;
+            let reading = Reading {
+                source_event_id: record.source_event_id.clone(),
+                quantity: record.quantity,
+                occurred_at: record.occurred_at,
+                outcome: record.outcome.clone(),
+                source: record.source.clone(),
+                properties: properties_of(&record.properties)?,
+            };
+            Ok((record, reading))
+        };
+        self.tx.fetch_map(sql, values, with_reading).await
+    }
+
     /// How many quarantined lines wait for a person.
     pub async fn open_quarantine(&mut self) -> Result<u64, StoreError> {
         let rows =

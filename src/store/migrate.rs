@@ -45,6 +45,9 @@ pub(in crate::store) async fn require_current(pool: &Pool) -> Result<(), StoreEr
         Pool::Sqlite(sqlite) => (applied_in_sqlite(sqlite).await?, latest(&SQLITE)),
         Pool::Postgres(postgres) => (applied_in_postgres(postgres).await?, latest(&POSTGRES)),
     };
+    if applied == 0 {
+        return Err(StoreError::NoDatabase("the URL".to_owned()));
+    }
     match applied.cmp(&latest) {
         std::cmp::Ordering::Less => Err(StoreError::OlderSchema),
         std::cmp::Ordering::Equal => Ok(()),

@@ -129,6 +129,7 @@ fn the_exit_codes_of_the_documents_are_those_of_the_program() {
 
 #[test]
 fn the_reasons_of_the_documents_are_those_of_the_program() {
+    use billrecon::domain::figures::Disposition;
     use billrecon::domain::tenant::ParkReason;
     use billrecon::domain::usage::QuarantineReason;
     let page = fs::read_to_string(home().join("docs/operations.md")).unwrap();
@@ -138,4 +139,6 @@ fn the_reasons_of_the_documents_are_those_of_the_program() {
     };
     assert_eq!(listed("parked"), ParkReason::ALL.map(ParkReason::as_str));
     assert_eq!(listed("quarantined"), QuarantineReason::ALL.map(QuarantineReason::as_str));
+    let excluded = Disposition::ALL.into_iter().filter(|one| *one != Disposition::Billable);
+    assert_eq!(listed("excluded"), excluded.map(Disposition::as_str).collect::<Vec<_>>());
 }

@@ -10,7 +10,7 @@ use crate::domain::controls::{ControlFault, ControlTotals, Measure};
 use crate::domain::money::Currency;
 use crate::domain::number::UnitAmount;
 use crate::domain::period::{Interval, Period};
-use crate::domain::price::Price;
+use crate::domain::price::{Price, Tier, TiersMode};
 use crate::domain::rule::Rule;
 use crate::domain::tenant::{Subscription, SubscriptionStatus, Tenant};
 
@@ -75,7 +75,7 @@ fn totals(pieces: &[(Window, &str, UsageTotal)]) -> LedgerTotals {
 }
 
 fn october(tenant: &Tenant) -> TenantWindow<'_> {
-    tenant.window(Period::parse("2026-10").unwrap(), &jiff::tz::TimeZone::UTC).unwrap()
+    tenant.windows(Period::parse("2026-10").unwrap(), &jiff::tz::TimeZone::UTC).remove(0)
 }
 
 fn measure(control: &ControlTotals, meter: &str, measure: Measure) -> (u64, String) {
@@ -158,5 +158,142 @@ proptest! {
         let totals = totals(&[(window.window, "calls", total(records, &format!("{units}.{milli:03}")))]);
         let figures = WindowFigures::new(&window, (&catalog(), "v1"), &totals, WindowStatus::Closed);
         prop_assert!(ControlTotals::prove(&[], &[&figures], &totals).is_ok());
+    }
+}
+
+/// A catalog with one meter and one plan that sells it.
+fn selling(aggregation: Aggregation, price: UsagePrice) -> Catalog {
+    let mut catalog = Catalog::default();
+    let (per_source, rule) = (false, Rule::default());
+    let meter = Meter { key: "calls".into(), aggregation, per_source, rule, event_name: "calls".into() };
+    catalog.add_meter(meter, "meter").unwrap();
+    let usage = [("calls".to_owned(), price)].into();
+    let plan = Plan { id: plan_id("pro"), amount_minor: 0, hard_cap: false, usage };
+    catalog.add_plan(plan, "plan").unwrap();
+    catalog
+}
+
+fn per_unit(push: PushScope, quota: Option<u64>) -> UsagePrice {
+    let unit = Price::per_unit(UnitAmount::parse("700").unwrap());
+    let quota = quota.map(|units| Quantity::whole(units).unwrap());
+    UsagePrice::new(Billing::Shadow, push, quota, unit, "usage").unwrap()
+}
+
+fn amounts(figures: &WindowFigures) -> Vec<i64> {
+    figures.lines.iter().map(|line| line.line.amount.minor).collect()
+}
+
+#[test]
+fn of_a_gauge_only_the_readings_that_count_are_billed_and_the_others_are_superseded() {
+    let tenant = tenant("pro", "2026-01-01T00:00:00Z");
+    let window = october(&tenant);
+    let usage = MeterUsage {
+        billable: total(5, "40"),
+        excluded: total(2, "8"),
+        readings: Some(total(2, "14")),
+        ..MeterUsage::default()
+    };
+    let by_meter = [("calls".to_owned(), usage)].into();
+    let totals: LedgerTotals = [(window.window, [("acme".to_owned(), by_meter)].into())].into();
+    let catalog = selling(Aggregation::Max, per_unit(PushScope::All, Some(10)));
+    let figures = WindowFigures::new(&window, (&catalog, "v1"), &totals, WindowStatus::Closed);
+    assert_eq!(amounts(&figures), [0, 2800]);
+    let control = ControlTotals::prove(&[], &[&figures], &totals).unwrap();
+    assert_eq!(measure(&control, "calls", Measure::Accepted), (7, "48".into()));
+    assert_eq!(measure(&control, "calls", Measure::InWindow), (5, "40".into()));
+    assert_eq!(measure(&control, "calls", Measure::Excluded), (2, "8".into()));
+    assert_eq!(measure(&control, "calls", Measure::Aggregate), (2, "14".into()));
+    assert_eq!(measure(&control, "calls", Measure::Superseded), (3, "26".into()));
+    assert_eq!(measure(&control, "calls", Measure::Free).1, "10");
+    assert_eq!(measure(&control, "calls", Measure::Billed).1, "4");
+    assert!(!control.0["calls"].contains_key(&Measure::Used));
+}
+
+#[test]
+fn a_hard_cap_ends_the_bill_at_the_quota_and_counts_what_lies_above() {
+    let tenant = tenant("pro", "2026-01-01T00:00:00Z");
+    let window = october(&tenant);
+    let capped = per_unit(PushScope::All, Some(100)).with_hard_cap("usage").unwrap();
+    let catalog = selling(Aggregation::Sum, capped);
+    let totals = totals(&[(window.window, "calls", total(3, "130.5"))]);
+    let figures = WindowFigures::new(&window, (&catalog, "v1"), &totals, WindowStatus::Closed);
+    assert_eq!(amounts(&figures), [0]);
+    let control = ControlTotals::prove(&[], &[&figures], &totals).unwrap();
+    assert_eq!(measure(&control, "calls", Measure::Used).1, "130.5");
+    assert_eq!(measure(&control, "calls", Measure::Capped).1, "30.5");
+}
+
+#[test]
+fn a_negative_total_is_billed_as_nothing_and_the_totals_tie() {
+    let tenant = tenant("pro", "2026-01-01T00:00:00Z");
+    let window = october(&tenant);
+    let totals = totals(&[(window.window, "calls", total(3, "-2.5"))]);
+    let catalog = selling(Aggregation::Sum, per_unit(PushScope::All, None));
+    let figures = WindowFigures::new(&window, (&catalog, "v1"), &totals, WindowStatus::Closed);
+    assert_eq!(amounts(&figures), [0]);
+    let control = ControlTotals::prove(&[], &[&figures], &totals).unwrap();
+    assert_eq!(measure(&control, "calls", Measure::InWindow), (3, "-2.5".into()));
+    assert_eq!(measure(&control, "calls", Measure::Used).1, "0");
+    let parked = WindowFigures::new(&window, (&Catalog::default(), ""), &totals, WindowStatus::Closed);
+    ControlTotals::prove(&[], &[&parked], &totals).unwrap();
+}
+
+/// CAP-PLAYPOST.
+#[test]
+fn a_fee_for_the_first_tier_is_charged_where_no_record_is() {
+    let tenant = tenant("pro", "2026-01-01T00:00:00Z");
+    let window = october(&tenant);
+    let units = |text: &str| Quantity::parse(text).unwrap();
+    let amount = |text: &str| UnitAmount::parse(text).unwrap();
+    let first =
+        Tier { flat_amount: Some(amount("999")), ..Tier::new(Some(units("100000")), UnitAmount::ZERO) };
+    let tiers = vec![first, Tier::new(None, amount("0.02"))];
+    let price = Price::tiered(TiersMode::Graduated, tiers).unwrap();
+    let price = UsagePrice::new(Billing::Shadow, PushScope::All, None, price, "usage").unwrap();
+    let catalog = selling(Aggregation::Sum, price);
+    let nothing = LedgerTotals::new();
+    let figures = WindowFigures::new(&window, (&catalog, "v1"), &nothing, WindowStatus::Closed);
+    assert_eq!(amounts(&figures), [0, 999]);
+    ControlTotals::prove(&[], &[&figures], &nothing).unwrap();
+}
+
+#[test]
+fn a_quota_that_shrinks_with_the_part_of_the_window_does_so_only_where_it_is_to() {
+    let tenant = tenant("pro", "2026-10-22T00:00:00Z");
+    let window = october(&tenant);
+    let range = window.segments[0].range;
+    let totals = totals(&[(range, "calls", total(1, "50")), (window.window, "calls", total(1, "50"))]);
+    let whole = per_unit(PushScope::Overage, Some(100));
+    for (price, expected) in
+        [(whole.clone(), vec![0]), (whole.with_prorated_quota("usage").unwrap(), vec![0, 17 * 700])]
+    {
+        let catalog = selling(Aggregation::Sum, price);
+        let figures = WindowFigures::new(&window, (&catalog, "v1"), &totals, WindowStatus::Closed);
+        // 100 x 10 / 31 days, begun units free: 33.
+        assert_eq!(amounts(&figures), expected);
+    }
+}
+
+proptest! {
+    #[test]
+    fn segments_add_up_to_their_window(first in 0u32..1_000_000, second in 0u32..1_000_000) {
+        let change = Some("2026-10-15T12:00:00Z".parse().unwrap());
+        let rows = tenant("pro", "2026-01-01T00:00:00Z").subscriptions().to_vec();
+        let before = Subscription { ended_at: change, ..rows[0].clone() };
+        let after = Subscription { started_at: change, ..rows[0].clone() };
+        let tenant = Tenant::new("acme".into(), vec![before, after]).unwrap();
+        let window = october(&tenant);
+        let text = |milli: u32| format!("{}.{:03}", milli / 1000, milli % 1000);
+        let totals = totals(&[
+            (window.segments[0].range, "calls", total(1, &text(first))),
+            (window.segments[1].range, "calls", total(2, &text(second))),
+            (window.window, "calls", total(3, &text(first + second))),
+        ]);
+        let catalog = selling(Aggregation::Sum, per_unit(PushScope::All, Some(100)));
+        let figures = WindowFigures::new(&window, (&catalog, "v1"), &totals, WindowStatus::Closed);
+        let control = ControlTotals::prove(&[], &[&figures], &totals).unwrap();
+        prop_assert_eq!(measure(&control, "calls", Measure::InWindow), (3, Quantity::parse(&text(first + second)).unwrap().to_string()));
+        let free: Vec<Quantity> = figures.usage.iter().filter_map(|usage| usage.split).map(|split| split.free).collect();
+        prop_assert!(free.iter().all(|free| *free <= Quantity::whole(100).unwrap()), "each has its own quota");
     }
 }

@@ -115,7 +115,7 @@ fn capped(window: &WindowFigures, usage: &SegmentUsage) -> Option<Exception> {
 pub fn unbillable<'a>(
     intents: impl Iterator<Item = &'a Intent>,
     windows: &[&WindowFigures],
-    catalog: &Catalog,
+    catalog_of: impl Fn(&WindowFigures) -> &'a Catalog,
 ) -> Vec<Exception> {
     let mut by_tenant: BTreeMap<&str, Vec<&WindowFigures>> = BTreeMap::new();
     for window in windows {
@@ -125,12 +125,12 @@ pub fn unbillable<'a>(
     let exception = |intent: &Intent| {
         let of_tenant = by_tenant.get(intent.key.tenant_id.as_str()).into_iter().flatten();
         let window = of_tenant.copied().find(|one| one.window.intersection(intent.key.segment).is_some());
-        unbillable_one(intent, window, catalog)
+        unbillable_one(intent, window, window.map(&catalog_of))
     };
     unbillable.map(exception).collect()
 }
 
-fn unbillable_one(intent: &Intent, window: Option<&WindowFigures>, catalog: &Catalog) -> Exception {
+fn unbillable_one(intent: &Intent, window: Option<&WindowFigures>, catalog: Option<&Catalog>) -> Exception {
     let key = &intent.key;
     let usage = window.and_then(|window| window.billable(key.segment, &key.meter));
     let plan = usage.and_then(|usage| usage.plan.clone());
@@ -148,13 +148,16 @@ fn unbillable_one(intent: &Intent, window: Option<&WindowFigures>, catalog: &Cat
         } else {
             "bill it by hand if it is to be paid: Stripe takes it no more".to_owned()
         },
-        amount: usage.and_then(|usage| worth(intent.quantity, usage, catalog)),
+        amount: usage.and_then(|usage| worth(intent.quantity, usage, catalog?)),
     }
 }
 
-/// What a bill loses without these units.
+/// What a bill loses without these units: nothing where no unit was billed, as in a trial.
 fn worth(quantity: Quantity, usage: &SegmentUsage, catalog: &Catalog) -> Option<MinorAmount> {
     let plan = catalog.plans.get(usage.plan.as_ref()?)?;
+    if usage.split.is_some_and(|split| split.billed.is_zero()) {
+        return Some(MinorAmount::new(0, plan.id.currency));
+    }
     let price = plan.usage.get(&usage.meter)?;
     let used = usage.used().to_quantity().ok()?;
     let currency = plan.id.currency;
@@ -201,6 +204,9 @@ fn excluded_next_step(disposition: Disposition) -> &'static str {
         Disposition::NoAccess => "the plan sells no access to this meter: stop the usage or change the plan",
         Disposition::OutsideSubscription => {
             "the tenant had no plan at that time: mend started_at or ended_at"
+        }
+        Disposition::Inactive => {
+            "Stripe makes no invoices for a paused or incomplete subscription: stop the usage, or mend the row's status"
         }
         Disposition::NotBillable => "the meter's billable rule leaves these out: nothing, if that is meant",
         Disposition::Billable => "",

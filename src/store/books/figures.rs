@@ -81,13 +81,24 @@ impl BooksView {
 
     /// The closed and parked windows of a period. Parked ones come without usage: it is not final.
     pub async fn windows(&mut self, period: Period) -> Result<Vec<WindowFigures>, StoreError> {
-        let of_period = || vec![Value::from(period.to_string())];
+        self.windows_of(period, "").await
+    }
+
+    /// Those of one tenant; no id stands for all.
+    pub async fn windows_of(
+        &mut self,
+        period: Period,
+        tenant_id: &str,
+    ) -> Result<Vec<WindowFigures>, StoreError> {
+        let of_period =
+            || vec![Value::from(period.to_string()), Value::from(tenant_id), Value::from(tenant_id)];
         let mut windows = Windows::new();
         let sql = "SELECT tenant_id, window_start, window_start, window_end, accounted, tenant_name, status, park_reason,
-            not_billed, full_cycle, catalog_hash FROM billing_windows WHERE period = ?";
+            not_billed, full_cycle, catalog_hash FROM billing_windows WHERE period = ? AND (? = '' OR tenant_id = ?)";
         windows.extend(self.tx.fetch_map(sql, of_period(), head_of).await?);
         let sql = "SELECT tenant_id, window_start, segment_start, segment_end, meter, disposition, plan, plan_interval,
-            currency, records, {exact:quantity}, {exact:free}, {exact:capped}, reading_records, {exact:readings} FROM window_usage WHERE period = ?
+            currency, records, {exact:quantity}, {exact:free}, {exact:capped}, reading_records, {exact:readings} FROM window_usage
+            WHERE period = ? AND (? = '' OR tenant_id = ?)
             ORDER BY tenant_id, window_start, position";
         let usage = |mut row: Row| {
             owner(&mut windows, &mut row)?.usage.push(usage_of(row)?);
@@ -95,7 +106,8 @@ impl BooksView {
         };
         self.tx.fetch_map(sql, of_period(), usage).await?;
         let sql = "SELECT tenant_id, window_start, segment_start, segment_end, meter, kind, tier, plan, plan_interval,
-            currency, {exact:quantity}, {exact:priced_quantity}, {exact:unit_amount}, amount_minor FROM window_lines WHERE period = ?
+            currency, {exact:quantity}, {exact:priced_quantity}, {exact:unit_amount}, amount_minor FROM window_lines
+            WHERE period = ? AND (? = '' OR tenant_id = ?)
             ORDER BY tenant_id, window_start, position";
         let lines = |mut row: Row| {
             owner(&mut windows, &mut row)?.lines.push(line_of(row)?);

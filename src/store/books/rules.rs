@@ -29,6 +29,34 @@ impl BooksView {
         row.map(|mut row| Ok(StoredCatalog { catalog_hash: row.text()?, body: row.text()? })).transpose()
     }
 
+    /// Any version, by its hash.
+    pub async fn catalog_version(&mut self, catalog_hash: &str) -> Result<Option<StoredCatalog>, StoreError> {
+        let sql =
+            "SELECT catalog_hash, body FROM catalog_versions WHERE catalog_hash = ? ORDER BY version LIMIT 1";
+        let row = self.tx.fetch(sql, vec![catalog_hash.into()]).await?.pop();
+        row.map(|mut row| Ok(StoredCatalog { catalog_hash: row.text()?, body: row.text()? })).transpose()
+    }
+
+    /// All versions, newest first.
+    pub async fn catalogs(&mut self) -> Result<Vec<StoredCatalog>, StoreError> {
+        let sql = "SELECT catalog_hash, body FROM catalog_versions ORDER BY version DESC";
+        let read = |mut row: Row| Ok(StoredCatalog { catalog_hash: row.text()?, body: row.text()? });
+        self.tx.fetch_map(sql, Vec::new(), read).await
+    }
+
+    /// Whether usage of a meter was closed, or pushed or planned to be.
+    pub async fn holds_figures_of(&mut self, meter: &str) -> Result<bool, StoreError> {
+        for sql in [
+            "SELECT meter FROM window_usage WHERE meter = ? LIMIT 1",
+            "SELECT meter FROM intents WHERE meter = ? LIMIT 1",
+        ] {
+            if !self.tx.fetch(sql, vec![meter.into()]).await?.is_empty() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// Grows with every import of tenants, so that a closed period is looked at again only when a window can have come
     /// to it.
     pub async fn tenants_version(&mut self) -> Result<i64, StoreError> {

@@ -5,6 +5,8 @@
 
 use std::io::{self, Read};
 
+use billrecon::domain::catalog::{Aggregation, Meter};
+use billrecon::domain::rule::Rule;
 use billrecon::domain::usage::{Known, UsageRecord};
 use billrecon::ingest::usage::{Judge, JudgedLine};
 use billrecon::ingest::{catalog, tenants};
@@ -19,11 +21,16 @@ const NDJSON: &str = "\
 ";
 
 fn judge() -> Judge {
-    let set = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+    let meter = |key: &str| {
+        let (aggregation, rule) = (Aggregation::Sum, Rule::default());
+        let meter =
+            Meter { key: key.to_owned(), aggregation, per_source: false, rule, event_name: key.to_owned() };
+        (key.to_owned(), meter)
+    };
     Judge {
         known: Known {
-            meters: set(&["b2b.match_request", "storage_gb", "calls"]),
-            tenants: set(&["acme", "beta", "dodo"]),
+            meters: ["b2b.match_request", "storage_gb", "calls"].map(meter).into(),
+            tenants: ["acme", "beta", "dodo"].map(str::to_owned).into(),
         },
         zone: TimeZone::get("Europe/Istanbul").unwrap(),
         now: "2026-11-21T00:00:00Z".parse().unwrap(),
@@ -39,8 +46,8 @@ fn judged(input: impl Read) -> (Vec<String>, String) {
         // A lone carriage return ends a record of a CSV file, but not a line.
         assert!(number >= last, "line {number} comes after line {last}");
         last = number;
-        if let Ok(record) = &outcome {
-            keeps_the_rules(record);
+        if let Ok(judged) = &outcome {
+            keeps_the_rules(&judged.record, judged.corrects.is_some());
         }
         lines.push(format!("{number}: {outcome:?}"));
         true
@@ -48,11 +55,11 @@ fn judged(input: impl Read) -> (Vec<String>, String) {
     (lines, read.err().map(|error| error.to_string()).unwrap_or_default())
 }
 
-fn keeps_the_rules(record: &UsageRecord) {
+fn keeps_the_rules(record: &UsageRecord, is_correction: bool) {
     for id in [&record.tenant_id, &record.source_event_id, &record.meter] {
         assert!(!id.is_empty() && id.len() <= 255 && !id.chars().any(char::is_control), "{record:?}");
     }
-    assert!(!record.quantity.is_negative(), "{record:?}");
+    assert_eq!(record.quantity.is_negative(), is_correction, "{record:?}");
     let year = record.occurred_at.to_zoned(TimeZone::UTC).year();
     assert!((2000..=2026).contains(&year), "{record:?}");
     assert!(serde_json::from_str::<serde_json::Value>(&record.properties).unwrap().is_object(), "{record:?}");

@@ -80,8 +80,13 @@ fn rows_that_overlap_or_end_before_they_start_are_named_with_a_line() {
     let second = "over,O,starter,try,active,,,,2026-09-30,\n";
     let ended = import_tenants(&workspace, format!("{HEADER}{first}{second}")).expect(65);
     says(&ended, "`over`");
-    says(&ended, "overlap");
-    assert!(["line 2", "line 3"].iter().any(|line| ended.stderr.contains(line)), "{}", ended.stderr);
+    says(&ended, "line 2 (plan pro) runs until 2026-10-01T00:00:00Z");
+    says(&ended, "line 3 (plan starter) starts at 2026-09-30T00:00:00Z");
+    says(&ended, "let ended_at of the one be started_at of the other");
+    let endless = ["pro", "starter", "pro"].map(|plan| format!("over,O,{plan},try,active,,,,,\n")).concat();
+    let ended = import_tenants(&workspace, format!("{HEADER}{endless}")).expect(65);
+    says(&ended, "has no end");
+    says(&ended, "has no start");
 }
 
 #[test]

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use billrecon::sandbox::{
-    Clock, Sandbox, Seed, SeedCustomer, SeedMeter, SeedPrice, SeedScheme, SeedSubscription, SeedTier, State,
+    Clock, Sandbox, Seed, SeedCustomer, SeedFormula, SeedMeter, SeedPrice, SeedScheme, SeedSubscription,
+    SeedTier, State,
 };
 use jiff::Timestamp;
 use serde_json::Value;
@@ -32,9 +33,17 @@ fn seed() -> Seed {
         lookup_key: Some(format!("key_{id}")),
     };
     Seed {
-        meters: vec![SeedMeter { key: "requests".to_owned(), event_name: "req".to_owned() }],
+        meters: vec![SeedMeter {
+            key: "requests".to_owned(),
+            event_name: "req".to_owned(),
+            formula: SeedFormula::Sum,
+        }],
         prices: vec![
-            price("price_base", None, SeedScheme::PerUnit { unit_amount_decimal: "99900".to_owned() }),
+            price(
+                "price_base",
+                None,
+                SeedScheme::PerUnit { unit_amount_decimal: "99900".to_owned(), transform: None },
+            ),
             price(
                 "price_usage",
                 Some("req"),
@@ -51,6 +60,7 @@ fn seed() -> Seed {
             started_at: at("2026-09-01T00:00:00Z"),
             ended_at: None,
             trial_end: None,
+            past_statuses: Vec::new(),
             status: "active".to_owned(),
             windows: Vec::new(),
         }],
@@ -173,7 +183,7 @@ fn a_change_of_plan_and_an_end_count_from_now_on() {
         currency: "try".to_owned(),
         interval: "month".to_owned(),
         meter: Some("req".to_owned()),
-        scheme: SeedScheme::PerUnit { unit_amount_decimal: "1000".to_owned() },
+        scheme: SeedScheme::PerUnit { unit_amount_decimal: "1000".to_owned(), transform: None },
         lookup_key: None,
     });
     dearer.subscriptions[0].prices = vec!["price_base".to_owned(), "price_dear".to_owned()];
@@ -204,6 +214,45 @@ fn a_canceled_subscription_without_an_end_ends_when_it_is_heard_of() {
         let shown = asked(State::File(path.clone()), now, &canceled, subscription);
         assert_eq!(shown["status"], "canceled");
         assert_eq!(shown["ended_at"], at("2026-10-20T00:00:00Z").as_second());
+    }
+}
+
+/// The invoices after three months, newest first: `created status reason auto_advance`, and the period of the first line.
+fn invoices_of(status: &str, past: &[(&str, &str)]) -> Vec<String> {
+    let (_folder, path) = folder();
+    let mut given = seed();
+    given.subscriptions[0].status = status.to_owned();
+    given.subscriptions[0].past_statuses =
+        past.iter().map(|(status, until)| ((*status).to_owned(), at(until))).collect();
+    asked(State::File(path), "2026-12-15T00:00:00Z", &given, |address| {
+        report(address, "130", "e1", "2026-11-12T00:00:00Z").ok();
+        let day = |second: &Value| {
+            Timestamp::from_second(second.as_i64().unwrap()).unwrap().strftime("%m-%d").to_string()
+        };
+        let shown = |one: &Value| {
+            assert_eq!(one["automatically_finalizes_at"].is_null(), one["auto_advance"] == false);
+            let period = &one["lines"]["data"][0]["period"];
+            let [created, start, end] = [&one["created"], &period["start"], &period["end"]].map(day);
+            let word =
+                |name: &str| one[name].as_str().unwrap().trim_start_matches("subscription_").to_owned();
+            format!("{created} {} {} {start} {end}", word("status"), word("billing_reason"))
+        };
+        data(&get(address, "/v1/invoices?subscription=sub_acme")).iter().map(shown).collect()
+    })
+}
+
+#[test]
+fn a_status_decides_which_invoices_there_are_and_never_changes_those_made_before() {
+    const BEFORE: [&str; 3] =
+        ["11-01 paid cycle 10-01 11-01", "10-01 paid cycle 09-01 10-01", "09-01 paid create 09-01 10-01"];
+    let since = [("active", "2026-11-10T00:00:00Z")];
+    let with = |newest: &'static str| [&[newest][..], &BEFORE].concat();
+    assert_eq!(invoices_of("past_due", &since), with("12-01 paid cycle 11-01 12-01"));
+    assert_eq!(invoices_of("unpaid", &since), with("12-01 draft cycle 11-01 12-01"));
+    // What was used until the pause is billed with it; then there is no renewal.
+    assert_eq!(invoices_of("paused", &since), with("11-10 paid update 11-01 11-10"));
+    for status in ["paused", "incomplete", "incomplete_expired"] {
+        assert_eq!(invoices_of(status, &[]), BEFORE[2..], "{status}");
     }
 }
 

@@ -3,6 +3,7 @@
 //! In: figures that the domain has rated, at the edges of what they can hold. Out: the same figures, to the digit. It
 //! tampers with stored figures by SQL on the side, which a reader has to notice.
 
+use billrecon::domain::aggregation::MeterUsage;
 use billrecon::domain::catalog::Catalog;
 use billrecon::domain::controls::{ControlTotals, Measure};
 use billrecon::domain::figures::{LedgerTotals, WindowFigures, WindowStatus};
@@ -35,6 +36,7 @@ currency = "try"
 amount = 99900
   [[plan.usage]]
   meter = "calls"
+  push = "overage"
   free_quota = "100.000000000001"
   price = { billing_scheme = "per_unit", unit_amount_decimal = "700.123456789012" }
   [[plan.usage]]
@@ -69,15 +71,16 @@ fn catalog() -> Catalog {
     billrecon::ingest::catalog::read(CATALOG, "catalog.toml").unwrap()
 }
 
-fn total(records: u64, quantity: &str) -> UsageTotal {
-    UsageTotal { records, quantity: Quantity::parse(quantity).unwrap().into() }
+fn total(records: u64, quantity: &str) -> MeterUsage {
+    let billable = UsageTotal { records, quantity: Quantity::parse(quantity).unwrap().into() };
+    MeterUsage { billable, ..MeterUsage::default() }
 }
 
 /// Usage of every tenant in every segment and gap.
 fn ledger_totals(tenants: &[Tenant]) -> LedgerTotals {
     let mut totals = LedgerTotals::new();
     for tenant in tenants {
-        let window = tenant.window(october(), &TimeZone::UTC).unwrap();
+        let window = tenant.windows(october(), &TimeZone::UTC).remove(0);
         for range in window.segments.iter().map(|segment| segment.range).chain(window.gaps) {
             let by_tenant = totals.entry(range).or_default();
             let by_meter = by_tenant.entry(tenant.id().to_owned()).or_default();
@@ -93,8 +96,8 @@ fn figures() -> Vec<WindowFigures> {
     let (tenants, catalog) = (tenants(), catalog());
     let totals = ledger_totals(&tenants);
     let rate = |tenant: &Tenant| {
-        let window = tenant.window(october(), &TimeZone::UTC).unwrap();
-        WindowFigures::new(&window, &catalog, &totals, WindowStatus::Closed)
+        let window = tenant.windows(october(), &TimeZone::UTC).remove(0);
+        WindowFigures::new(&window, (&catalog, "v1"), &totals, WindowStatus::Closed)
     };
     let mut figures: Vec<WindowFigures> = tenants.iter().map(rate).collect();
     // One of each, so that no two of them can be mixed up.
@@ -220,7 +223,7 @@ fn a_stored_line_that_no_longer_multiplies_is_an_error_when_read() {
             side.execute(&format!("UPDATE window_lines {restore} {where_overage}")).await.unwrap();
             assert_eq!(windows(&store).await.unwrap(), kept(&figures()));
         }
-        for column in ["quantity", "unit_amount"] {
+        for column in ["priced_quantity", "unit_amount"] {
             let tamper = unit(side.engine, column, "window_lines");
             side.execute(&format!("{tamper} {where_overage}")).await.unwrap();
             assert!(matches!(windows(&store).await, Err(StoreError::Inconsistent(_))), "{column}");

@@ -51,11 +51,12 @@ async fn totals(
     last: &str,
 ) -> BTreeMap<(String, String), (u64, String)> {
     let mut snapshot = store.ledger().snapshot().await.unwrap();
-    let totals = snapshot.totals(range, first, last).await.unwrap();
+    let totals = snapshot.totals(&BTreeMap::new(), range, [first, last]).await.unwrap();
     let by_meter = totals.into_iter().flat_map(|(tenant, by_meter)| {
-        by_meter
-            .into_iter()
-            .map(move |(meter, total)| ((tenant.clone(), meter), (total.records, total.quantity.to_string())))
+        by_meter.into_iter().map(move |(meter, usage)| {
+            let total = usage.billable;
+            ((tenant.clone(), meter), (total.records, total.quantity.to_string()))
+        })
     });
     by_meter.collect()
 }
@@ -185,9 +186,15 @@ fn a_sum_beyond_64_bits_is_exact_and_is_too_large_to_be_rated() {
             [(0..2_500, "2499999999999999999.9999999975"), (2_500..10_000, "9999999999999999999.99999999")]
         {
             add(&store, &numbers.map(record).collect::<Vec<_>>()).await;
-            let totals =
-                store.ledger().snapshot().await.unwrap().totals(october(), "acme", "acme").await.unwrap();
-            let quantity = totals["acme"]["calls"].quantity;
+            let totals = store
+                .ledger()
+                .snapshot()
+                .await
+                .unwrap()
+                .totals(&BTreeMap::new(), october(), ["acme", "acme"])
+                .await
+                .unwrap();
+            let quantity = totals["acme"]["calls"].billable.quantity;
             assert_eq!(quantity.to_string(), sum);
             assert_eq!(quantity.to_quantity(), Err(NumberError::Overflow));
         }
@@ -251,9 +258,9 @@ fn a_snapshot_does_not_see_what_is_committed_after_its_first_look() {
         let other = side.open().await;
         add(&store, &[record("acme", "1", "1", NOON)]).await;
         let mut snapshot = store.ledger().snapshot().await.unwrap();
-        let before = snapshot.totals(october(), "", "~").await.unwrap();
+        let before = snapshot.totals(&BTreeMap::new(), october(), ["", "~"]).await.unwrap();
         add(&other, &[record("acme", "2", "1", NOON)]).await;
-        assert_eq!(snapshot.totals(october(), "", "~").await.unwrap(), before);
+        assert_eq!(snapshot.totals(&BTreeMap::new(), october(), ["", "~"]).await.unwrap(), before);
         assert_eq!(total(&store, october()).await.0, 2);
         drop(snapshot);
         other.close().await;

@@ -10,6 +10,7 @@ mod figures;
 mod intents;
 mod leases;
 mod ledger;
+mod meters;
 mod quarantine;
 mod rules;
 mod runs;

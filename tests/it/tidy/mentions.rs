@@ -78,13 +78,18 @@ pub(super) fn is_test_only(attributes: &[Attribute]) -> bool {
     })
 }
 
+/// A module of tests that is a file of its own; that it is declared as one is another test's.
+pub(super) fn is_test_file(path: &str) -> bool {
+    path.ends_with("/tests.rs")
+}
+
 fn mentions(path: &str, source: &str) -> syn::Result<Vec<Mention>> {
     let file = syn::parse_file(source)?;
     let mut reader = Reader {
         module: module_of(path),
         aliases: BTreeMap::new(),
         found: Vec::new(),
-        in_test: is_test_only(&file.attrs),
+        in_test: is_test_file(path) || is_test_only(&file.attrs),
         in_attribute: false,
     };
     reader.visit_file(&file);

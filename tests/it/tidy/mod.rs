@@ -53,6 +53,17 @@ fn the_walk_sees_the_program_and_its_tests() {
 }
 
 #[test]
+fn a_file_of_tests_is_declared_for_tests_only() {
+    for path in rust_files("src").into_iter().filter(|path| mentions::is_test_file(path)) {
+        let parent = path.replace("/tests.rs", ".rs");
+        assert!(
+            read(&parent).contains("#[cfg(test)]\nmod tests;"),
+            "{path}: {parent} must declare it for tests"
+        );
+    }
+}
+
+#[test]
 fn an_adapter_that_imports_another_adapter_is_found() {
     finds(imports::import_table, "src/stripe/client.rs", "adapter_names_adapter.rs.txt");
 }

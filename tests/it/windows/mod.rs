@@ -4,10 +4,13 @@
 //! at must tie in its control totals, which are added up here from the file's own text. It never reads the clock: all
 //! periods lie in the past.
 
+mod anchors;
 mod cycles;
 mod late;
 mod moves;
 mod plans;
+mod statuses;
+mod trials;
 
 use std::collections::BTreeMap;
 

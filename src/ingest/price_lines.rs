@@ -1,0 +1,115 @@
+//! Prices with quantities from NDJSON: one question a line.
+//!
+//! In: lines `{"id","currency","price","quantity"}`, the price as Stripe's API takes or returns it. Out: one call per line
+//! with its id and either what to rate or the path of the fault. Every line gets an answer, whatever its bytes.
+
+use std::io::Read;
+
+use serde_json::value::RawValue;
+
+use crate::domain::catalog::CatalogFault;
+use crate::domain::money::Currency;
+use crate::domain::number::Quantity;
+use crate::domain::price::Price;
+use crate::ingest::fields::Fields;
+use crate::ingest::node::{Entries, Node};
+use crate::ingest::{IngestError, did_you_mean, price, text_lines};
+
+const LINE: [&str; 4] = ["id", "currency", "price", "quantity"];
+
+/// What else a Price object of Stripe's API holds. It does not price, but for a currency that must be the line's and an
+/// amount that the customer chooses.
+const BESIDES_PRICING: [&str; 15] = [
+    "id",
+    "object",
+    "active",
+    "created",
+    "currency",
+    "currency_options",
+    "custom_unit_amount",
+    "livemode",
+    "lookup_key",
+    "metadata",
+    "nickname",
+    "product",
+    "recurring",
+    "tax_behavior",
+    "type",
+];
+
+/// One line: what it asks, or what is wrong with it.
+pub struct Asked<'a> {
+    /// JSON as it was written, or `null`.
+    pub id: &'a str,
+    pub request: Result<PriceRequest, String>,
+}
+
+#[derive(Debug)]
+pub struct PriceRequest {
+    pub price: Price,
+    pub currency: Currency,
+    pub quantity: Quantity,
+}
+
+/// `line` also hears whether more lines were read already; it answers whether to go on.
+pub fn read<R: Read>(
+    input: R,
+    file: &str,
+    mut line: impl FnMut(Asked<'_>, bool) -> bool,
+) -> Result<(), IngestError> {
+    text_lines::read(input, file, |_, bytes, more| match object(bytes) {
+        Ok(Entries(entries)) => {
+            let id = entries.iter().find(|(key, _)| key == "id").map_or("null", |(_, id)| id.get());
+            line(Asked { id, request: request(&entries).map_err(|fault| fault.to_string()) }, more)
+        }
+        Err(problem) => line(Asked { id: "null", request: Err(problem) }, more),
+    })
+}
+
+fn object(bytes: &[u8]) -> Result<Entries<'_>, String> {
+    let text = std::str::from_utf8(bytes).map_err(|_| "the line is not UTF-8".to_owned())?;
+    serde_json::from_str(text).map_err(|error| format!("the line is no JSON object: {error}"))
+}
+
+fn request(entries: &[(String, &RawValue)]) -> Result<PriceRequest, CatalogFault> {
+    if let Some((key, _)) = entries.iter().find(|(key, _)| !LINE.contains(&key.as_str())) {
+        let key: String = key.chars().take(64).collect();
+        let problem = format!("the key `{key}` is unknown: {}", did_you_mean::hint(&key, LINE));
+        return Err(CatalogFault::new(key, problem));
+    }
+    let node = |name: &str| -> Result<Option<Node>, CatalogFault> {
+        let raw = entries.iter().find(|(key, _)| key == name).map(|(_, raw)| raw);
+        raw.map(|raw| Node::from_json(raw).map_err(|problem| CatalogFault::new(name, problem))).transpose()
+    };
+    let line = Node::table(
+        ["currency", "price", "quantity"]
+            .into_iter()
+            .filter_map(|name| node(name).map(|node| node.map(|node| (name.to_owned(), node))).transpose())
+            .collect::<Result<_, _>>()?,
+    );
+    let fields = Fields::of(&line, "", &LINE)?;
+    let missing = |name: &str| fields.fault(name, "is missing");
+    let price = fields.get("price").ok_or_else(|| missing("price"))?;
+    let price = Fields::of(price, "price", &[&price::PRICING[..], &BESIDES_PRICING].concat())?;
+    let (own, of_price) = (currency(&fields)?, currency(&price)?);
+    if let (Some(own), Some(of_price)) = (own, of_price)
+        && own != of_price
+    {
+        return Err(price.fault("currency", format!("is {of_price}, but the line's currency is {own}")));
+    }
+    if price.get("custom_unit_amount").is_some() {
+        let problem = "must be null: an amount that the customer chooses cannot be rated";
+        return Err(price.fault("custom_unit_amount", problem));
+    }
+    let text = fields.number_text("quantity")?.ok_or_else(|| missing("quantity"))?;
+    Ok(PriceRequest {
+        currency: own.or(of_price).ok_or_else(|| missing("currency"))?,
+        price: price::read(&price)?,
+        quantity: Quantity::parse(text).map_err(|error| fields.no_number("quantity", text, &error))?,
+    })
+}
+
+fn currency(fields: &Fields<'_>) -> Result<Option<Currency>, CatalogFault> {
+    let parsed = |text| Currency::parse(text).map_err(|error| fields.fault("currency", error.to_string()));
+    fields.text("currency")?.map(parsed).transpose()
+}

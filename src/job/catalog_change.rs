@@ -1,0 +1,100 @@
+//! What an import of a catalog would change, and whether it may.
+//!
+//! In: a parsed catalog and a view of the books. Out: the difference from the current version, how many tenants it
+//! touches, and why it is refused, if it is. Never writes.
+
+use jiff::Timestamp;
+
+use crate::domain::catalog::{Catalog, Meter, PlanId};
+use crate::domain::catalog_diff::{CatalogDiff, other_aggregations};
+use crate::domain::tenant::Tenant;
+use crate::ingest::{IngestError, catalog};
+use crate::job::Settings;
+use crate::job::import::{Input, read_text};
+use crate::store::books::BooksView;
+use crate::store::{Access, StoreError};
+
+/// What an import would do.
+#[derive(Debug)]
+pub struct CatalogPreview {
+    pub diff: CatalogDiff,
+    /// By plan of `diff.touched_plans()`, in its order: tenants that are on it now or later.
+    pub tenants: Vec<u64>,
+    /// On any of those plans; one that moves from one to the other counts once.
+    pub tenants_touched: u64,
+    pub refused: Option<IngestError>,
+}
+
+/// Reads only and takes no lease; without a database everything is new.
+pub async fn preview(settings: &Settings, input: Input, now: Timestamp) -> anyhow::Result<CatalogPreview> {
+    let Input { name, reader } = input;
+    let new = catalog::read(&read_text(reader, &name)?, &name)?;
+    let store = match settings.open(Access::ReadOnly).await {
+        Ok(store) => store,
+        Err(error) if matches!(error.downcast_ref(), Some(StoreError::NoDatabase(_))) => {
+            let diff = CatalogDiff::between(&Catalog::default(), &new);
+            return Ok(CatalogPreview { diff, tenants: Vec::new(), tenants_touched: 0, refused: None });
+        }
+        Err(error) => return Err(error),
+    };
+    let mut view = store.books().snapshot().await?;
+    let versions = versions(&mut view).await?;
+    let none = Catalog::default();
+    let diff = CatalogDiff::between(versions.first().unwrap_or(&none), &new);
+    let refused = refusal(&name, &versions, &new, &mut view).await?;
+    let all = view.tenants().await?;
+    drop(view);
+    store.close().await;
+    let on = |tenant: &Tenant, is_it: &dyn Fn(&PlanId) -> bool| {
+        tenant.subscriptions().iter().any(|one| one.span().end > now && is_it(&one.plan))
+    };
+    let count =
+        |is_it: &dyn Fn(&PlanId) -> bool| all.iter().filter(|tenant| on(tenant, is_it)).count() as u64;
+    let touched = diff.touched_plans();
+    let tenants = touched.iter().map(|plan| count(&|one| one == *plan)).collect();
+    let tenants_touched = count(&|one| touched.contains(one));
+    Ok(CatalogPreview { diff, tenants, tenants_touched, refused })
+}
+
+/// All versions that were imported, newest first.
+pub(in crate::job) async fn versions(view: &mut BooksView) -> anyhow::Result<Vec<Catalog>> {
+    let stored = view.catalogs().await?;
+    let read = stored.iter().map(|one| catalog::read(&one.body, "a stored catalog"));
+    Ok(read.collect::<Result<_, _>>()?)
+}
+
+/// What was pushed as a delta and what is pushed as an absolute value would mix in one meter, and closed figures would be
+/// compared with others: so a meter that the books know keeps its aggregation, also when a version was without it.
+pub(in crate::job) async fn refusal(
+    file: &str,
+    versions: &[Catalog],
+    new: &Catalog,
+    view: &mut BooksView,
+) -> Result<Option<IngestError>, StoreError> {
+    let before = last_known(versions);
+    for (old, meter) in other_aggregations(&before, new) {
+        if view.holds_figures_of(&meter.key).await? {
+            return Ok(Some(other_aggregation(file, old, meter)));
+        }
+    }
+    Ok(None)
+}
+
+/// Each meter as the newest version that has it knows it.
+fn last_known(versions: &[Catalog]) -> Catalog {
+    let mut known = Catalog::default();
+    for version in versions.iter().rev() {
+        known.meters.extend(version.meters.clone());
+    }
+    known
+}
+
+fn other_aggregation(file: &str, old: &Meter, new: &Meter) -> IngestError {
+    let (key, old, new) = (&new.key, old.aggregation.as_str(), new.aggregation.as_str());
+    let problem = format!(
+        "the meter `{key}` is \"{old}\" in the books and \"{new}\" here; usage of it was closed or pushed, and a total \
+         made in two ways is none. Nothing was imported. Add a meter with a new key and its own event name, and let \
+         the plans sell that one"
+    );
+    IngestError::Conflict { file: file.to_owned(), problem }
+}

@@ -1,0 +1,43 @@
+//! Catalog versions: the current one for what is open, and for each closed window the one that it was closed with.
+//!
+//! In: the current catalog, the windows that are stored, the books. Out: the catalog of any window. A closed period keeps the
+//! prices that it was closed with, whatever is imported later.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::domain::catalog::Catalog;
+use crate::domain::figures::WindowFigures;
+use crate::ingest::catalog;
+use crate::store::books::BooksView;
+
+#[derive(Debug)]
+pub struct Catalogs<'a> {
+    pub current: &'a Catalog,
+    older: BTreeMap<String, Catalog>,
+}
+
+impl<'a> Catalogs<'a> {
+    /// Reads the versions that stored windows name besides the current one.
+    pub async fn read(
+        current: &'a Catalog,
+        current_hash: &str,
+        stored: &[WindowFigures],
+        view: &mut BooksView,
+    ) -> anyhow::Result<Self> {
+        let named: BTreeSet<&str> = stored.iter().map(|window| window.catalog_hash.as_str()).collect();
+        let mut older = BTreeMap::new();
+        for hash in named.into_iter().filter(|hash| !hash.is_empty() && *hash != current_hash) {
+            let Some(stored) = view.catalog_version(hash).await? else { continue };
+            match catalog::read(&stored.body, "an older catalog") {
+                Ok(catalog) => drop(older.insert(hash.to_owned(), catalog)),
+                // What was closed stands; only what is asked of it anew is told by the current prices.
+                Err(error) => tracing::warn!("catalog version {hash} can no longer be read: {error}"),
+            }
+        }
+        Ok(Self { current, older })
+    }
+
+    pub fn of(&self, window: &WindowFigures) -> &Catalog {
+        self.older.get(&window.catalog_hash).unwrap_or(self.current)
+    }
+}

@@ -1,0 +1,157 @@
+//! `explain`, and what a closed period keeps when the catalog changes.
+//!
+//! In: small companies on both databases. Out: what the command says, in words and as JSON, and the files of a period that
+//! is judged again. Never looks into the program: figures are computed here by hand.
+
+use serde_json::Value;
+
+use crate::support::{ENGINES, Engine, Workspace, csv_rows};
+
+fn catalog(unit: &str, quota: &str) -> String {
+    format!(
+        r#"
+[[meter]]
+key = "calls"
+aggregation = "sum"
+
+[[plan]]
+key = "pro"
+currency = "usd"
+amount = 1000
+  [[plan.usage]]
+  meter = "calls"
+  free_quota = {quota}
+  price = {{ billing_scheme = "per_unit", unit_amount_decimal = "{unit}" }}
+"#
+    )
+}
+
+const TENANTS: &str = "\
+tenant_id,name,plan,currency,started_at,stripe_customer_id,stripe_subscription_id
+acme,Acme,pro,usd,2026-09-01T00:00:00Z,cus_acme,sub_acme
+beta,Beta,legacy,usd,2026-09-01T00:00:00Z,cus_beta,sub_beta
+";
+
+const USAGE: &str = "\
+tenant_id,meter,quantity,occurred_at,source_event_id,source
+acme,calls,100.25,2026-09-10T00:00:00Z,e1,api
+acme,calls,49.75,2026-09-11T00:00:00Z,e2,
+acme,calls,7,2026-10-01T00:00:00Z,e3,
+beta,calls,120,2026-09-10T00:00:00Z,e1,
+";
+
+const AFTER: [&str; 5] = ["run", "--period", "2026-09", "--as-of", "2026-10-02T00:00:00Z"];
+
+/// September is closed but for Beta, whose plan the catalog lacks; then one more record comes.
+fn company(engine: Engine) -> Workspace {
+    let workspace = Workspace::new(engine).observing();
+    workspace.import(&catalog("10", "100"), TENANTS, USAGE);
+    workspace.run(&AFTER).expect(3);
+    let header = USAGE.lines().next().unwrap();
+    workspace.write("late.csv", format!("{header}\nacme,calls,3,2026-09-30T23:59:59Z,late,\n"));
+    workspace.run(&["import", "usage", "late.csv"]).expect(0);
+    workspace
+}
+
+fn explain(workspace: &Workspace, tenant: &str, period: &str) -> Value {
+    workspace.run(&["explain", tenant, "--period", period, "--records", "--json"]).expect(0).json()
+}
+
+#[test]
+fn a_closed_figure_is_told_from_its_records_to_its_total() {
+    for engine in ENGINES {
+        let workspace = company(engine);
+        let told = workspace.run(&["explain", "acme", "--period", "2026-09"]).expect(0).stdout;
+        let hash = workspace.sql("SELECT catalog_hash FROM catalog_versions")[0][0].clone();
+        let expected = [
+            "SANDBOX: acme (Acme), 2026-09",
+            &format!("window 2026-09-01T00:00:00Z to 2026-10-01T00:00:00Z: closed, catalog {}", &hash[..12]),
+            "  calls on plan pro, 2026-09-01T00:00:00Z to 2026-10-01T00:00:00Z",
+            "    meter     sum",
+            "    records   2 records, 150 units",
+            "    used      150 = 100 free + 50 billed",
+            "    price     10 per unit (minor units), 100 units free",
+            "    line      tier 1, usage: 100 x 0 = 0 -> 0.00 USD",
+            "    line      tier 2, usage: 50 x 10 = 500 -> 5.00 USD",
+            "  calls: 1 records, 3 units came after the close and changed nothing of it",
+            "  base fee of pro: 10.00 USD",
+            "  total: 15.00 USD",
+        ];
+        assert_eq!(told.lines().collect::<Vec<_>>(), expected);
+    }
+}
+
+#[test]
+fn the_records_behind_a_figure_are_named_in_the_order_of_time() {
+    for engine in ENGINES {
+        let workspace = company(engine);
+        let window = &explain(&workspace, "acme", "2026-09")["windows"][0];
+        let records = window["usage"][0]["records_behind"].as_array().unwrap();
+        let told: Vec<String> = records
+            .iter()
+            .map(|one| {
+                ["source_event_id", "quantity", "source", "fate"]
+                    .map(|key| one[key].as_str().unwrap())
+                    .join(" ")
+            })
+            .collect();
+        assert_eq!(told, ["e1 100.25 api counted", "e2 49.75  counted", "late 3  counted"]);
+        assert_eq!(window["totals"][0]["amount_minor"], 1500);
+        assert_eq!(window["late"][0]["records"], 1);
+        let silent = workspace.run(&["explain", "acme", "--period", "2026-09", "--json"]).expect(0).json();
+        assert_eq!(silent["windows"][0]["usage"][0]["records_behind"], serde_json::json!([]));
+        let other = workspace.run(&["explain", "acme", "--period", "2026-09", "--meter", "none", "--json"]);
+        assert_eq!(other.expect(0).json()["windows"][0]["usage"], serde_json::json!([]));
+    }
+}
+
+#[test]
+fn an_open_window_and_a_parked_one_are_told_as_the_ledger_stands() {
+    let workspace = company(Engine::Sqlite);
+    let open = &explain(&workspace, "acme", "2026-10")["windows"][0];
+    assert_eq!((open["status"].as_str(), open["usage"][0]["used"].as_str()), (Some("open"), Some("7")));
+    let parked = workspace.run(&["explain", "beta", "--period", "2026-09"]).expect(0).stdout;
+    assert!(parked.contains("  parked, unknown_plan: add the plan to the catalog"), "{parked}");
+    assert!(parked.contains("records   1 records, 120 units"), "{parked}");
+    let before = workspace.run(&["explain", "acme", "--period", "2026-01"]).expect(0).stdout;
+    assert!(before.contains("no window of this tenant has that label"), "{before}");
+}
+
+#[test]
+fn a_tenant_that_does_not_exist_is_wrong_usage_and_nothing_is_written() {
+    let workspace = company(Engine::Sqlite);
+    let before = std::fs::read(workspace.path("billrecon.db")).unwrap();
+    let ended = workspace.run(&["explain", "acne", "--period", "2026-09"]).expect(2);
+    assert!(ended.stderr.contains("there is no tenant `acne`"), "{}", ended.stderr);
+    explain(&workspace, "acme", "2026-09");
+    assert_eq!(std::fs::read(workspace.path("billrecon.db")).unwrap(), before);
+}
+
+#[test]
+fn a_closed_window_keeps_its_catalog_when_another_is_imported() {
+    for engine in ENGINES {
+        let workspace = company(engine);
+        let before = explain(&workspace, "acme", "2026-09");
+        let legacy = "[[plan]]\nkey = \"legacy\"\ncurrency = \"usd\"\namount = 500\n";
+        workspace.write("new.toml", format!("{}{legacy}", catalog("20", "1000")));
+        workspace.run(&["import", "catalog", "new.toml"]).expect(0);
+        assert_eq!(explain(&workspace, "acme", "2026-09"), before);
+        let open = &explain(&workspace, "acme", "2026-10")["windows"][0]["usage"][0];
+        assert_eq!(
+            (open["price"].as_str(), open["free_quota"].as_str()),
+            (Some("20 per unit"), Some("1000"))
+        );
+        // Beta closes now, and the period is judged again: Acme used 150 of the 100 units that it had.
+        let again = [&AFTER[..], &["--json"]].concat();
+        let json = workspace.run(&again).expect(0).json();
+        let folder = workspace.path(json["reports_dir"].as_str().unwrap());
+        let decision = csv_rows(&std::fs::read(folder.join("decision.csv")).unwrap());
+        let value =
+            |metric: &str| decision.iter().find(|row| row["metric"] == metric).unwrap()["value"].clone();
+        assert_eq!((value("tenants_at_100"), value("tenants")), ("1".into(), "1".into()));
+        assert_eq!(value("would_be_overage_minor_usd"), "500");
+        let hashes = workspace.sql("SELECT tenant_id, catalog_hash FROM billing_windows ORDER BY tenant_id");
+        assert_ne!(hashes[0][1], hashes[1][1]);
+        assert_eq!(before["windows"][0]["catalog_hash"], hashes[0][1].as_str());
+    }
+}
