@@ -156,6 +156,8 @@ pub struct Expected {
     pub trial: bool,
     /// Why a difference would be no surprise.
     pub cause: Option<Cause>,
+    /// What has not arrived takes units back, so that Stripe may well show more.
+    pub may_be_above: bool,
 }
 
 /// Whether a period at Stripe is a window of ours: whole, or only as long as the subscription was there. Stripe knows
@@ -221,6 +223,10 @@ pub fn compare_total(expected: &Expected, total: Option<&MeterTotal>, meter_id: 
     let row = expected.row(Source::MeterTotal, meter_id);
     let row = ReconciliationRow { ledger_amount: None, currency: None, ..row };
     match total {
+        // Stripe bills a negative total as 0 ("recording usage"), and so does the ledger.
+        Some(total) if expected.quantity.is_zero() => {
+            row.judged(expected, Some(total.quantity.max(Quantity::ZERO)), None)
+        }
         Some(total) => row.judged(expected, Some(total.quantity), None),
         None => row.incomplete(),
     }
@@ -372,8 +378,10 @@ impl ReconciliationRow {
         } else {
             Class::Matched
         };
-        // What we have not sent explains that Stripe has less, never that it has more; an old draft may be either.
-        let explains = |cause: &Cause| *cause == Cause::DraftStale || quantity < Some(expected.quantity);
+        // What we have not sent explains that Stripe has less, and more only where it takes back; an old draft may be either.
+        let explains = |cause: &Cause| {
+            *cause == Cause::DraftStale || expected.may_be_above || quantity < Some(expected.quantity)
+        };
         let reason = match class {
             Class::QuantityMismatch => expected.cause.filter(explains),
             Class::AmountMismatch if expected.trial => Some(Cause::Trial),
@@ -411,6 +419,7 @@ mod tests {
             amount: MinorSum { minor, currency: lira() },
             trial: false,
             cause: Some(Cause::NotPushed),
+            may_be_above: false,
         }
     }
 

@@ -44,8 +44,11 @@ pub fn compare(
         let mut rows = Vec::new();
         for using in &one.meters {
             let Some(meter) = standing.meters.get(&using.meter) else { continue };
-            let cause = cause(one, &intents.of(one, &using.meter), wire);
-            let expected = Expected { cause, ..using.expected.clone() };
+            let known = intents.of(one, &using.meter);
+            let may_be_above =
+                using.aggregation.is_gauge() || known.iter().any(|one| one.quantity.is_negative());
+            let expected =
+                Expected { cause: cause(one, &known, wire), may_be_above, ..using.expected.clone() };
             rows.push(compare_total(&expected, answers.total(one, &using.meter), &meter.id));
             rows.push(invoice_row(one, billed(expected, using), meter, answers, standing)?);
         }

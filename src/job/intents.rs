@@ -36,9 +36,12 @@ impl Intents {
         }
     }
 
-    /// As they will be if all of these arrive.
-    pub fn assuming(&self, sends: &[Intent]) -> Self {
+    /// As they will be if these are settled and all of those arrive.
+    pub fn assuming(&self, settled: &[Intent], sends: &[Intent]) -> Self {
         let mut assumed = self.clone();
+        for one in settled {
+            assumed.put(one.clone());
+        }
         for one in sends {
             assumed.put(Intent { state: IntentState::Sent, ..one.clone() });
         }

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::domain::catalog::{Catalog, Plan, PushScope, UsagePrice};
 use crate::domain::decide::{Decision, PeriodFacts, PushRecords, decide};
 use crate::domain::figures::{Disposition, SegmentUsage, WindowFigures, WindowStatus};
-use crate::domain::intent::PushMode;
+use crate::domain::intent::{self, PushMode};
 use crate::domain::metrics::{Member, MetricsError, Population};
 use crate::domain::money::MinorAmount;
 use crate::domain::number::{Quantity, QuantitySum};
@@ -94,10 +94,11 @@ fn push_records(figures: &WindowFigures, differing: &Differing<'_>, case: &Case<
         let arrived = match case.push {
             PushMode::Push => {
                 let counted = || case.intents.counted(&figures.tenant_id, &usage.meter, usage.range);
-                let quantity =
-                    counted().try_fold(QuantitySum::ZERO, |sum, one| sum.checked_add(one.quantity));
+                let meters = &case.catalogs.of(figures).meters;
+                let aggregation = meters.get(&usage.meter).map(|meter| meter.aggregation);
+                let quantity = aggregation.map(|aggregation| intent::arrived(aggregation, counted()));
                 let carried: u64 = counted().map(|one| one.records).sum();
-                if quantity == Ok(target) { records } else { carried.min(records) }
+                if quantity == Some(Ok(target)) { records } else { carried.min(records) }
             }
             PushMode::Observe
                 if differing.contains(&(

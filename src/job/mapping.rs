@@ -7,9 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::domain::catalog::{Billing, Catalog, PlanId, PushScope, UsagePrice};
-use crate::domain::figures::WindowFigures;
-use crate::domain::intent::Target;
+use crate::domain::catalog::{Aggregation, Billing, Catalog, PlanId, PushScope, UsagePrice};
+use crate::domain::figures::{SegmentUsage, WindowFigures};
+use crate::domain::intent::{Target, level};
 use crate::domain::invoice::{Invoice, InvoiceLine, StripeSubscription, SubscriptionItem};
 use crate::domain::money::MinorSum;
 use crate::domain::number::Quantity;
@@ -56,6 +56,8 @@ pub struct Mapped {
 #[derive(Clone, Debug)]
 pub struct MeterUse {
     pub meter: String,
+    pub aggregation: Aggregation,
+    /// In the order of their segments.
     pub targets: Vec<Target>,
     pub expected: Expected,
 }
@@ -177,7 +179,9 @@ pub fn map(
             check_price_in_force(current, item, meter, standing, stage)?;
             check_period(window, item, stage)?;
         }
-        meters.push(meter_use(window, figures, meter, &uses).ok_or(ParkReason::Overflow)?);
+        let aggregation = catalog.meters.get(meter).ok_or(ParkReason::Mapping)?.aggregation;
+        let using = meter_use(window, figures, (meter, aggregation), &uses);
+        meters.push(using.ok_or(ParkReason::Overflow)?);
     }
     Ok(Some(Mapped {
         tenant_id: figures.tenant_id.clone(),
@@ -292,22 +296,14 @@ fn check_period(window: &TenantWindow<'_>, item: &SubscriptionItem, stage: Stage
 fn meter_use(
     window: &TenantWindow<'_>,
     figures: &WindowFigures,
-    meter: &str,
+    (meter, aggregation): (&str, Aggregation),
     prices: &[(Window, &UsagePrice)],
 ) -> Option<MeterUse> {
     let plan = window.segments.last()?.subscription.plan.clone();
-    let mut quantity = Quantity::ZERO;
     let mut amount = MinorSum::zero(plan.currency);
     let mut targets = Vec::new();
     for (range, price) in prices {
-        let used = figures.billable(*range, meter);
-        let (target, records) = match (used, price.push) {
-            (None, _) => (Quantity::ZERO, 0),
-            (Some(used), PushScope::All) => (used.within_cap()?, used.total.records),
-            (Some(used), PushScope::Overage) => (used.split?.billed, used.total.records),
-        };
-        quantity = quantity.checked_add(target).ok()?;
-        targets.push(Target { segment: *range, quantity: target, records });
+        targets.push(target(*range, figures.billable(*range, meter), price.push)?);
         let lines = figures
             .lines
             .iter()
@@ -324,12 +320,34 @@ fn meter_use(
         meter: meter.to_owned(),
         window: window.window,
         served: served(window),
-        quantity,
+        quantity: total(aggregation, &targets)?,
         amount,
         trial: window.trial,
         cause: None,
+        may_be_above: false,
     };
-    Some(MeterUse { meter: meter.to_owned(), targets, expected })
+    Some(MeterUse { meter: meter.to_owned(), aggregation, targets, expected })
+}
+
+/// What Stripe is to see of a segment. Nothing above a hard cap is ever sent.
+fn target(segment: Window, used: Option<&SegmentUsage>, push: PushScope) -> Option<Target> {
+    let Some(used) = used else {
+        return Some(Target { segment, quantity: Quantity::ZERO, records: 0, taken_back: Quantity::ZERO });
+    };
+    let quantity = match push {
+        PushScope::All => used.within_cap()?,
+        PushScope::Overage => used.split?.billed,
+    };
+    let taken_back = used.taken_back.to_quantity().ok()?;
+    Some(Target { segment, quantity, records: used.total.records, taken_back })
+}
+
+/// What a meter shows of all segments: their sum, or of a gauge its last level.
+fn total(aggregation: Aggregation, targets: &[Target]) -> Option<Quantity> {
+    if aggregation.is_gauge() {
+        return Some(level::shown(targets).map_or(Quantity::ZERO, |target| target.quantity));
+    }
+    targets.iter().try_fold(Quantity::ZERO, |sum, target| sum.checked_add(target.quantity).ok())
 }
 
 #[cfg(test)]

@@ -192,10 +192,15 @@ impl<'a> Wake<'a> {
         if waiting.is_empty() {
             return Ok(first);
         }
-        // A dry run takes it that what goes out again arrives.
-        let assumed = self.lease.is_none().then(|| intents.assuming(&pushes.sends));
-        let known = assumed.as_ref().unwrap_or(intents);
-        let more = push::plan(&waiting, known, answers, self.wire, self.now)?.only_new();
+        let more = if self.lease.is_some() {
+            push::plan(&waiting, intents, answers, self.wire, self.now)?
+        } else {
+            // A dry run takes it that what goes out arrives.
+            let known = intents.assuming(&pushes.settled, &pushes.sends);
+            let answers = answers.assuming(&waiting, &known, &pushes.sends)?;
+            push::plan(&waiting, &known, &answers, self.wire, self.now)?
+        };
+        let more = more.only_new();
         let second = self.push(run, &more, mapped, intents, answers).await?;
         pushes.add(more);
         Ok(PushCounts { pushed: first.pushed + second.pushed, errors: first.errors + second.errors })

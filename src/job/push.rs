@@ -8,7 +8,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures_util::stream::{self, StreamExt as _};
 use jiff::Timestamp;
 
-use crate::domain::intent::{self, Answer, Intent, IntentState, PushKey, PushMode, PushStep, Settlement};
+use crate::domain::intent::{
+    self, Answer, Intent, IntentState, PushCase, PushKey, PushMode, PushStep, Settlement,
+};
 use crate::domain::number::NumberError;
 use crate::domain::period::Window;
 use crate::domain::tenant::ParkReason;
@@ -37,7 +39,7 @@ pub struct PushPlan {
     pub unbillable: Vec<Intent>,
     /// Tenant and window to set aside.
     pub parked: BTreeMap<(String, Window), ParkReason>,
-    /// Tenant and window with more to send, once an intent in doubt has gone out again.
+    /// Tenant and window with more to send, once what is on its way has arrived.
     waiting: BTreeSet<(String, Window)>,
 }
 
@@ -62,7 +64,7 @@ pub fn plan(
             }
             let mut known = intents.of(one, meter);
             let open = one.stage != Stage::Final;
-            match intent::settle(&known, total.quantity, open, now)? {
+            match intent::settle(using.aggregation, &known, total.quantity, open, now)? {
                 Settlement::Foreign => plan.park(one, ParkReason::ForeignUsage),
                 Settlement::Undecided => plan.park(one, ParkReason::UnknownPush),
                 Settlement::Pending => {}
@@ -94,7 +96,9 @@ pub fn plan(
 impl PushPlan {
     /// The windows that are to be planned once more when this plan is done.
     pub fn waiting(&self, mapped: &[Mapped]) -> Vec<Mapped> {
-        let waits = |one: &&Mapped| self.waiting.contains(&(one.tenant_id.clone(), one.window));
+        let waits = |one: &&Mapped| {
+            self.waiting.contains(&(one.tenant_id.clone(), one.window)) && !self.is_parked(one)
+        };
         mapped.iter().filter(waits).cloned().collect()
     }
 
@@ -159,7 +163,16 @@ impl PushPlan {
             meter: using.meter.clone(),
             segment: one.window,
         };
-        match intent::next_step(&key, &using.targets, &known, open, one.period, now)? {
+        let case = PushCase {
+            aggregation: using.aggregation,
+            key: &key,
+            targets: &using.targets,
+            intents: &known,
+            open,
+            period: one.period,
+            now,
+        };
+        match intent::next_step(case)? {
             PushStep::Nothing => {}
             PushStep::Wait => {
                 self.waiting.insert((one.tenant_id.clone(), one.window));
@@ -323,11 +336,12 @@ pub fn confirm(
         return Ok(plan.settled);
     }
     for one in mapped {
-        for meter in &one.meters {
-            let Some(total) = answers.total(one, &meter.meter) else { continue };
-            let mut known = intents.of(one, &meter.meter);
+        for using in &one.meters {
+            let Some(total) = answers.total(one, &using.meter) else { continue };
+            let mut known = intents.of(one, &using.meter);
             let open = one.stage != Stage::Final;
-            if intent::settle(&known, total.quantity, open, now)? == Settlement::Confirmed {
+            let settled = intent::settle(using.aggregation, &known, total.quantity, open, now)?;
+            if settled == Settlement::Confirmed {
                 plan.confirm(&mut known);
             }
         }

@@ -8,9 +8,12 @@ use std::collections::BTreeMap;
 use futures_util::stream::{self, StreamExt as _};
 use serde_json::json;
 
+use crate::domain::intent::{self, Intent};
 use crate::domain::invoice::{Invoice, MeterTotal};
+use crate::domain::number::NumberError;
 use crate::domain::period::Window;
 use crate::job::connection::Wire;
+use crate::job::intents::Intents;
 use crate::job::mapping::{Mapped, Stage};
 use crate::job::standing::Standing;
 use crate::stripe::StripeError;
@@ -42,6 +45,27 @@ pub enum Preview {
 impl Answers {
     pub fn total(&self, mapped: &Mapped, meter: &str) -> Option<&MeterTotal> {
         self.totals.get(&(mapped.tenant_id.clone(), mapped.window, meter.to_owned()))?.as_ref()
+    }
+
+    /// The totals as they will be if all of these arrive, which are some of the intents.
+    pub fn assuming(
+        &self,
+        mapped: &[Mapped],
+        intents: &Intents,
+        sends: &[Intent],
+    ) -> Result<Self, NumberError> {
+        let sends = Intents::new(sends.to_vec());
+        let mut totals = self.totals.clone();
+        for one in mapped {
+            for using in &one.meters {
+                let key = (one.tenant_id.clone(), one.window, using.meter.clone());
+                if let Some(Some(total)) = totals.get_mut(&key) {
+                    let (known, sends) = (intents.of(one, &using.meter), sends.of(one, &using.meter));
+                    total.quantity = intent::total_with(using.aggregation, total.quantity, &known, &sends)?;
+                }
+            }
+        }
+        Ok(Self { totals, ..Self::default() })
     }
 
     pub fn preview(&self, mapped: &Mapped) -> &Preview {

@@ -15,7 +15,9 @@ use crate::domain::period::Period;
 use crate::domain::price::{Price, Tier};
 use crate::domain::tenant::{Subscription, Tenant};
 use crate::job::Settings;
-use crate::sandbox::{Seed, SeedCustomer, SeedMeter, SeedPrice, SeedScheme, SeedSubscription, SeedTier};
+use crate::sandbox::{
+    Seed, SeedCustomer, SeedFormula, SeedMeter, SeedPrice, SeedScheme, SeedSubscription, SeedTier,
+};
 
 /// How far back calendar windows are laid out for a tenant that has been there since ever.
 const MONTHS_BACK: usize = 13;
@@ -24,7 +26,11 @@ pub fn seed(catalog: &Catalog, tenants: &[Tenant], settings: &Settings, now: Tim
     let meters = catalog
         .meters
         .values()
-        .map(|meter| SeedMeter { key: meter.key.clone(), event_name: meter.event_name.clone() })
+        .map(|meter| SeedMeter {
+            key: meter.key.clone(),
+            event_name: meter.event_name.clone(),
+            formula: if meter.aggregation.is_gauge() { SeedFormula::Last } else { SeedFormula::Sum },
+        })
         .collect();
     let mapped: Vec<Mapped<'_>> = tenants.iter().flat_map(|tenant| mapped(tenant, now)).collect();
     let customers: BTreeMap<&str, &Subscription> =

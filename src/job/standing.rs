@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 
 use crate::domain::catalog::PlanId;
-use crate::domain::catalog::{Billing, Catalog, Meter, Plan, PushScope, UsagePrice};
+use crate::domain::catalog::{Aggregation, Billing, Catalog, Meter, Plan, PushScope, UsagePrice};
 use crate::domain::intent::PushMode;
 use crate::domain::invoice::{Invoice, MeterFormula, StripeMeter, StripePrice, StripeSubscription};
 use crate::domain::number::Quantity;
@@ -125,13 +125,38 @@ fn find_meter<'a>(
     if !found.active {
         return Err(refused("is not active: reactivate it in Stripe"));
     }
-    if push == PushMode::Push && (found.formula != Some(MeterFormula::Sum) || found.pre_aggregates) {
-        return Err(refused(
-            "does not add its events up, so what is pushed would be lost: it needs the formula sum and no \
-             event_time_window",
-        ));
+    match push {
+        PushMode::Push => check_formula(meter, found).map_err(|problem| refused(&problem))?,
+        PushMode::Observe => {}
     }
     Ok(found)
+}
+
+/// What is pushed is a part of a sum, or the level of a gauge, of which the newest counts. Stripe's `count` would count our
+/// events instead of their units.
+fn check_formula(meter: &Meter, found: &StripeMeter) -> Result<(), String> {
+    let (needed, word) = match meter.aggregation {
+        Aggregation::Sum | Aggregation::Count => (MeterFormula::Sum, "sum"),
+        Aggregation::Max | Aggregation::Last => (MeterFormula::Last, "last"),
+    };
+    let aggregation = meter.aggregation.as_str();
+    let instead = format!(
+        "what is pushed for a meter with aggregation = \"{aggregation}\" needs one with the formula {word} and no \
+         event_time_window. Stripe's meters cannot be changed: make another one and name its event in event_name"
+    );
+    if found.pre_aggregates {
+        return Err(format!("keeps one event of each hour or day, so pushes would be lost: {instead}"));
+    }
+    if found.formula != Some(needed) {
+        let formula = match found.formula {
+            Some(MeterFormula::Sum) => "the formula sum",
+            Some(MeterFormula::Count) => "the formula count",
+            Some(MeterFormula::Last) => "the formula last",
+            None => "a formula that is not known here",
+        };
+        return Err(format!("has {formula}: {instead}"));
+    }
+    Ok(())
 }
 
 /// A price that the catalog names must exist; one that it does not name exists in the sandbox only.
@@ -195,6 +220,11 @@ fn check_shadow<'a>(shadow: Option<&'a StripePrice>, place: &str) -> Result<&'a 
 /// The quota must be in exactly one place: in Stripe's live price, or taken off before the push (fault F37).
 fn check_quota(usage: &UsagePrice, overage: Option<&StripePrice>, place: &str) -> Result<(), Refusal> {
     let Some(quota) = usage.free_quota.filter(|quota| !quota.is_zero()) else { return Ok(()) };
+    // Nothing above a hard cap is ever sent, so it is enough that all up to it is free.
+    let never_charges = |price: &StripePrice| price.free_units().is_none_or(|free| free >= quota);
+    if usage.hard_cap && (usage.push == PushScope::Overage || overage.is_none_or(never_charges)) {
+        return Ok(());
+    }
     let overage = overage.ok_or_else(|| unnamed(place, "overage_price_id"))?;
     let free = overage.free_units();
     // A plan that bills nothing above its quota may have a price of nothing.

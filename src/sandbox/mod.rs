@@ -49,7 +49,9 @@ pub use clock::Clock;
 pub use error::SandboxError;
 use journal::Journal;
 use records::Entry;
-pub use seed::{Seed, SeedCustomer, SeedMeter, SeedPrice, SeedScheme, SeedSubscription, SeedTier};
+pub use seed::{
+    Seed, SeedCustomer, SeedFormula, SeedMeter, SeedPrice, SeedScheme, SeedSubscription, SeedTier,
+};
 use server::{App, Shared};
 use world::World;
 

@@ -31,6 +31,14 @@ pub struct Seed {
 pub struct SeedMeter {
     pub key: String,
     pub event_name: String,
+    pub formula: SeedFormula,
+}
+
+/// How the meter's events become one number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SeedFormula {
+    Sum,
+    Last,
 }
 
 #[derive(Clone, Debug)]
@@ -132,7 +140,10 @@ fn new_meter(given: &SeedMeter, now: i64) -> Meter {
         updated: now,
         display_name: given.key.clone(),
         event_name: given.event_name.clone(),
-        formula: Formula::Sum,
+        formula: match given.formula {
+            SeedFormula::Sum => Formula::Sum,
+            SeedFormula::Last => Formula::Last,
+        },
         event_time_window: None,
         customer_key: CUSTOMER_KEY.to_owned(),
         value_key: VALUE_KEY.to_owned(),

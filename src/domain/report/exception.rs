@@ -143,7 +143,11 @@ fn unbillable_one(intent: &Intent, window: Option<&WindowFigures>, catalog: Opti
         tenant_name: window.map(|window| window.tenant_name.clone()).unwrap_or_default(),
         records: intent.records,
         quantity: intent.quantity.to_string(),
-        next_step: "bill it by hand if it is to be paid: Stripe takes it no more".to_owned(),
+        next_step: if intent.quantity.is_negative() {
+            "give it back by hand if it was charged: Stripe takes no correction any more".to_owned()
+        } else {
+            "bill it by hand if it is to be paid: Stripe takes it no more".to_owned()
+        },
         amount: usage.and_then(|usage| worth(intent.quantity, usage, catalog?)),
     }
 }

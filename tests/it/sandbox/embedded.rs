@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use billrecon::sandbox::{
-    Clock, Sandbox, Seed, SeedCustomer, SeedMeter, SeedPrice, SeedScheme, SeedSubscription, SeedTier, State,
+    Clock, Sandbox, Seed, SeedCustomer, SeedFormula, SeedMeter, SeedPrice, SeedScheme, SeedSubscription,
+    SeedTier, State,
 };
 use jiff::Timestamp;
 use serde_json::Value;
@@ -32,7 +33,11 @@ fn seed() -> Seed {
         lookup_key: Some(format!("key_{id}")),
     };
     Seed {
-        meters: vec![SeedMeter { key: "requests".to_owned(), event_name: "req".to_owned() }],
+        meters: vec![SeedMeter {
+            key: "requests".to_owned(),
+            event_name: "req".to_owned(),
+            formula: SeedFormula::Sum,
+        }],
         prices: vec![
             price(
                 "price_base",
