@@ -481,6 +481,20 @@ mod tests {
         assert_eq!((beside.len(), beside[0].stripe_amount), (1, Some(99_900)));
     }
 
+    /// `facts/stripe.md` §4, LIVE-CANCEL: cancelled on day 10 of 31. The usage has its fee in full; what Stripe gives back of
+    /// the fee that was paid in advance is no usage.
+    #[test]
+    fn live_cancel_the_fee_that_stripe_gives_back_is_listed_beside_the_usage() {
+        let given_back = InvoiceLine { proration: true, ..line("price_base", "1", -21_000) };
+        let lines = vec![given_back, line("price_usage", "99", 0), line("price_usage", "0", 1000)];
+        let captured = invoice(lines);
+        assert_eq!(captured.lines.iter().map(|line| line.amount_minor).sum::<i64>(), -20_000);
+        let usage = judged(&expected("99", 1000), Some(&captured));
+        assert_eq!(usage, (Class::Matched, Some("99".into()), Some(1000)));
+        let beside = out_of_scope("acme", "pro", october(), &captured, Source::Invoice, &[scope()], "in_1");
+        assert_eq!((beside.len(), beside[0].stripe_amount), (1, Some(-21_000)));
+    }
+
     #[test]
     fn what_cannot_be_read_is_incomplete_and_never_zero() {
         let unknown = (Class::Incomplete, None, None);

@@ -146,6 +146,14 @@ fn cap_playpost_the_first_tiers_fee_is_charged_for_nothing_used() {
     assert_lines(&volume_price("100000@0+999 inf@0.02"), "0", &[("0", 0), ("0", 999)]);
 }
 
+/// LIVE-TRIAL and LIVE-CANCEL: captured by tierrun; the usage lines, before the trial takes the amount off and without what
+/// is given back of the fee paid in advance.
+#[test]
+fn live_trial_and_live_cancel_the_usage_lines() {
+    assert_lines(&graduated_price("inf@1"), "1", &[("1", 1)]);
+    assert_lines(&graduated_price("inf@0+1000"), "99", &[("99", 0), ("0", 1000)]);
+}
+
 /// TIER-ROUND: derived; 2 + 2, not round(3).
 #[test]
 fn tier_round_each_tier_is_rounded_on_its_own() {
