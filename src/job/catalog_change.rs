@@ -11,7 +11,7 @@ use crate::domain::tenant::Tenant;
 use crate::ingest::{IngestError, catalog};
 use crate::job::Settings;
 use crate::job::import::{Input, read_text};
-use crate::store::books::BooksView;
+use crate::store::books::{BooksView, StoredCatalog};
 use crate::store::{Access, StoreError};
 
 /// What an import would do.
@@ -38,10 +38,10 @@ pub async fn preview(settings: &Settings, input: Input, now: Timestamp) -> anyho
         Err(error) => return Err(error),
     };
     let mut view = store.books().snapshot().await?;
-    let versions = versions(&mut view).await?;
-    let none = Catalog::default();
-    let diff = CatalogDiff::between(versions.first().unwrap_or(&none), &new);
-    let refused = refusal(&name, &versions, &new, &mut view).await?;
+    let stored = view.catalog().await?;
+    let current = stored.map(|stored| catalog::read(&stored.body, "the stored catalog")).transpose()?;
+    let diff = CatalogDiff::between(&current.unwrap_or_default(), &new);
+    let refused = refusal(&name, &new, &mut view).await?;
     let all = view.tenants().await?;
     drop(view);
     store.close().await;
@@ -56,22 +56,14 @@ pub async fn preview(settings: &Settings, input: Input, now: Timestamp) -> anyho
     Ok(CatalogPreview { diff, tenants, tenants_touched, refused })
 }
 
-/// All versions that were imported, newest first.
-pub(in crate::job) async fn versions(view: &mut BooksView) -> anyhow::Result<Vec<Catalog>> {
-    let stored = view.catalogs().await?;
-    let read = stored.iter().map(|one| catalog::read(&one.body, "a stored catalog"));
-    Ok(read.collect::<Result<_, _>>()?)
-}
-
 /// What was pushed as a delta and what is pushed as an absolute value would mix in one meter, and closed figures would be
 /// compared with others: so a meter that the books know keeps its aggregation, also when a version was without it.
 pub(in crate::job) async fn refusal(
     file: &str,
-    versions: &[Catalog],
     new: &Catalog,
     view: &mut BooksView,
 ) -> Result<Option<IngestError>, StoreError> {
-    let before = last_known(versions);
+    let before = last_known(&view.catalogs().await?);
     for (old, meter) in other_aggregations(&before, new) {
         if view.holds_figures_of(&meter.key).await? {
             return Ok(Some(other_aggregation(file, old, meter)));
@@ -80,11 +72,14 @@ pub(in crate::job) async fn refusal(
     Ok(None)
 }
 
-/// Each meter as the newest version that has it knows it.
-fn last_known(versions: &[Catalog]) -> Catalog {
+/// Each meter as the newest version that has it knows it; the newest version comes first. A version that cannot be read any
+/// more must not stand in the way of the one that mends it.
+fn last_known(versions: &[StoredCatalog]) -> Catalog {
     let mut known = Catalog::default();
     for version in versions.iter().rev() {
-        known.meters.extend(version.meters.clone());
+        if let Ok(version) = catalog::read(&version.body, "a stored catalog") {
+            known.meters.extend(version.meters);
+        }
     }
     known
 }

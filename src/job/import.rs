@@ -61,8 +61,7 @@ pub async fn catalog(
         if before.is_some_and(|before| before.catalog_hash == stored.catalog_hash) {
             return Ok(false);
         }
-        let versions = catalog_change::versions(&mut view).await?;
-        if let Some(refused) = catalog_change::refusal(&name, &versions, &parsed, &mut view).await? {
+        if let Some(refused) = catalog_change::refusal(&name, &parsed, &mut view).await? {
             return Err(refused.into());
         }
         drop(view);

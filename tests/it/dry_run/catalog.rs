@@ -157,3 +157,18 @@ fn another_aggregation_of_a_meter_that_was_only_closed_is_refused_too() {
         dry(&workspace, &last, &[]).expect(65);
     }
 }
+
+/// The only way to mend a stored catalog is to import another one.
+#[test]
+fn a_stored_catalog_that_cannot_be_read_any_more_is_not_in_the_way_of_a_new_one() {
+    for engine in ENGINES {
+        let workspace = Workspace::with_company(engine);
+        workspace.sql("UPDATE catalog_versions SET body = 'of another time' RETURNING catalog_hash");
+        let told = dry(&workspace, CATALOG, &[]).expect(65);
+        assert!(told.stderr.contains("the stored catalog: "), "{}", told.stderr);
+        workspace.run(&["import", "catalog", "new.toml"]).expect(0);
+        workspace.write("newer.toml", changed());
+        workspace.run(&["import", "catalog", "newer.toml"]).expect(0);
+        assert_eq!(dry(&workspace, &changed(), &[]).expect(0).stdout, "new.toml: nothing changes\n");
+    }
+}
