@@ -5,7 +5,7 @@
 
 use serde_json::Value;
 
-use super::world::{DRAFT, FINAL, OPEN, World, compared, outcome, table, tenants};
+use super::world::{DRAFT, FINAL, OPEN, World, compared, decided, outcome, table, tenants};
 use crate::support::{ENGINES, Engine};
 
 const HEADER: &str = "tenant_id,meter,quantity,occurred_at,source_event_id,source\n";
@@ -75,6 +75,8 @@ fn play(engine: Engine, catalog: &str, month: Month<'_>, events: usize) -> (Worl
     assert_eq!(world.workspace.number(order), 0);
     assert_eq!(world.intents(), [("confirmed".to_owned(), i64::try_from(events).unwrap())]);
     assert_eq!((&last["status"], &last["counts"]["pending_after"]), (&"closed".into(), &0.into()), "{last}");
+    // A reading that changes nothing has arrived as well.
+    assert_eq!(decided(&last, "push_error_rate"), ("0".to_owned(), "true".to_owned()));
     (world, last)
 }
 
@@ -110,7 +112,7 @@ fn the_highest_readings_of_two_clusters_never_fall() {
             ("2026-10-21T10:00:00Z", &["east 2 2026-10-20T12:00:00Z"], "8"),
             ("2026-11-01T00:20:00Z", &["west 4 2026-10-31T23:00:00Z"], "9"),
             (DRAFT, &["west 7 2026-10-01T00:00:00Z"], "12"),
-            (FINAL, &[], "12"),
+            (FINAL, &["west 1 2026-10-31T23:50:00Z"], "12"),
         ];
         let (_world, closed) = play(engine, &catalog("max", ""), month, 3);
         assert_billed(&closed, "12", "3500");
@@ -146,6 +148,50 @@ fn a_reading_that_comes_when_the_invoice_is_final_is_unbillable_for_the_differen
         assert_eq!(shown, [["unbillable", difference, worth]]);
         let row = |source: &str| format!("{source} quantity_mismatch {quantity} 8 late_usage");
         assert_eq!(compared(&closed, "a"), [row("invoice"), row("meter_total")]);
+    }
+}
+
+/// Devices cost more on it.
+const PLUS: &str = r#"
+[[plan]]
+key = "plus"
+currency = "try"
+amount = 9900
+  [[plan.usage]]
+  meter = "devices"
+  billing = "live"
+  free_quota = 5
+  price = { unit_amount = 700 }
+"#;
+
+#[test]
+fn after_a_plan_change_the_level_of_the_new_plan_counts_even_where_it_is_the_old_one() {
+    let head =
+        "tenant_id,name,plan,currency,stripe_customer_id,stripe_subscription_id,status,started_at,ended_at\n";
+    let row =
+        |plan: &str, start: &str, end: &str| format!("a,A,{plan},try,cus_a,sub_a,active,{start},{end}\n");
+    let half = "2026-10-20T00:00:00Z";
+    let rows = [row("pro", "2026-10-01T00:00:00Z", half), row("plus", half, "")].concat();
+    for engine in ENGINES {
+        let known = readings(&["east 9 2026-10-05T00:00:00Z"]);
+        let world = World::new(engine, &catalog("max", PLUS), &(head.to_owned() + &rows), &known);
+        run_as_planned(&world, "2026-10-10T00:00:00Z");
+        assert_eq!(world.at_stripe("a"), "9");
+        world.import_usage(&readings(&["east 9 2026-10-21T00:00:00Z"]));
+        // Both plans' money is owed, and Stripe bills an item that is there at the end.
+        let shown = |last: &str, level: &str| {
+            let total = format!("meter_total matched {level} {level}");
+            let bill = format!("{last} amount_mismatch {level} {level} mid_cycle_change");
+            if last == "preview" { [total, bill] } else { [bill, total] }
+        };
+        let open = run_as_planned(&world, "2026-10-25T00:00:00Z");
+        assert_eq!(compared(&open, "a"), shown("preview", "9"));
+        world.import_usage(&readings(&["east 6 2026-10-19T00:00:00Z", "east 11 2026-10-30T00:00:00Z"]));
+        run_as_planned(&world, DRAFT);
+        let closed = run_as_planned(&world, FINAL);
+        assert_eq!(compared(&closed, "a"), shown("invoice", "11"));
+        assert_eq!(world.intents(), [("confirmed".to_owned(), 3)]);
+        assert_eq!(decided(&closed, "push_error_rate"), ("0".to_owned(), "true".to_owned()));
     }
 }
 
