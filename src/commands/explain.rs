@@ -12,6 +12,7 @@ use crate::domain::catalog::Meter;
 use crate::domain::figures::{Disposition, SegmentUsage, WindowLine};
 use crate::domain::money::{MinorSum, MoneyError};
 use crate::domain::period::Window;
+use crate::domain::tenant::ParkReason;
 use crate::domain::usage::UsageTotal;
 use crate::exit_code::ExitCode;
 use crate::job::explain::{ExplainedRecord, ExplainedWindow, Explanation, Part, Question, explain};
@@ -192,7 +193,7 @@ fn window_json(window: &ExplainedWindow) -> Result<Value, MoneyError> {
     Ok(json!({
         "window_start": figures.window.start.to_string(), "window_end": figures.window.end.to_string(),
         "status": figures.status.as_str(), "trial": window.trial, "catalog_hash": figures.catalog_hash,
-        "park_reason": figures.park.map(|reason| reason.as_str()), "next_step": figures.park.map(|reason| reason.next_step()),
+        "park_reason": figures.park.map(ParkReason::as_str), "next_step": figures.park.map(ParkReason::next_step),
         "usage": window.parts.iter().map(part_json).collect::<Vec<_>>(),
         "base": window.base.as_ref().map(line_json),
         "late": late.map(|(meter, late)| with_meter(meter, total_json(*late))).collect::<Vec<_>>(),

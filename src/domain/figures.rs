@@ -218,13 +218,12 @@ impl WindowFigures {
                         && usage.meter == *meter
                         && usage.disposition == Disposition::Billable
                 };
-                let rated = match self.usage.iter_mut().find(is_it) {
-                    Some(usage) => rate_usage(usage, &price, plan),
-                    None => {
-                        let is_gauge =
-                            catalog.meters.get(meter).is_some_and(|meter| meter.aggregation.is_gauge());
-                        rate_nothing(segment.range, (meter, is_gauge), &price, plan, &mut self.usage)
-                    }
+                let rated = if let Some(usage) = self.usage.iter_mut().find(is_it) {
+                    rate_usage(usage, &price, plan)
+                } else {
+                    let is_gauge =
+                        catalog.meters.get(meter).is_some_and(|meter| meter.aggregation.is_gauge());
+                    rate_nothing(segment.range, (meter, is_gauge), &price, plan, &mut self.usage)
                 };
                 lines.extend(rated.map_err(|_| ParkReason::Overflow)?);
             }

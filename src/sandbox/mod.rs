@@ -58,6 +58,14 @@ use world::World;
 /// How long a client that has not finished its request can delay the end.
 const PATIENCE: Duration = Duration::from_secs(2);
 
+/// What this witness charges for a quantity at a price, both as Stripe's API takes them: the quantity and the minor units
+/// of each line. `None` where it refuses one of the two.
+pub fn price_lines(price: &str, quantity: &str) -> Option<Vec<(String, i64)>> {
+    let scheme = prices::scheme(&request::Params::parse(price).ok()?).ok()?;
+    let lines = lines::price(&scheme, &decimal::parse(quantity)?);
+    Some(lines.iter().map(|line| (decimal::text(&line.quantity), line.amount)).collect())
+}
+
 /// Where the account's history is.
 #[derive(Clone, Debug)]
 pub enum State {

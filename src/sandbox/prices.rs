@@ -124,7 +124,7 @@ fn recurring(world: &World, params: &Params) -> Result<Option<Recurring>, ApiErr
     Ok(Some(Recurring { cycle: Cycle { interval, count }, meter }))
 }
 
-fn scheme(params: &Params) -> Result<Scheme, ApiError> {
+pub fn scheme(params: &Params) -> Result<Scheme, ApiError> {
     let is_tiered = params.choice("billing_scheme", &["per_unit", "tiered"])? == Some("tiered");
     if !is_tiered {
         if let Some(name) = ["tiers", "tiers_mode"].iter().find(|name| params.has(name)) {

@@ -1,6 +1,6 @@
 //! The documents: every command that they show is run here, in their order, as a reader would.
 //!
-//! In: `sh` blocks of the README and of `docs/`. Out: a failure where a command does not end as the page says: with 0,
+//! In: `sh` blocks of the README, of `docs/` and of the examples (each in a copy of its folder). Out: a failure where a command does not end as the page says: with 0,
 //! or with N where the line says `# ends with N`. A `text` block may hold no command, so nothing escapes.
 
 use std::fs;
@@ -23,6 +23,8 @@ fn pages() -> Vec<PathBuf> {
     let mut pages =
         vec![home().join("README.md"), home().join("reports/README.md"), home().join("ARCHITECTURE.md")];
     pages.extend(fs::read_dir(home().join("docs")).unwrap().map(|entry| entry.unwrap().path()));
+    let examples = fs::read_dir(home().join("examples")).unwrap();
+    pages.extend(examples.map(|entry| entry.unwrap().path().join("README.md")));
     pages.retain(|page| page.extension().is_some_and(|extension| extension == "md"));
     pages
 }
@@ -73,6 +75,11 @@ fn every_command_in_the_documents_ends_as_the_page_says() {
             continue;
         }
         let workspace = Workspace::fresh(Engine::Sqlite);
+        if page.strip_prefix(home().join("examples")).is_ok() {
+            for file in fs::read_dir(page.parent().unwrap()).unwrap().map(|entry| entry.unwrap()) {
+                fs::copy(file.path(), workspace.path(file.file_name().to_str().unwrap())).unwrap();
+            }
+        }
         let binary_folder = Path::new(env!("CARGO_BIN_EXE_billrecon")).parent().unwrap();
         let path = format!("{}:{}", binary_folder.display(), std::env::var("PATH").unwrap());
         let ended = Command::new("bash")

@@ -170,7 +170,7 @@ fn plan_starter_sub_cent_prices_are_rounded_per_line() {
     assert_subtotals(&graduated_price("1500@0 inf@1.2"), &cases);
 }
 
-/// PLAN-PKG: the IoT guide.
+/// PLAN-PKG: the guide for fleets of devices.
 #[test]
 fn plan_pkg_twenty_three_devices_are_three_packages_of_ten() {
     assert_subtotals(&packages("4000", 10, Round::Up), &[("23", 12_000)]);

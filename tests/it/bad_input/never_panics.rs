@@ -9,7 +9,7 @@ use billrecon::domain::catalog::{Aggregation, Meter};
 use billrecon::domain::rule::Rule;
 use billrecon::domain::usage::{Known, UsageRecord};
 use billrecon::ingest::usage::{Judge, JudgedLine};
-use billrecon::ingest::{catalog, tenants};
+use billrecon::ingest::{catalog, price_lines, tenants};
 use jiff::tz::TimeZone;
 use proptest::prelude::*;
 
@@ -18,6 +18,11 @@ use crate::support::{CATALOG, TENANTS, USAGE};
 const NDJSON: &str = "\
 {\"tenant_id\":\"acme\",\"meter\":\"calls\",\"quantity\":1.5,\"occurred_at\":\"2026-09-10T00:00:00Z\",\"source_event_id\":\"1\"}
 {\"tenant_id\":\"beta\",\"meter\":\"calls\",\"quantity\":\"2e-3\",\"occurred_at\":\"2026-09-10T00:00:00+03:00\",\"source_event_id\":\"2\",\"x\":[{}]}
+";
+
+const PRICES: &str = "\
+{\"id\":[1,{}],\"currency\":\"usd\",\"price\":{\"billing_scheme\":\"tiered\",\"tiers_mode\":\"graduated\",\"tiers\":[{\"up_to\":5,\"unit_amount\":1},{\"up_to\":null,\"flat_amount_decimal\":\"0.5\"}]},\"quantity\":7.25}
+{\"id\":\"b\",\"price\":{\"currency\":\"jpy\",\"unit_amount_decimal\":\"999999999999999\",\"transform_quantity\":{\"divide_by\":3,\"round\":\"up\"}},\"quantity\":\"999999999999999\"}
 ";
 
 fn judge() -> Judge {
@@ -122,6 +127,29 @@ proptest! {
             let read = tenants::read(&file[..], "tenants", &TimeZone::UTC);
             let lines = file.split(|byte| *byte == b'\n').count();
             prop_assert!(read.map_or(0, |tenants| tenants.len()) <= lines);
+        }
+    }
+
+    #[test]
+    fn any_bytes_can_be_read_as_prices_and_each_line_has_one_answer(
+        bytes in prop::collection::vec(any::<u8>(), 0..600), changes in changes()
+    ) {
+        for file in [bytes, changed(PRICES, &changes)] {
+            let expected = file.split(|byte| *byte == b'\n').filter(|line| {
+                !line.trim_ascii().is_empty()
+            }).count();
+            let mut answered = 0;
+            price_lines::read(&file[..], "prices", |asked, _| {
+                answered += 1;
+                // The id goes into the answer as it is, so it must be JSON.
+                assert!(serde_json::from_str::<serde_json::Value>(asked.id).is_ok(), "{}", asked.id);
+                if let Ok(one) = asked.request {
+                    let _rated = one.price.rate(one.quantity, one.currency);
+                }
+                true
+            }).unwrap();
+            // A mark of the byte order alone is a line that says nothing.
+            prop_assert!(expected - answered <= usize::from(file.starts_with(b"\xef\xbb\xbf")));
         }
     }
 

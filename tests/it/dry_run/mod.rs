@@ -3,6 +3,7 @@
 //! In: databases of both engines, whole or left behind by a killed writer. Out: not a byte or row is another one, no
 //! folder appears, no lease is taken, nothing is sent but reads; and its words are those of the real run. Never a reason to be afraid of it.
 
+mod catalog;
 mod pushes;
 
 use std::collections::BTreeMap;

@@ -217,11 +217,11 @@ fn a_canceled_subscription_without_an_end_ends_when_it_is_heard_of() {
     }
 }
 
-/// The invoices after three months, newest first: `created status reason auto_advance`, and the period of the first line.
+/// The invoices after three months, newest first: `created status reason`, and the period of their usage.
 fn invoices_of(status: &str, past: &[(&str, &str)]) -> Vec<String> {
     let (_folder, path) = folder();
     let mut given = seed();
-    given.subscriptions[0].status = status.to_owned();
+    status.clone_into(&mut given.subscriptions[0].status);
     given.subscriptions[0].past_statuses =
         past.iter().map(|(status, until)| ((*status).to_owned(), at(until))).collect();
     asked(State::File(path), "2026-12-15T00:00:00Z", &given, |address| {
@@ -231,7 +231,8 @@ fn invoices_of(status: &str, past: &[(&str, &str)]) -> Vec<String> {
         };
         let shown = |one: &Value| {
             assert_eq!(one["automatically_finalizes_at"].is_null(), one["auto_advance"] == false);
-            let period = &one["lines"]["data"][0]["period"];
+            let is_usage = |line: &&Value| line["pricing"]["price_details"]["price"] == "price_usage";
+            let period = &data(&one["lines"]).iter().find(is_usage).unwrap()["period"];
             let [created, start, end] = [&one["created"], &period["start"], &period["end"]].map(day);
             let word =
                 |name: &str| one[name].as_str().unwrap().trim_start_matches("subscription_").to_owned();

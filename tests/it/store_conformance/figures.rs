@@ -144,6 +144,23 @@ fn windows_come_back_to_the_digit_with_their_gaps_and_quotas() {
 }
 
 #[test]
+fn a_meter_has_figures_once_a_window_with_usage_of_it_is_closed() {
+    on_both(async |store, _| {
+        let term = term(&store).await;
+        let has = async |meter: &str| {
+            store.books().snapshot().await.unwrap().holds_figures_of(meter).await.unwrap()
+        };
+        assert!(!has("calls").await);
+        // Beta is parked: its usage is not final.
+        save(&store, &term, &figures()[1..2]).await.unwrap();
+        assert!(!has("calls").await);
+        save(&store, &term, &figures()[2..3]).await.unwrap();
+        assert!(has("calls").await && has("storage").await);
+        assert!(!has("Calls").await && !has("").await);
+    });
+}
+
+#[test]
 fn the_time_that_a_window_accounts_for_comes_back_in_all_its_pieces() {
     on_both(async |store, _| {
         let term = term(&store).await;

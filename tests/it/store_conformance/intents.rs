@@ -65,6 +65,17 @@ fn an_account_is_pinned_once_and_for_good() {
 }
 
 #[test]
+fn a_meter_has_figures_once_an_intent_of_it_is_planned() {
+    on_both(async |store, _| {
+        let term = term(&store).await;
+        add(&store, &term, &[intent("acme", 1, "1")]).await;
+        let mut view = store.books().snapshot().await.unwrap();
+        assert!(view.holds_figures_of("calls").await.unwrap());
+        assert!(!view.holds_figures_of("storage").await.unwrap());
+    });
+}
+
+#[test]
 fn intents_come_back_to_the_twelfth_place_and_in_the_order_of_their_bytes() {
     on_both_and_in_turkish(async |store, _| {
         let term = term(&store).await;

@@ -36,6 +36,8 @@ fn the_catalog_imported_last_is_the_current_one_and_the_others_are_kept() {
         }
         let kept = side.texts("SELECT body FROM catalog_versions ORDER BY version").await;
         assert_eq!(kept, ["a", "b", "a"].map(|name| catalog(name).body));
+        let all = store.books().snapshot().await.unwrap().catalogs().await.unwrap();
+        assert_eq!(all, ["a", "b", "a"].map(catalog));
         let mut view = store.books().snapshot().await.unwrap();
         for name in ["a", "b"] {
             let found = view.catalog_version(&catalog(name).catalog_hash).await.unwrap();

@@ -44,7 +44,8 @@ fn at(second: i64) -> String {
 fn tenant(number: usize, draw: &mut Sequence) -> String {
     let last_days = draw.below(3) == 0;
     let start = JANUARY + if last_days { 28 * DAY + draw.below(3 * DAY) } else { draw.below(31 * DAY) };
-    let trial_end = (draw.below(2) == 0).then(|| at(start + 1 + draw.below(70 * DAY))).unwrap_or_default();
+    let has_trial = draw.below(2) == 0;
+    let trial_end = if has_trial { at(start + 1 + draw.below(70 * DAY)) } else { String::new() };
     // Ahead of the start or behind it; a trial leaves it without meaning.
     let anchor = match draw.below(3) {
         0 if trial_end.is_empty() => at(start),

@@ -3,7 +3,7 @@
 //! In: tenants with `trial_end`, on plans that Stripe really charges (`billing = "live"`), so that amounts are compared as
 //! well. Out: lines, comparisons and counts of the months around the trial's end.
 
-use super::{MATCH, Month, Row, Used, run, usage_rows};
+use super::{MATCH, Month, Row, STORAGE, Used, run, usage_rows};
 use crate::support::{CATALOG, ENGINES, Engine, Workspace};
 
 const LINE: [&str; 6] = ["window_start", "window_end", "kind", "tier", "quantity", "amount"];
@@ -231,5 +231,32 @@ fn a_trial_is_left_out_of_the_metrics() {
             "{rows:?}"
         );
         month.assert_matched();
+    }
+}
+
+/// Somebody else's events on one meter stop the other meter too, in the trial and in the window beside it.
+#[test]
+fn a_tenant_that_is_set_aside_in_both_windows_of_a_month_is_sent_nothing_in_either() {
+    let of_storage: [Used<'_>; 2] =
+        [("acme", STORAGE, "30", "2026-02-05T00:00:00Z"), ("acme", STORAGE, "40", "2026-02-17T05:00:00Z")];
+    let of_both = [
+        of_storage[0],
+        of_storage[1],
+        ("acme", MATCH, "5", "2026-02-05T00:00:00Z"),
+        ("acme", MATCH, "6", "2026-02-17T04:10:00Z"),
+    ];
+    let acme = ["acme,pro,,2026-02-17T04:05:06Z,2026-02-03T04:05:06Z,,"];
+    let others = company(Engine::Sqlite, &acme, &of_storage);
+    others.watch_at("2026-02", "2026-02-16T00:00:00Z");
+    others.watch_at("2026-02", "2026-02-17T04:20:00Z");
+    for engine in ENGINES {
+        let workspace = company(engine, &acme, &of_both);
+        let journal = if engine == Engine::Sqlite { "billrecon.db.sandbox" } else { "billrecon.sandbox" };
+        std::fs::copy(others.path("billrecon.db.sandbox"), workspace.path(journal)).unwrap();
+        let arguments = ["run", "--period", "2026-02", "--as-of", "2026-02-17T04:30:00Z", "--json"];
+        let run = workspace.run(&arguments).expect(3).json();
+        let counts = &run["counts"];
+        assert_eq!([&counts["tenants"], &counts["parked"], &counts["pending_after"]], [1, 1, 1]);
+        assert_eq!(workspace.number("SELECT COUNT(*) FROM intents"), 0);
     }
 }
