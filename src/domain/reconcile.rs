@@ -385,6 +385,8 @@ impl ReconciliationRow {
         let reason = match class {
             Class::QuantityMismatch => expected.cause.filter(explains),
             Class::AmountMismatch if expected.trial => Some(Cause::Trial),
+            // A gauge may well stand where it stood on the plan before, at another price.
+            Class::AmountMismatch => expected.cause.filter(|cause| *cause == Cause::MidCycleChange),
             _ => None,
         };
         Self { class, stripe_quantity: quantity, stripe_amount: amount, reason, ..self }

@@ -6,7 +6,9 @@
 mod server;
 mod world;
 
+mod gauges;
 mod kill;
 mod month;
 mod observe;
+mod taken_back;
 mod verdicts;

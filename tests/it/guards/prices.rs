@@ -94,6 +94,20 @@ fn owned((head, tail): (&str, &str)) -> (String, String) {
 }
 
 #[test]
+fn a_plan_that_ends_at_its_quota_needs_no_quota_at_stripe_and_never_charges_below_it() {
+    let (site, customer) = site(Engine::Sqlite);
+    let capped = site.catalog().replace("amount = 99900", "amount = 99900\nhard_cap = true");
+    let with_price = |overage: &str| capped.replace(&quoted(&site.overage), &quoted(overage));
+    let from_the_first = price(&site.stripe, &metered(&site.meter, &[("unit_amount", "700")]));
+    let too_few = price(&site.stripe, &metered(&site.meter, &free("50")));
+    refuses(&site, &with_price(&from_the_first), &["plan `pro`", METER, "in no place", &from_the_first]);
+    refuses(&site, &with_price(&too_few), &["plan `pro`", METER, "gives 50 units away"]);
+    let nothing = price(&site.stripe, &metered(&site.meter, &[("unit_amount", "0")]));
+    // 130 were used, and Stripe is shown what the plan sells.
+    pushes(&site, &with_price(&nothing), &customer, "100");
+}
+
+#[test]
 fn a_price_in_another_currency_per_another_interval_or_of_another_meter_is_refused() {
     let (site, customer) = site(Engine::Sqlite);
     let others = meter(&site.stripe, "something_else", &[]);
@@ -144,20 +158,64 @@ fn a_price_that_stripe_does_not_have_is_refused_whether_named_by_id_or_by_lookup
     assert_ne!(site.total(&customer), "130");
 }
 
+/// The catalog's meter with another aggregation.
+fn aggregated(catalog: &str, aggregation: &str) -> String {
+    catalog.replace("aggregation = \"sum\"", &format!("aggregation = \"{aggregation}\""))
+}
+
 #[test]
-fn a_meter_that_does_not_add_up_is_inactive_or_missing_is_refused() {
-    let (site, customer) = site(Engine::Sqlite);
-    for (event_name, special) in [
-        ("counted", ("default_aggregation[formula]", "count")),
-        ("the_last", ("default_aggregation[formula]", "last")),
-        ("by_the_hour", ("event_time_window", "hour")),
+fn a_meter_whose_formula_would_lose_or_mistake_what_is_pushed_is_refused_unless_we_only_look_on() {
+    let (site, _) = site(Engine::Sqlite);
+    let formula = |word| ("default_aggregation[formula]", word);
+    let mut last_catalog = String::new();
+    for (event_name, special, aggregations, word) in [
+        ("counted", formula("count"), &["sum", "count"][..], "sum"),
+        ("counted_levels", formula("count"), &["max", "last"], "last"),
+        ("the_last", formula("last"), &["sum", "count"], "sum"),
+        ("added_up", formula("sum"), &["max", "last"], "last"),
+        ("by_the_hour", ("event_time_window", "hour"), &["sum", "count"], "sum"),
+        ("by_the_day", ("event_time_window", "day"), &["max", "last"], "last"),
     ] {
         let bad = meter(&site.stripe, event_name, &[special]);
         let shadow = price(&site.stripe, &metered(&bad, &[("unit_amount", "0")]));
         let overage = price(&site.stripe, &metered(&bad, &free("100")));
-        let words = ["plan `pro`", METER, event_name, "formula sum"];
-        refuses(&site, &catalog(event_name, &quoted(&shadow), &quoted(&overage)), &words);
+        for aggregation in aggregations {
+            let catalog = aggregated(&catalog(event_name, &quoted(&shadow), &quoted(&overage)), aggregation);
+            let needed = format!("the formula {word} and no event_time_window");
+            let words = ["plan `pro`", METER, event_name, aggregation, &needed, "make another one"];
+            refuses(&site, &catalog, &words);
+            last_catalog = catalog;
+        }
     }
+    // Whoever only looks on pushes nothing that could be lost. The tenant's subscription has another price, and is parked.
+    site.workspace.write("billrecon.toml", "[push]\nmode = \"observe\"\n");
+    site.import("catalog", &last_catalog);
+    site.run(OPEN).expect(3);
+}
+
+#[test]
+fn a_gauge_is_pushed_to_a_meter_that_shows_the_last() {
+    for aggregation in ["max", "last"] {
+        let site = Site::new(Engine::Sqlite);
+        let last = meter(&site.stripe, "levels", &[("default_aggregation[formula]", "last")]);
+        let shadow = price(&site.stripe, &metered(&last, &[("unit_amount", "0")]));
+        let overage = price(&site.stripe, &metered(&last, &free("100")));
+        let (customer, subscription) = site.subscribe(&[&site.base, &shadow]);
+        let levels = aggregated(&catalog("levels", &quoted(&shadow), &quoted(&overage)), aggregation);
+        site.import("catalog", &levels);
+        site.import("tenants", &format!("{}{}", super::COLUMNS, tenant("acme", &customer, &subscription)));
+        site.import("usage", &usage(&[("acme", "130"), ("acme", "7")]));
+        let outcome = super::outcome(&site.run(OPEN).expect(0), "2026-10");
+        assert_eq!(
+            (&outcome["counts"]["pushed"], &outcome["counts"]["pending_after"]),
+            (&1.into(), &0.into())
+        );
+    }
+}
+
+#[test]
+fn a_meter_that_is_inactive_or_missing_is_refused() {
+    let (site, customer) = site(Engine::Sqlite);
     let words = ["plan `pro`", METER, "never_made", "does not exist"];
     refuses(&site, &site.catalog().replace(EVENT, "never_made"), &words);
     let switch = |word: &str| {
