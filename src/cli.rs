@@ -122,7 +122,7 @@ pub struct RateFlags {
     #[arg(long, value_name = "CODE", requires = "catalog", value_parser = Currency::parse)]
     pub currency: Option<Currency>,
     /// What was used of a meter, after its aggregation; a meter that is not named was not used
-    #[arg(long = "use", value_name = "METER=QTY", requires = "catalog", value_parser = used)]
+    #[arg(long = "use", value_name = "METER=QTY", num_args = 1.., requires = "catalog", value_parser = used)]
     pub used: Vec<(String, Quantity)>,
     /// Rate lines `{"id","currency","price","quantity"}` (NDJSON), or - for standard input; one JSON object for each
     #[arg(long, value_name = "FILE", conflicts_with = "catalog")]

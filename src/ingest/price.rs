@@ -100,7 +100,8 @@ fn amount(fields: &Fields<'_>, name: &str) -> Result<Option<UnitAmount>, Catalog
     let decimal_name = format!("{name}_decimal");
     let whole = whole_amount(fields, name)?;
     let Some(node) = fields.get(&decimal_name) else { return Ok(whole) };
-    let Value::Text(text) = &node.value else {
+    // A number of JSON keeps its digits; one of TOML with a point is a binary float, and is none of these.
+    let (Value::Text(text) | Value::Number(text)) = &node.value else {
         let problem = "must be a decimal number in quotes, such as \"0.05\": it is in minor units";
         return Err(fields.fault(&decimal_name, problem));
     };

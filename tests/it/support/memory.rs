@@ -39,7 +39,7 @@ fn high_water_kib(child: &Child) -> Option<u64> {
 /// Writes catalog, tenants and usage of September 2026: records in the order of time, spread over all tenants.
 pub fn write_company(folder: &Path, tenants: u64, records: u64) {
     let catalog = "[[meter]]\nkey = \"requests\"\naggregation = \"sum\"\n\
-        [[meter]]\nkey = \"storage_gb\"\naggregation = \"sum\"\n\
+        [[meter]]\nkey = \"storage_gb\"\naggregation = \"max\"\n\
         [[plan]]\nkey = \"pro\"\ncurrency = \"try\"\namount = 99900\n\
         [[plan.usage]]\nmeter = \"requests\"\nfree_quota = 100\n\
         price = { billing_scheme = \"per_unit\", unit_amount_decimal = \"700\" }\n\
