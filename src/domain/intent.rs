@@ -7,7 +7,7 @@
 mod delta;
 pub mod level;
 #[cfg(test)]
-mod model;
+mod tests;
 
 use jiff::{SignedDuration, Timestamp};
 use sha2::{Digest, Sha256};

@@ -135,10 +135,10 @@ fn which_make(intents: &[Intent], quantity: Quantity) -> Option<Vec<Intent>> {
 mod tests {
     use super::*;
     use crate::domain::catalog::Aggregation;
-    use crate::domain::intent::model::{at, corrected, in_state, october, quantity, target};
+    use crate::domain::intent::tests::{at, corrected, in_state, october, quantity, target};
 
     fn step(targets: &[Target], intents: &[Intent], open: bool, now: &str) -> PushStep {
-        crate::domain::intent::model::step(Aggregation::Sum, targets, intents, open, now)
+        crate::domain::intent::tests::step(Aggregation::Sum, targets, intents, open, now)
     }
 
     fn sent(step: PushStep) -> Vec<Intent> {

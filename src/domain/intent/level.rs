@@ -131,15 +131,15 @@ fn instant(case: PushCase<'_>, target: &Target) -> Option<Timestamp> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::intent::model::{at, in_state, october, quantity, target};
+    use crate::domain::intent::tests::{at, in_state, october, quantity, target};
     use crate::domain::period::Window;
 
     fn last(targets: &[Target], intents: &[Intent], open: bool, now: &str) -> PushStep {
-        crate::domain::intent::model::step(Aggregation::Last, targets, intents, open, now)
+        crate::domain::intent::tests::step(Aggregation::Last, targets, intents, open, now)
     }
 
     fn max(targets: &[Target], intents: &[Intent], open: bool, now: &str) -> PushStep {
-        crate::domain::intent::model::step(Aggregation::Max, targets, intents, open, now)
+        crate::domain::intent::tests::step(Aggregation::Max, targets, intents, open, now)
     }
 
     fn sent(step: PushStep) -> Vec<Intent> {
