@@ -155,3 +155,96 @@ fn a_closed_window_keeps_its_catalog_when_another_is_imported() {
         assert_eq!(before["windows"][0]["catalog_hash"], hashes[0][1].as_str());
     }
 }
+
+const FLEET: &str = r#"
+[[meter]]
+key = "devices"
+aggregation = "max"
+per = "source"
+
+[[meter]]
+key = "sessions"
+aggregation = "count"
+billable = ["outcome = success", "duration_ms >= 5000"]
+
+[[plan]]
+key = "free"
+currency = "usd"
+hard_cap = true
+  [[plan.usage]]
+  meter = "devices"
+  free_quota = 10
+  [[plan.usage]]
+  meter = "sessions"
+  free_quota = 1
+"#;
+
+const READINGS: &str = "\
+tenant_id,meter,quantity,occurred_at,source_event_id,source,outcome,duration_ms
+acme,devices,5,2026-09-10T00:00:00Z,d1,east,,
+acme,devices,7,2026-09-10T01:00:00Z,d2,east,,
+acme,devices,6,2026-09-10T01:00:00Z,d3,west,,
+acme,devices,6,2026-09-10T02:00:00Z,d4,west,,
+acme,sessions,1,2026-09-10T00:00:00Z,s1,,success,5000
+acme,sessions,1,2026-09-10T00:00:01Z,s2,,success,4999.999
+acme,sessions,1,2026-09-10T00:00:02Z,s3,,failure,9000
+acme,sessions,1,2026-09-10T00:00:03Z,s4,,success,
+acme,sessions,1,2026-09-10T00:00:04Z,s5,,success,6000
+";
+
+#[test]
+fn a_gauge_a_rule_and_a_cap_are_told_record_by_record() {
+    for engine in ENGINES {
+        let workspace = Workspace::new(engine).observing();
+        let tenants = TENANTS.replace(",pro,", ",free,").replace(",legacy,", ",free,");
+        workspace.import(FLEET, &tenants, READINGS);
+        workspace.run(&AFTER).expect(0);
+        let told = workspace.run(&["explain", "acme", "--period", "2026-09"]).expect(0).stdout;
+        for line in [
+            "    meter     max per source, added up",
+            "    records   4 records, 24 units",
+            "    aggregate 2 records, 13 units, 2 superseded",
+            "    used      13 = 10 free + 0 billed + 3 capped",
+            "    price     0 per unit (minor units), 10 units free, nothing above is billed",
+            "    line      tier 1, usage: 10 x 0 = 0 -> 0.00 USD",
+            "    meter     count, billable if outcome = success and duration_ms >= 5000",
+            "    excluded  not_billable: 3 records, 3 units",
+            "    used      2 = 1 free + 0 billed + 1 capped",
+        ] {
+            assert!(told.lines().any(|one| one == line), "{line}\n{told}");
+        }
+        let window = &explain(&workspace, "acme", "2026-09")["windows"][0];
+        let fates: Vec<String> = window["usage"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .flat_map(|usage| usage["records_behind"].as_array().unwrap())
+            .map(|one| {
+                format!("{} {}", one["source_event_id"].as_str().unwrap(), one["fate"].as_str().unwrap())
+            })
+            .collect();
+        let expected = [
+            "d1 superseded",
+            "d2 counted",
+            "d3 superseded",
+            // Of two readings that are equally high the newer one.
+            "d4 counted",
+            "s1 counted",
+            "s2 not_billable",
+            "s3 not_billable",
+            "s4 not_billable",
+            "s5 counted",
+        ];
+        assert_eq!(fates, expected);
+        let exceptions = csv_rows(&workspace.data_files("2026-09")["exceptions.csv"]);
+        let of_acme = exceptions
+            .iter()
+            .map(|row| ["kind", "reason", "meter", "records", "quantity"].map(|name| row[name].as_str()));
+        let expected = [
+            ["excluded", "not_billable", "sessions", "3", "3"],
+            ["capped", "hard_cap", "devices", "4", "3"],
+            ["capped", "hard_cap", "sessions", "2", "1"],
+        ];
+        assert_eq!(of_acme.collect::<Vec<_>>(), expected);
+    }
+}
