@@ -145,7 +145,6 @@ const SHAPE_FAULTS: &[(&str, &str, &[&str])] = &[
         &["line 26, column", "did you mean `tiers_mode`?"],
     ),
     ("\"700\"", "700.5", &["line 23, column", "in quotes"]),
-    ("\"700\"", "700", &["line 23, column", "in quotes"]),
     ("up_to = 100,", "up_to = 100.5,", &["line 23, column", "write \"100.5\""]),
     ("up_to = 100,", "up_to = nan,", &["line 23, column"]),
     (
@@ -173,7 +172,8 @@ fn each_fault_is_refused_with_its_place_and_the_catalog_before_stays() {
     let shapes = SHAPE_FAULTS.iter().map(|(right, wrong, words)| (*right, *wrong, words.to_vec()));
     for (right, wrong, words) in faults.chain(shapes) {
         assert!(CATALOG.contains(right), "{right}");
-        let ended = import_catalog(&workspace, CATALOG.replacen(right, wrong, 1)).expect(65);
+        let ended = import_catalog(&workspace, CATALOG.replacen(right, wrong, 1));
+        assert_eq!(ended.code, Some(65), "{wrong}: {}", ended.stderr);
         says(&ended, "new.toml: ");
         says(&ended, "line ");
         for one in words {

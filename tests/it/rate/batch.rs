@@ -184,6 +184,24 @@ fn a_quantity_keeps_every_digit_as_a_number_and_as_text() {
     }
 }
 
+/// The same price with its decimal as text, as a number, and as both of Stripe's fields.
+#[test]
+fn a_decimal_of_a_price_may_be_text_or_a_number() {
+    for price in [
+        "\"unit_amount_decimal\":\"7.000\"",
+        "\"unit_amount_decimal\":7",
+        "\"unit_amount\":7,\"unit_amount_decimal\":7.0",
+    ] {
+        let line = format!("{{\"currency\":\"usd\",\"price\":{{{price}}},\"quantity\":0.5}}");
+        let answer = &batch_of(&[line])[0];
+        assert_eq!(
+            (&answer["exact_amount_minor"], &answer["amount_minor"]),
+            (&"3.5".into(), &4.into()),
+            "{price}"
+        );
+    }
+}
+
 #[test]
 fn a_batch_that_cannot_be_read_is_an_error_and_an_empty_one_is_none() {
     assert_eq!(piped(b"").expect(0).stdout, "");

@@ -83,6 +83,14 @@ fn a_plan_has_its_base_fee_and_a_line_for_everything_it_sells() {
     assert_eq!(quote["units"], units);
 }
 
+#[test]
+fn one_use_may_name_several_meters() {
+    let of = |used: &[&str]| json_of(&[&["--plan", "pay as you go"], used].concat());
+    let apart = of(&["--use", "storage_gb=2.5", "--use", "calls=4"]);
+    assert_eq!(of(&["--use", "storage_gb=2.5", "calls=4"]), apart);
+    assert_eq!(apart["amount"], "4.50");
+}
+
 /// A fee of a first tier is due although nobody spoke of the meter.
 #[test]
 fn a_meter_that_is_not_named_was_not_used() {
