@@ -297,3 +297,20 @@ proptest! {
         prop_assert!(free.iter().all(|free| *free <= Quantity::whole(100).unwrap()), "each has its own quota");
     }
 }
+
+#[test]
+fn a_gauge_whose_readings_are_lost_breaks_the_proof() {
+    let tenant = tenant("pro", "2026-01-01T00:00:00Z");
+    let window = october(&tenant);
+    let usage =
+        MeterUsage { billable: total(5, "40"), readings: Some(total(2, "14")), ..MeterUsage::default() };
+    let by_meter = [("calls".to_owned(), usage)].into();
+    let totals: LedgerTotals = [(window.window, [("acme".to_owned(), by_meter)].into())].into();
+    let catalog = selling(Aggregation::Max, per_unit(PushScope::All, None));
+    let figures = WindowFigures::new(&window, (&catalog, "v1"), &totals, WindowStatus::Closed);
+    let mut lost = figures.clone();
+    lost.usage[0].readings = None;
+    lost.usage[0].split = None;
+    let fault = ControlTotals::prove(&[], &[&figures, &lost], &totals).unwrap_err();
+    assert_eq!(fault, ControlFault::Readings("calls".into()));
+}
