@@ -156,7 +156,8 @@ fn money(sum: MinorSum) -> String {
 }
 
 fn total(total: UsageTotal) -> String {
-    format!("{} records, {} units", total.records, total.quantity)
+    let records = if total.records == 1 { "record" } else { "records" };
+    format!("{} {records}, {} units", total.records, total.quantity)
 }
 
 fn span(range: Window) -> String {

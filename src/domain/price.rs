@@ -121,7 +121,10 @@ impl fmt::Display for Price {
             Self::PerUnit { unit_amount, transform: None } => return write!(out, "{unit_amount} per unit"),
             Self::PerUnit { unit_amount, transform: Some(Transform { divide_by, round }) } => {
                 let round = if *round == Round::Up { "begun" } else { "full" };
-                return write!(out, "{unit_amount} per {round} package of {divide_by}");
+                return match divide_by {
+                    1 => write!(out, "{unit_amount} per {round} unit"),
+                    _ => write!(out, "{unit_amount} per {round} package of {divide_by}"),
+                };
             }
             Self::Graduated(tiers) => ("graduated", tiers),
             Self::Volume(tiers) => ("volume", tiers),
@@ -177,6 +180,8 @@ mod tests {
         assert_eq!(Price::per_unit(unit_amount).to_string(), "4000 per unit");
         let transform = Some(Transform { divide_by: 10, round: Round::Up });
         assert_eq!(Price::PerUnit { unit_amount, transform }.to_string(), "4000 per begun package of 10");
+        let transform = Some(Transform { divide_by: 1, round: Round::Down });
+        assert_eq!(Price::PerUnit { unit_amount, transform }.to_string(), "4000 per full unit");
     }
 
     #[test]

@@ -227,10 +227,6 @@ fn check_quota(usage: &UsagePrice, overage: Option<&StripePrice>, place: &str) -
     }
     let overage = overage.ok_or_else(|| unnamed(place, "overage_price_id"))?;
     let free = overage.free_units();
-    // A plan that bills nothing above its quota may have a price of nothing.
-    if usage.hard_cap && free.is_none() {
-        return Ok(());
-    }
     let price = &overage.id;
     let problem = match usage.push {
         PushScope::Overage if free.is_none_or(|free| !free.is_zero()) => format!(

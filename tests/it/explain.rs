@@ -73,7 +73,7 @@ fn a_closed_figure_is_told_from_its_records_to_its_total() {
             "    price     10 per unit (minor units), 100 units free",
             "    line      tier 1, usage: 100 x 0 = 0 -> 0.00 USD",
             "    line      tier 2, usage: 50 x 10 = 500 -> 5.00 USD",
-            "  calls: 1 records, 3 units came after the close and changed nothing of it",
+            "  calls: 1 record, 3 units came after the close and changed nothing of it",
             "  base fee of pro: 10.00 USD",
             "  total: 15.00 USD",
         ];
@@ -112,7 +112,7 @@ fn an_open_window_and_a_parked_one_are_told_as_the_ledger_stands() {
     assert_eq!((open["status"].as_str(), open["usage"][0]["used"].as_str()), (Some("open"), Some("7")));
     let parked = workspace.run(&["explain", "beta", "--period", "2026-09"]).expect(0).stdout;
     assert!(parked.contains("  parked, unknown_plan: add the plan to the catalog"), "{parked}");
-    assert!(parked.contains("records   1 records, 120 units"), "{parked}");
+    assert!(parked.contains("records   1 record, 120 units"), "{parked}");
     let before = workspace.run(&["explain", "acme", "--period", "2026-01"]).expect(0).stdout;
     assert!(before.contains("no window of this tenant has that label"), "{before}");
 }
