@@ -3,6 +3,7 @@
 //! In: a quote. Out: a line per invoice line with its exact and its rounded amount, the total, and how the units of each
 //! meter divide. Never rounds or adds anything itself.
 
+use crate::domain::money::MinorAmount;
 use crate::domain::quote::{MeterQuote, Quote};
 use crate::domain::rating::{LineKind, RatedLine};
 
@@ -28,6 +29,13 @@ pub fn of(quote: &Quote) -> String {
     lines.push(String::new());
     lines.extend(quote.meters.iter().map(units));
     lines.push(format!("unit amount and exact are in minor units, amount and total in {code}"));
+    let step = quote.total.currency.charge_step();
+    if quote.total.minor % step != 0 {
+        let step = MinorAmount::new(step, quote.total.currency);
+        lines.push(format!(
+            "Stripe charges {code} in steps of {step} only, so no payment can be of this total"
+        ));
+    }
     lines.join("\n")
 }
 

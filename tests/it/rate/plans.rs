@@ -172,3 +172,25 @@ fn a_catalog_that_is_missing_or_wrong_is_told_as_at_import() {
     workspace.run(&["rate", "--catalog", "no.toml", "--plan", "a"]).expect(65);
     workspace.run(&["rate", "--catalog", "none.toml", "--plan", "a"]).expect(74);
 }
+
+/// docs.stripe.com/currencies: three decimals of which the last is 0, and ISK, whose amounts keep two that are always 0.
+#[test]
+fn a_total_that_stripe_cannot_charge_is_told() {
+    let catalog = |currency: &str, amount: u32| {
+        format!("[[plan]]\nkey = \"flat\"\ncurrency = \"{currency}\"\namount = {amount}\n")
+    };
+    for (currency, amount, total, step) in [
+        ("kwd", 5124, "5.124", Some("0.010")),
+        ("kwd", 5120, "5.120", None),
+        ("isk", 550, "5.50", Some("1.00")),
+        ("usd", 1, "0.01", None),
+    ] {
+        let workspace = folder(&[("catalog.toml", &catalog(currency, amount))]);
+        let table = workspace.run(&["rate", "--catalog", "catalog.toml", "--plan", "flat"]).expect(0).stdout;
+        assert!(table.contains(total), "{table}");
+        let told =
+            step.map(|step| format!("Stripe charges {} in steps of {step} only", currency.to_uppercase()));
+        assert_eq!(table.contains("in steps of"), told.is_some(), "{table}");
+        assert!(told.is_none_or(|told| table.contains(&told)), "{table}");
+    }
+}
