@@ -170,9 +170,9 @@ fn member<'a>(
     let price = plan.usage.get(meter)?;
     let used = figures.billable(segment.range, meter);
     let used = used.map_or(Some(Quantity::ZERO), |usage| usage.used().to_quantity().ok())?;
-    let of_meter =
+    let mut of_meter =
         figures.lines.iter().filter(|line| line.line.kind != LineKind::Base && line.meter == meter);
-    let overage = of_meter.map(|line| line.line.amount.minor).sum();
+    let overage = of_meter.try_fold(0i64, |sum, line| sum.checked_add(line.line.amount.minor))?;
     Some(Member {
         tenant_id: &figures.tenant_id,
         quota: price.free_quota,
