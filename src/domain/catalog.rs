@@ -250,8 +250,17 @@ impl UsagePrice {
 }
 
 impl Catalog {
-    /// Adds a meter; a second one with the same key is a fault.
+    /// Adds a meter; a second one with the same key is a fault, and so is one whose events would go to another's meter at
+    /// Stripe, where both would be billed for both.
     pub fn add_meter(&mut self, meter: Meter, path: &str) -> Result<(), CatalogFault> {
+        let of_event = |one: &&Meter| one.event_name == meter.event_name && one.key != meter.key;
+        if let Some(other) = self.meters.values().find(of_event) {
+            let problem = format!(
+                "the meter `{}` has the event name `{}` too, so each would be billed for both: give one of them another",
+                other.key, meter.event_name
+            );
+            return Err(CatalogFault::new(format!("{path}.event_name"), problem));
+        }
         match self.meters.insert(meter.key.clone(), meter) {
             None => Ok(()),
             Some(twice) => Err(CatalogFault::new(

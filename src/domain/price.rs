@@ -95,6 +95,16 @@ impl Price {
         }
     }
 
+    /// Whether it never charges anything.
+    pub fn is_zero(&self) -> bool {
+        match self {
+            Self::PerUnit { unit_amount, .. } => unit_amount.is_zero(),
+            Self::Graduated(tiers) | Self::Volume(tiers) => tiers
+                .iter()
+                .all(|tier| tier.unit_amount.is_zero() && tier.flat_amount.is_none_or(UnitAmount::is_zero)),
+        }
+    }
+
     /// Where the first tier ends if it costs nothing, else 0.
     pub fn leading_zero_tier(&self) -> Quantity {
         match self.tiers().first() {

@@ -75,6 +75,14 @@ impl Rule {
         self.conditions.is_empty()
     }
 
+    /// The first thing that it asks for and a record does not say: its outcome, or a property.
+    pub fn lacks(&self, outcome: &str, properties: &BTreeMap<String, String>) -> Option<&str> {
+        self.conditions.iter().find_map(|condition| match condition {
+            Condition::Outcome { .. } => outcome.is_empty().then_some("outcome"),
+            Condition::Property { name, .. } => (!properties.contains_key(name)).then_some(name.as_str()),
+        })
+    }
+
     /// Whether a record counts.
     pub fn admits(&self, outcome: &str, properties: &BTreeMap<String, String>) -> bool {
         self.conditions.iter().all(|condition| match condition {

@@ -120,6 +120,14 @@ pub struct QuarantinedLine {
     pub body: String,
 }
 
+/// What a record with the property `kind = correction` says of itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Correction {
+    /// The source event id of the record that it corrects.
+    pub corrects: String,
+    pub properties: BTreeMap<String, String>,
+}
+
 /// What a record is judged against.
 #[derive(Clone, Debug, Default)]
 pub struct Known {
@@ -135,12 +143,11 @@ pub struct Judged {
 }
 
 impl Known {
-    /// The record, or the first reason why it is none. `correction` is the source event id that a record with the property
-    /// `kind = correction` names as the one that it corrects.
+    /// The record, or the first reason why it is none.
     pub fn judge(
         &self,
         raw: &RawRecord<'_>,
-        correction: Option<&str>,
+        correction: Option<&Correction>,
         now: Timestamp,
     ) -> Result<Judged, Rejection> {
         check_texts(raw)?;
@@ -164,6 +171,13 @@ impl Known {
             );
             return Err(Rejection::new(QuarantineReason::Negative, detail));
         }
+        if let Some(name) = correction.and_then(|one| meter.rule.lacks(raw.outcome, &one.properties)) {
+            let detail = format!(
+                "the correction has no `{name}`, which the billable rule of the meter asks for: give it the outcome and the \
+                 properties of the record that it corrects"
+            );
+            return Err(Rejection::new(QuarantineReason::Negative, detail));
+        }
         if !self.tenants.contains(raw.tenant_id) {
             let detail = format!("the tenant `{}` has not been imported", raw.tenant_id);
             return Err(Rejection::new(QuarantineReason::UnknownTenant, detail));
@@ -178,7 +192,7 @@ impl Known {
             source: raw.source.to_owned(),
             properties: raw.properties.to_owned(),
         };
-        let corrects = correction.filter(|_| quantity.is_negative()).map(str::to_owned);
+        let corrects = correction.filter(|_| quantity.is_negative()).map(|one| one.corrects.clone());
         Ok(Judged { record, corrects })
     }
 
@@ -315,11 +329,11 @@ mod tests {
     #[test]
     fn only_a_correction_of_a_meter_that_adds_up_may_be_negative() {
         let back = RawRecord { quantity: "-1.5", ..raw() };
-        assert_eq!(known().judge(&back, Some("e-0"), now()).unwrap().corrects.as_deref(), Some("e-0"));
-        assert_eq!(known().judge(&raw(), Some("e-0"), now()).unwrap().corrects, None);
-        for (line, corrects) in
-            [(&back, None), (&RawRecord { meter: "devices", ..back.clone() }, Some("e-0"))]
-        {
+        let correction = Correction { corrects: "e-0".to_owned(), properties: BTreeMap::new() };
+        let corrects = Some(&correction);
+        assert_eq!(known().judge(&back, corrects, now()).unwrap().corrects.as_deref(), Some("e-0"));
+        assert_eq!(known().judge(&raw(), corrects, now()).unwrap().corrects, None);
+        for (line, corrects) in [(&back, None), (&RawRecord { meter: "devices", ..back.clone() }, corrects)] {
             assert_eq!(known().judge(line, corrects, now()).unwrap_err().reason, QuarantineReason::Negative);
         }
     }

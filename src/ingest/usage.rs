@@ -12,7 +12,7 @@ use jiff::tz::TimeZone;
 use crate::domain::audit::sha256_hex;
 use crate::domain::period::Period;
 use crate::domain::usage::{
-    Judged, Known, QuarantineReason, QuarantinedLine, RawRecord, Rejection, UsageRecord,
+    Correction, Judged, Known, QuarantineReason, QuarantinedLine, RawRecord, Rejection, UsageRecord,
 };
 use crate::ingest::csv_lines::Parsed;
 use crate::ingest::{IngestError, csv_lines, ndjson_lines};
@@ -96,7 +96,7 @@ impl Judge {
         match parsed {
             Ok(raw) => self
                 .known
-                .judge(&raw, corrects(raw.properties).as_deref(), self.now)
+                .judge(&raw, correction(raw.properties).as_ref(), self.now)
                 .map_err(|rejection| Box::new(self.quarantined(number, &raw, &rejection))),
             Err((body, rejection)) => {
                 Err(Box::new(self.line(number, &RawRecord::default(), &body, &rejection)))
@@ -149,15 +149,16 @@ impl Judge {
     }
 }
 
-/// What a correction names as the record that it corrects.
-fn corrects(properties: &str) -> Option<String> {
+/// What a correction says of itself; `None` for any other record.
+fn correction(properties: &str) -> Option<Correction> {
     // Nearly no record is one, and only the few that are need to be taken apart.
     if !properties.contains("correction") {
         return None;
     }
-    let mut properties: BTreeMap<String, String> = serde_json::from_str(properties).ok()?;
+    let properties: BTreeMap<String, String> = serde_json::from_str(properties).ok()?;
     let is_correction = properties.get("kind").is_some_and(|kind| kind == "correction");
-    properties.remove("corrects").filter(|id| is_correction && !id.is_empty())
+    let corrects = properties.get("corrects").filter(|id| is_correction && !id.is_empty()).cloned();
+    corrects.map(|corrects| Correction { corrects, properties })
 }
 
 /// More blanks than this before the first word are no file of ours.

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::domain::intent::{Intent, IntentState, PushMode};
+use crate::domain::intent::{self, Intent, IntentState, PushMode};
 use crate::domain::invoice::{Invoice, StripeSubscription};
 use crate::domain::number::NumberError;
 use crate::domain::period::Window;
@@ -48,7 +48,7 @@ pub fn compare(
             let may_be_above =
                 using.aggregation.is_gauge() || known.iter().any(|one| one.quantity.is_negative());
             let expected =
-                Expected { cause: cause(one, &known, wire), may_be_above, ..using.expected.clone() };
+                Expected { cause: cause(one, using, &known, wire)?, may_be_above, ..using.expected.clone() };
             rows.push(compare_total(&expected, answers.total(one, &using.meter), &meter.id));
             rows.push(invoice_row(one, billed(expected, using), meter, answers, standing)?);
         }
@@ -123,19 +123,27 @@ fn beside(one: &Mapped, answers: &Answers, standing: &Standing) -> Vec<Reconcili
 }
 
 /// Why Stripe may show less than the ledger, as far as our own intents tell.
-fn cause(one: &Mapped, intents: &[Intent], wire: &Wire) -> Option<Cause> {
+fn cause(
+    one: &Mapped,
+    using: &MeterUse,
+    intents: &[Intent],
+    wire: &Wire,
+) -> Result<Option<Cause>, NumberError> {
     if wire.push == PushMode::Observe {
-        return None;
+        return Ok(None);
     }
     let any = |state| intents.iter().any(|one| one.state == state);
     if any(IntentState::Unbillable) {
-        return Some(Cause::LateUsage);
+        return Ok(Some(Cause::LateUsage));
     }
     if any(IntentState::Sent) {
         let dropped = one.stage == Stage::Final;
-        return Some(if dropped { Cause::RejectedAsync } else { Cause::LatencyPending });
+        return Ok(Some(if dropped { Cause::RejectedAsync } else { Cause::LatencyPending }));
     }
-    Some(Cause::NotPushed)
+    // What has arrived whole is not what an invoice lacks.
+    let counted = intents.iter().filter(|one| one.is_counted());
+    let has_arrived = intent::arrived(using.aggregation, counted)? == using.expected.quantity.into();
+    Ok((!has_arrived).then_some(Cause::NotPushed))
 }
 
 /// Subscriptions that have a price of ours and belong to no tenant.

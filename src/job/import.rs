@@ -3,7 +3,7 @@
 //! In: open files, settings, `now`. Out: receipts. Catalog and tenants change what a run does, so they take the lease;
 //! usage only adds rows, each at most once, so it does not. An import that dies is simply run again.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 use std::time::Duration;
 
@@ -173,12 +173,13 @@ async fn import_usage(
     let mut corrections = Vec::new();
     while let Some(mut batch) = batches.recv().await {
         corrections.extend(batch.extract_if(.., |line| line.is_correction()));
-        take_batch(batch, &judge, &ledger, &mut receipt, now).await?;
+        take_batch(batch, &BTreeSet::new(), &judge, &ledger, &mut receipt, now).await?;
         progress(receipt.counts.read);
     }
+    let founded = founded(&corrections, &ledger).await?;
     while !corrections.is_empty() {
         let batch = corrections.drain(..corrections.len().min(LINES_PER_BATCH)).collect();
-        take_batch(batch, &judge, &ledger, &mut receipt, now).await?;
+        take_batch(batch, &founded, &judge, &ledger, &mut receipt, now).await?;
         progress(receipt.counts.read);
     }
     let read = reading.await.context("the reader ended")?;
@@ -219,9 +220,41 @@ fn read_batches(
     read
 }
 
-/// One transaction: what it accepts and what it quarantines belong together.
+/// Tenant and source event id of a record.
+type RecordKey = (String, String);
+
+/// Which of the corrected records the ledger holds, or will hold: a correction may itself be corrected.
+async fn founded(corrections: &[JudgedLine], ledger: &Ledger) -> anyhow::Result<BTreeSet<RecordKey>> {
+    let owned = |(tenant, id): (&str, &str)| (tenant.to_owned(), id.to_owned());
+    let mut corrected_by: BTreeMap<RecordKey, Vec<RecordKey>> = BTreeMap::new();
+    for line in corrections {
+        if let (Some(corrects), Ok(judged)) = (line.corrects(), &line.outcome) {
+            let own = (judged.record.tenant_id.clone(), judged.record.source_event_id.clone());
+            corrected_by.entry(owned(corrects)).or_default().push(own);
+        }
+    }
+    let keys: Vec<(&str, &str)> =
+        corrected_by.keys().map(|(tenant, id)| (tenant.as_str(), id.as_str())).collect();
+    let mut founded = BTreeSet::new();
+    for keys in keys.chunks(LINES_PER_BATCH) {
+        founded.extend(ledger.begin().await?.founded(keys).await?);
+    }
+    let mut next: Vec<RecordKey> = founded.iter().cloned().collect();
+    while let Some(key) = next.pop() {
+        for own in corrected_by.get(&key).into_iter().flatten() {
+            if founded.insert(own.clone()) {
+                next.push(own.clone());
+            }
+        }
+    }
+    Ok(founded)
+}
+
+/// One transaction: what it accepts and what it quarantines belong together. `founded` are the records that a correction
+/// may name.
 async fn take_batch(
     batch: Vec<JudgedLine>,
+    founded: &BTreeSet<RecordKey>,
     judge: &Judge,
     ledger: &Ledger,
     receipt: &mut UsageReceipt,
@@ -230,7 +263,6 @@ async fn take_batch(
     receipt.counts.read += batch.len() as u64;
     let mut write = ledger.begin().await?;
     let (mut numbers, mut records, mut quarantined) = (Vec::new(), Vec::new(), Vec::new());
-    let founded = write.founded(&batch.iter().filter_map(JudgedLine::corrects).collect::<Vec<_>>()).await?;
     for line in batch {
         match line.outcome {
             Ok(Judged { record, corrects: Some(id) })

@@ -92,6 +92,8 @@ fn push_records(figures: &WindowFigures, differing: &Differing<'_>, case: &Case<
         let Some(target) = target(usage, case.catalogs.of(figures)) else { continue };
         let records = usage.total.records;
         let arrived = match case.push {
+            // Stripe shows one level of a gauge, that of the last segment with usage: no other needs an intent.
+            PushMode::Push if usage.readings.is_some() && !is_last_of_meter(usage, figures) => records,
             PushMode::Push => {
                 let counted = || case.intents.counted(&figures.tenant_id, &usage.meter, usage.range);
                 let meters = &case.catalogs.of(figures).meters;
@@ -115,6 +117,16 @@ fn push_records(figures: &WindowFigures, differing: &Differing<'_>, case: &Case<
         sum.failed += records - arrived;
     }
     sum
+}
+
+fn is_last_of_meter(usage: &SegmentUsage, figures: &WindowFigures) -> bool {
+    let is_later = |other: &&SegmentUsage| {
+        other.meter == usage.meter
+            && other.disposition == Disposition::Billable
+            && other.total.records > 0
+            && other.range.start > usage.range.start
+    };
+    !figures.usage.iter().any(|other| is_later(&other))
 }
 
 /// What Stripe is to see of it; `None` where that is nothing.

@@ -17,7 +17,7 @@ use crate::domain::period::{Period, Window};
 use crate::domain::rating::LineKind;
 use crate::domain::reconcile::{Expected, is_period_of};
 use crate::domain::tenant::{ParkReason, Subscription, SubscriptionStatus, Tenant, TenantWindow};
-use crate::job::due::is_settled;
+use crate::job::due::{self, is_settled};
 use crate::job::standing::Standing;
 
 /// How far a window has come at Stripe.
@@ -76,7 +76,10 @@ pub fn stage(
     let is_settled = is_settled(window, settle_delay, now);
     let is_final = match renewal_invoice(window, standing) {
         _ if window.is_inactive() => is_settled,
-        Some(invoice) => invoice.has_left_draft() || (is_settled && is_unpaid(window, standing)),
+        Some(invoice) => {
+            let stays_draft = due::is_settled(window, LONGEST_DRAFT, now);
+            invoice.has_left_draft() || stays_draft || (is_settled && is_unpaid(window, standing))
+        }
         None => is_settled,
     };
     if is_final { Stage::Final } else { Stage::Ended }
@@ -88,6 +91,10 @@ fn is_unpaid(window: &TenantWindow<'_>, standing: &Standing) -> bool {
     let at_stripe = standing.subscriptions.get(&one.stripe_subscription_id).and_then(|one| one.status);
     [Some(one.status), at_stripe].contains(&Some(SubscriptionStatus::Unpaid))
 }
+
+/// Stripe finalizes a draft after 72 hours at most ("configure grace period"); one that is a draft a day later stays one
+/// until a person decides.
+const LONGEST_DRAFT: SignedDuration = SignedDuration::from_hours(96);
 
 /// Stripe makes a renewal invoice at the window's end; an hour is allowed for the making.
 const MADE_WITHIN: SignedDuration = SignedDuration::from_hours(1);
@@ -144,9 +151,12 @@ pub fn map(
 ) -> Result<Option<Mapped>, ParkReason> {
     let prices = usage_prices(window, catalog);
     if prices.is_empty() {
-        // Our row may say `paused` of a time for which Stripe has made an invoice.
+        // Our row may say `paused` of a time for which Stripe has made an invoice, and Stripe may bill what is not sold.
         let is_billed = window.is_inactive() && usage_invoice(window, standing).is_some();
-        return if is_billed { Err(ParkReason::Mapping) } else { Ok(None) };
+        let current = window.invoiced().next_back().map(|segment| segment.subscription);
+        let subscription = current.and_then(|one| standing.subscriptions.get(&one.stripe_subscription_id));
+        let sells_more = present.stage == Stage::Open && has_unsold_item(subscription, &prices, standing);
+        return if is_billed || sells_more { Err(ParkReason::Mapping) } else { Ok(None) };
     }
     let ids: BTreeSet<(&str, &str)> = window
         .invoiced()
@@ -170,12 +180,20 @@ pub fn map(
         Some(one) if one.customer_id != customer_id || !one.items_complete => {
             return Err(ParkReason::Mapping);
         }
-        None if !sold.is_empty() => return Err(ParkReason::Mapping),
-        _ => {}
+        // It is listed by its prices: after a change of plan at the window's end it may have none of them any more.
+        None if !sold.is_empty() && !was_billed_to(customer_id, window, standing, stage) => {
+            return Err(ParkReason::Mapping);
+        }
+        Some(_) | None => {}
+    }
+    if stage == Stage::Open && has_unsold_item(subscription, &prices, standing) {
+        return Err(ParkReason::Mapping);
     }
     let mut meters = Vec::new();
     for (meter, uses) in prices {
-        if let Some(item) = item_of(subscription, meter, standing, sold.contains(meter))? {
+        // Once a window has ended, its items may have gone with its plan.
+        let has_item = stage == Stage::Open && sold.contains(meter);
+        if let Some(item) = item_of(subscription, meter, standing, has_item)? {
             check_price_in_force(current, item, meter, standing, stage)?;
             check_period(window, item, stage)?;
         }
@@ -193,6 +211,26 @@ pub fn map(
         invoice_id: renewal_invoice(window, standing).map(|invoice| invoice.id.clone()),
         meters,
     }))
+}
+
+/// Whether a window that has ended was billed to this customer.
+fn was_billed_to(customer_id: &str, window: &TenantWindow<'_>, standing: &Standing, stage: Stage) -> bool {
+    let invoice = usage_invoice(window, standing).filter(|_| stage != Stage::Open);
+    invoice.is_some_and(|invoice| invoice.customer_id.as_deref() == Some(customer_id))
+}
+
+/// Whether Stripe bills a meter of the catalog that no plan of the window sells.
+fn has_unsold_item(
+    subscription: Option<&StripeSubscription>,
+    prices: &UsagePrices<'_>,
+    standing: &Standing,
+) -> bool {
+    let unsold = |item: &SubscriptionItem| {
+        standing.meters.iter().any(|(meter, at_stripe)| {
+            !prices.contains_key(meter.as_str()) && at_stripe.scope.price_ids.contains(&item.price_id)
+        })
+    };
+    subscription.is_some_and(|one| one.items.iter().any(unsold))
 }
 
 /// The customers that two tenants with usage prices name for the same time. A meter's total is a customer's: nobody could

@@ -220,6 +220,10 @@ fn check_shadow<'a>(shadow: Option<&'a StripePrice>, place: &str) -> Result<&'a 
 /// The quota must be in exactly one place: in Stripe's live price, or taken off before the push (fault F37).
 fn check_quota(usage: &UsagePrice, overage: Option<&StripePrice>, place: &str) -> Result<(), Refusal> {
     let Some(quota) = usage.free_quota.filter(|quota| !quota.is_zero()) else { return Ok(()) };
+    // What never costs anything needs no quota at Stripe.
+    if usage.price.is_zero() && overage.is_none_or(StripePrice::is_zero) {
+        return Ok(());
+    }
     // Nothing above a hard cap is ever sent, so it is enough that all up to it is free.
     let never_charges = |price: &StripePrice| price.free_units().is_none_or(|free| free >= quota);
     if usage.hard_cap && (usage.push == PushScope::Overage || overage.is_none_or(never_charges)) {

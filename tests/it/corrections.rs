@@ -98,3 +98,43 @@ fn a_negative_total_is_billed_as_nothing() {
         assert_eq!((of("in_window"), of("used"), of("billed")), ("0".into(), "2".into(), "2".into()));
     }
 }
+
+#[test]
+fn a_correction_of_a_correction_in_one_file_is_taken_whatever_the_order() {
+    for engine in ENGINES {
+        let workspace = company(engine);
+        let lines = [
+            "acme -1 c3 c2",
+            "acme -2 c2 c1",
+            "acme 20 e1",
+            "acme -3 c1 e1",
+            "acme -1 c5 c4",
+            "acme -1 c4 c5",
+        ];
+        // The last two only name each other.
+        assert_eq!(import(&workspace, &lines, 3), [6, 4, 0, 2]);
+        assert_eq!(billed(&workspace), [("acme".into(), "14".into(), "140".into())]);
+    }
+}
+
+#[test]
+fn a_correction_says_what_the_billable_rule_asks_for() {
+    let workspace = Workspace::new(Engine::Sqlite).observing();
+    let rule = "aggregation = \"sum\"\nbillable = [\"outcome = success\", \"ms >= 5\"]";
+    workspace.write("catalog.toml", CATALOG.replace("aggregation = \"sum\"", rule));
+    workspace.write("tenants.csv", TENANTS);
+    workspace.run(&["import", "catalog", "catalog.toml"]).expect(0);
+    workspace.run(&["import", "tenants", "tenants.csv"]).expect(0);
+    let header = HEADER.trim_end();
+    let line = |quantity: &str, id: &str, rest: &str| {
+        format!("acme,calls,{quantity},2026-09-10T00:00:00Z,{id},{rest}\n")
+    };
+    let good = [line("10", "e1", ",,success,5"), line("-4", "c1", "correction,e1,success,5")].concat();
+    let bad = [line("-3", "c2", "correction,e1,,5"), line("-3", "c3", "correction,e1,success,")].concat();
+    workspace.write("usage.csv", format!("{header},outcome,ms\n{good}{bad}"));
+    let ended = workspace.run(&["import", "usage", "usage.csv"]).expect(3);
+    for name in ["`outcome`", "`ms`"] {
+        assert!(ended.stderr.contains(&format!("the correction has no {name}")), "{}", ended.stderr);
+    }
+    assert_eq!(billed(&workspace), [("acme".into(), "6".into(), "60".into())]);
+}

@@ -280,7 +280,9 @@ proptest! {
         let change = Some("2026-10-15T12:00:00Z".parse().unwrap());
         let rows = tenant("pro", "2026-01-01T00:00:00Z").subscriptions().to_vec();
         let before = Subscription { ended_at: change, ..rows[0].clone() };
-        let after = Subscription { started_at: change, ..rows[0].clone() };
+        // Another subscription, so that its row is a segment of its own.
+        let stripe_subscription_id = "sub_2".to_owned();
+        let after = Subscription { started_at: change, stripe_subscription_id, ..rows[0].clone() };
         let tenant = Tenant::new("acme".into(), vec![before, after]).unwrap();
         let window = october(&tenant);
         let text = |milli: u32| format!("{}.{:03}", milli / 1000, milli % 1000);

@@ -7,7 +7,7 @@
 use jiff::Timestamp;
 
 use super::{
-    Intent, IntentState, PushCase, PushStep, Settlement, Target, has_too_many_digits, instants_in,
+    AHEAD, Intent, IntentState, PushCase, PushStep, Settlement, Target, has_too_many_digits, instants_in,
     is_accounted, is_in_doubt, is_on_its_way, last_sequence, lies_in, planned, sum, too_late,
 };
 use crate::domain::number::{NumberError, Quantity};
@@ -31,7 +31,7 @@ pub(super) fn next_step(case: PushCase<'_>) -> Result<PushStep, NumberError> {
         return Ok(PushStep::Wait);
     }
     let mut sequence = last_sequence(intents);
-    let (mut sends, mut late) = (Vec::new(), Vec::new());
+    let (mut sends, mut late, mut has_to_wait) = (Vec::new(), Vec::new(), false);
     for target in targets {
         let lacking = lacking(target, intents)?;
         let quantity = if rest.is_negative() {
@@ -46,8 +46,13 @@ pub(super) fn next_step(case: PushCase<'_>) -> Result<PushStep, NumberError> {
             return Ok(PushStep::TooManyDigits);
         }
         rest = rest.checked_sub(quantity)?;
-        sequence += 1;
         let timestamp = instant_in(target.segment, case.now);
+        // Stripe takes no event that lies further ahead: a segment that has not begun waits.
+        if case.open && timestamp.is_some_and(|at| at.duration_since(case.now) > AHEAD) {
+            has_to_wait = true;
+            continue;
+        }
+        sequence += 1;
         let intent = planned(case, target, sequence, quantity, timestamp);
         match too_late(case, target.segment, timestamp) {
             None => sends.push(intent),
@@ -60,7 +65,11 @@ pub(super) fn next_step(case: PushCase<'_>) -> Result<PushStep, NumberError> {
     if rest.is_negative() {
         return Ok(PushStep::AheadOfLedger);
     }
-    Ok(if sends.is_empty() { PushStep::Unbillable(late) } else { PushStep::Send(sends) })
+    Ok(match (sends.is_empty(), has_to_wait && late.is_empty()) {
+        (false, _) => PushStep::Send(sends),
+        (true, true) => PushStep::Wait,
+        (true, false) => PushStep::Unbillable(late),
+    })
 }
 
 pub(super) fn settle(
@@ -253,9 +262,21 @@ mod tests {
     }
 
     #[test]
+    fn a_segment_that_has_not_begun_waits_and_holds_up_no_other() {
+        let half = at("2026-10-20T00:00:00Z");
+        let (before, after) = (Window { end: half, ..october() }, Window { start: half, ..october() });
+        let targets = [target(before, "60"), target(after, "40")];
+        let first = sent(step(&targets, &[], true, "2026-10-10T00:00:00Z"));
+        assert_eq!((first.len(), first[0].quantity, first[0].key.segment), (1, quantity("60"), before));
+        assert_eq!(step(&targets, &first, true, "2026-10-19T23:50:00Z"), PushStep::Wait);
+        let second = sent(step(&targets, &first, true, "2026-10-20T00:00:00Z"));
+        assert_eq!((second[0].quantity, second[0].key.segment), (quantity("40"), after));
+    }
+
+    #[test]
     fn an_event_lies_a_whole_minute_inside_its_segment() {
         for now in
-            ["2026-09-30T00:00:00Z", "2026-10-01T00:00:10.5Z", "2026-10-31T23:59:59Z", "2026-11-01T00:30:00Z"]
+            ["2026-09-30T23:59:00Z", "2026-10-01T00:00:10.5Z", "2026-10-31T23:59:59Z", "2026-11-01T00:30:00Z"]
         {
             let one = &sent(step(&[target(october(), "1")], &[], true, now))[0];
             assert!(at("2026-10-01T00:01:00Z") <= one.timestamp, "{now}");

@@ -148,17 +148,22 @@ fn unbillable_one(intent: &Intent, window: Option<&WindowFigures>, catalog: Opti
         } else {
             "bill it by hand if it is to be paid: Stripe takes it no more".to_owned()
         },
-        amount: usage.and_then(|usage| worth(intent.quantity, usage, catalog?)),
+        amount: usage.and_then(|usage| worth(intent.quantity, usage, window?, catalog?)),
     }
 }
 
 /// What a bill loses without these units: nothing where no unit was billed, as in a trial.
-fn worth(quantity: Quantity, usage: &SegmentUsage, catalog: &Catalog) -> Option<MinorAmount> {
+fn worth(
+    quantity: Quantity,
+    usage: &SegmentUsage,
+    window: &WindowFigures,
+    catalog: &Catalog,
+) -> Option<MinorAmount> {
     let plan = catalog.plans.get(usage.plan.as_ref()?)?;
     if usage.split.is_some_and(|split| split.billed.is_zero()) {
         return Some(MinorAmount::new(0, plan.id.currency));
     }
-    let price = plan.usage.get(&usage.meter)?;
+    let price = plan.usage.get(&usage.meter)?.for_part(usage.range, window.window).ok()?;
     let used = usage.used().to_quantity().ok()?;
     let currency = plan.id.currency;
     let bill = |used: Quantity| -> Option<i64> {

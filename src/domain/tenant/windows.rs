@@ -33,6 +33,16 @@ pub struct TenantWindow<'a> {
     pub park: Option<ParkReason>,
 }
 
+impl Segment<'_> {
+    fn continues_in(&self, next: &Self) -> bool {
+        let ids = |one: &Self| {
+            let row = one.subscription;
+            (row.plan.clone(), row.stripe_customer_id.clone(), row.stripe_subscription_id.clone())
+        };
+        self.range.end == next.range.start && self.invoiced == next.invoiced && ids(self) == ids(next)
+    }
+}
+
 impl<'a> TenantWindow<'a> {
     /// The segments that Stripe makes invoices for.
     pub fn invoiced(&self) -> impl DoubleEndedIterator<Item = &Segment<'a>> {
@@ -96,7 +106,7 @@ impl Tenant {
     /// One window out of those that have time in common. Where they differ, the first stands for all, parked.
     fn window_of<'a>(&'a self, group: &[&Laid<'a>], laid: &[Laid<'a>]) -> TenantWindow<'a> {
         let (window, trial) = group.first().map_or((NOTHING, false), |one| (one.window, one.trial));
-        let segments: Vec<Segment<'_>> = group.iter().filter_map(|one| one.segment()).collect();
+        let segments = joined(group.iter().filter_map(|one| one.segment()));
         let gaps = window.without(self.subscriptions().iter().map(Subscription::span));
         let changes = group.iter().any(|one| one.window != window);
         let park =
@@ -143,6 +153,20 @@ impl Tenant {
         }));
         all
     }
+}
+
+/// Only another plan cuts a window: rows that follow each other on one plan are one segment, with the newest row.
+fn joined<'a>(segments: impl Iterator<Item = Segment<'a>>) -> Vec<Segment<'a>> {
+    let mut joined: Vec<Segment<'a>> = Vec::new();
+    for segment in segments {
+        match joined.last_mut().filter(|last| last.continues_in(&segment)) {
+            Some(last) => {
+                *last = Segment { range: Window { end: segment.range.end, ..last.range }, ..segment };
+            }
+            None => joined.push(segment),
+        }
+    }
+    joined
 }
 
 const NOTHING: Window = Window { start: jiff::Timestamp::MIN, end: jiff::Timestamp::MIN };

@@ -23,6 +23,12 @@ const FAULTS: &[(&str, &str, &str)] = &[
     ("key = \"storage_gb\"", "key = \"b2b.match_request\"", "line 7, column 1: meter[1].key: "),
     ("key = \"storage_gb\"", "key = \"\"", "line 7, column 1: meter[1].key: "),
     ("key = \"storage_gb\"", "key = \"storage\\u0000\"", "meter[1].key: "),
+    // By default a dot becomes an underscore, so both would send to one meter at Stripe.
+    (
+        "key = \"storage_gb\"",
+        "key = \"b2b_match_request\"",
+        "meter[1].event_name: the meter `b2b.match_request` has",
+    ),
     ("key = \"starter\"", "key = \"pro\"", "plan[1].key: the plan `pro` per month in try stands twice"),
     ("meter = \"storage_gb\"", "meter = \"b2b.match_request\"", "plan[1].usage[1].meter: "),
     (

@@ -5,7 +5,7 @@
 
 use serde_json::Value;
 
-use super::{COLUMNS, FINAL, METER, OPEN, START, Site, outcome, price, table, tenant, usage};
+use super::{COLUMNS, FINAL, METER, OPEN, START, Site, meter, metered, outcome, price, table, tenant, usage};
 use crate::sandbox::id;
 use crate::support::{ENGINES, Engine};
 
@@ -64,6 +64,29 @@ fn a_subscription_of_another_customer_is_not_billed() {
         pair.parks(&stranger, &subscription, "mapping");
         assert_eq!(pair.site.total(&stranger), pair.site.total(&pair.site.stripe.customer()));
     }
+}
+
+/// Stripe would bill a meter of which the ledger has nothing to say for this tenant.
+#[test]
+fn a_subscription_with_an_item_that_no_plan_of_the_tenant_sells_is_not_billed() {
+    let pair = Pair::new(Engine::Sqlite);
+    let site = &pair.site;
+    let other = meter(&site.stripe, "exports", &[]);
+    let zero = price(&site.stripe, &metered(&other, &[("unit_amount", "0")]));
+    let more = format!(
+        "\n[[meter]]\nkey = \"exports\"\naggregation = \"sum\"\n[[plan]]\nkey = \"max\"\ncurrency = \"try\"\n\
+         [[plan.usage]]\nmeter = \"exports\"\nshadow_price_id = \"{zero}\"\nprice = {{ unit_amount = 5 }}\n\
+         [[plan]]\nkey = \"none\"\ncurrency = \"try\"\n"
+    );
+    site.import("catalog", &(site.catalog() + &more));
+    let (customer, subscription) = site.subscribe(&[&site.base, &site.shadow, &zero]);
+    pair.parks(&customer, &subscription, "mapping");
+    // Neither is one whose plan sells no usage at all.
+    let (customer, subscription) = site.subscribe(&[&site.base, &zero]);
+    let none = tenant("none", &customer, &subscription).replace(",pro,", ",none,");
+    site.import("tenants", &format!("{COLUMNS}{none}"));
+    let october = outcome(&site.run("2026-10-20T11:00:00Z").expect(3), "2026-10");
+    assert_eq!(exceptions(site, &october), ["none parked mapping", "odd parked mapping"]);
 }
 
 #[test]
@@ -203,7 +226,7 @@ fn a_plan_change_that_is_learnt_of_after_the_push_sends_nothing_again() {
         let pair = Pair::new(engine);
         let site = &pair.site;
         let (customer, subscription) = site.subscribe(&[&site.base, &site.shadow]);
-        let gold = price(&site.stripe, &super::metered(&site.meter, &[("unit_amount", "0")]));
+        let gold = price(&site.stripe, &metered(&site.meter, &[("unit_amount", "0")]));
         site.import("catalog", &with_gold(site, &gold));
         pair.tenants(&customer, &subscription);
         let later = format!("odd,{METER},30,2026-10-12T00:00:00Z,later\n");

@@ -6,6 +6,7 @@
 
 mod anchors;
 mod cycles;
+mod edges;
 mod late;
 mod moves;
 mod plans;
