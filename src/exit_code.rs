@@ -4,6 +4,7 @@
 //! decides anything from an error's text.
 
 use crate::config::ConfigError;
+use crate::domain::money::MoneyError;
 use crate::domain::quote::QuoteError;
 use crate::ingest::IngestError;
 use crate::job::{Interrupted, Refusal};
@@ -75,6 +76,10 @@ fn of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<ExitCode> {
             QuoteError::SeveralPlans { .. } => ExitCode::Usage,
             _ => ExitCode::BadData,
         });
+    }
+    // Amounts that add up to more than 64 bits come from a catalog or from usage.
+    if matches!(cause.downcast_ref(), Some(MoneyError::Overflow)) {
+        return Some(ExitCode::BadData);
     }
     if let Some(error) = cause.downcast_ref::<RenderError>() {
         return Some(match error {

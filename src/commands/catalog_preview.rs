@@ -18,14 +18,21 @@ use crate::job::catalog_change::{CatalogPreview, preview};
 pub async fn execute(settings: &Settings, flags: &ImportFlags, now: Timestamp) -> anyhow::Result<ExitCode> {
     let (input, _) = open(&flags.file)?;
     let preview = preview(settings, input, now).await?;
-    print::data(&if flags.json { as_json(&preview) } else { as_text(&preview, &flags.file) })?;
+    print::data(&if flags.json { print::json(&as_json(&preview)) } else { as_text(&preview, &flags.file) })?;
     preview.refused.map_or(Ok(ExitCode::Done), |refused| Err(refused.into()))
 }
 
 fn as_text(preview: &CatalogPreview, file: &str) -> String {
     let CatalogPreview { diff, tenants_touched, refused, .. } = preview;
     if diff.is_empty() {
-        return format!("{file}: nothing changes");
+        return format!(
+            "{file}: {}",
+            if preview.new_version {
+                "no plan and no meter changes; the file differs, so an import makes a new version"
+            } else {
+                "nothing changes"
+            }
+        );
     }
     let mut lines = vec![format!("{file}: a dry run, nothing was imported")];
     for change in &diff.meters {
@@ -38,7 +45,8 @@ fn as_text(preview: &CatalogPreview, file: &str) -> String {
         lines.extend(fields(change));
     }
     lines.push(format!(
-        "{tenants_touched} tenants are on a plan that changes or goes; closed periods keep theirs"
+        "{tenants_touched} tenants are on a plan that changes or goes; closed windows keep their prices, and open and \
+         parked ones are rated by the new ones"
     ));
     if refused.is_some() {
         lines.push("an import would be refused:".to_owned());
@@ -91,6 +99,7 @@ fn as_json(preview: &CatalogPreview) -> String {
     json!({
         "dry_run": true,
         "changes": !preview.diff.is_empty(),
+        "new_version": preview.new_version,
         "meters": preview.diff.meters.iter().map(meter).collect::<Vec<_>>(),
         "plans": with_tenants(preview).into_iter().map(plan).collect::<Vec<_>>(),
         "tenants": preview.tenants_touched,

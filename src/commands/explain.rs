@@ -27,7 +27,11 @@ pub async fn execute(global: &GlobalFlags, flags: &ExplainFlags) -> anyhow::Resu
         records: flags.records,
     };
     let explanation = explain(&configured(&config)?, &question).await?;
-    print::data(&if flags.json { as_json(&explanation)?.to_string() } else { as_text(&explanation)? })?;
+    print::data(&if flags.json {
+        print::json(&as_json(&explanation)?.to_string())
+    } else {
+        as_text(&explanation)?
+    })?;
     Ok(ExitCode::Done)
 }
 
@@ -187,9 +191,11 @@ fn as_json(explanation: &Explanation) -> Result<Value, MoneyError> {
 
 fn window_json(window: &ExplainedWindow) -> Result<Value, MoneyError> {
     let figures = &window.figures;
-    let totals = sums(window)?.into_iter().map(|sum| {
-        json!({ "amount_minor": i64::try_from(sum.minor).ok(), "amount": sum.to_string(), "currency": sum.currency.to_string() })
-    });
+    let total = |sum: MinorSum| {
+        let minor = i64::try_from(sum.minor).map_err(|_| MoneyError::Overflow)?;
+        Ok(json!({ "amount_minor": minor, "amount": sum.to_string(), "currency": sum.currency.to_string() }))
+    };
+    let totals: Result<Vec<Value>, MoneyError> = sums(window)?.into_iter().map(total).collect();
     let late = window.late.iter().filter(|(_, late)| late.records > 0);
     Ok(json!({
         "window_start": figures.window.start.to_string(), "window_end": figures.window.end.to_string(),
@@ -198,7 +204,7 @@ fn window_json(window: &ExplainedWindow) -> Result<Value, MoneyError> {
         "usage": window.parts.iter().map(part_json).collect::<Vec<_>>(),
         "base": window.base.as_ref().map(line_json),
         "late": late.map(|(meter, late)| with_meter(meter, total_json(*late))).collect::<Vec<_>>(),
-        "totals": totals.collect::<Vec<_>>(),
+        "totals": totals?,
     }))
 }
 

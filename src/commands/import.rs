@@ -35,8 +35,7 @@ pub async fn execute(global: &GlobalFlags, what: &Import, now: Timestamp) -> any
             };
             print::data(&if flags.json {
                 let import::CatalogReceipt { catalog_hash, meters, plans, changed } = receipt;
-                json!({"catalog_hash": catalog_hash, "meters": meters, "plans": plans, "changed": changed})
-                    .to_string()
+                print::json(&json!({"catalog_hash": catalog_hash, "meters": meters, "plans": plans, "changed": changed}).to_string())
             } else {
                 format!("{}: {} meters, {} plans; {changed}", flags.file, receipt.meters, receipt.plans)
             })?;
@@ -49,7 +48,7 @@ pub async fn execute(global: &GlobalFlags, what: &Import, now: Timestamp) -> any
                 print::words(&format!("warning: the catalog has no plan {plan}; its tenants will be parked"));
             }
             print::data(&if flags.json {
-                json!({"tenants": receipt.tenants, "rows": receipt.rows, "unknown_plans": receipt.unknown_plans}).to_string()
+                print::json(&json!({"tenants": receipt.tenants, "rows": receipt.rows, "unknown_plans": receipt.unknown_plans}).to_string())
             } else {
                 format!("{}: {} tenants in {} rows", flags.file, receipt.tenants, receipt.rows)
             })?;
@@ -75,11 +74,11 @@ fn print_usage(receipt: &UsageReceipt, as_json: bool) -> std::io::Result<ExitCod
         print::words(&format!("quarantined: … and {hidden} more lines; all are in the table quarantine"));
     }
     print::data(&if as_json {
-        json!({
+        let receipt = json!({
             "receipt": counts.receipt, "file": counts.file, "read": counts.read, "accepted": counts.accepted,
             "duplicate": counts.duplicate, "quarantined": counts.quarantined,
-        })
-        .to_string()
+        });
+        print::json(&receipt.to_string())
     } else {
         let (read, accepted, duplicate) = (counts.read, counts.accepted, counts.duplicate);
         format!(

@@ -43,7 +43,7 @@ pub async fn execute(global: &GlobalFlags, flags: &RunFlags, now: Timestamp) -> 
 /// for a person.
 pub fn print_wake(wake: &Wake, as_json: bool) -> std::io::Result<ExitCode> {
     for outcome in &wake.outcomes {
-        print::data(&if as_json { json_line(outcome, wake) } else { text(outcome, wake) })?;
+        print::data(&if as_json { print::json(&json_line(outcome, wake)) } else { text(outcome, wake) })?;
     }
     let failed: Vec<ExitCode> = wake.failures.iter().map(failed).collect();
     let unfinished = wake.outcomes.iter().any(|outcome| outcome.unfinished);

@@ -15,7 +15,7 @@ pub async fn execute(global: &GlobalFlags, flags: &StatusFlags, now: Timestamp) 
     let config = Config::load(global)?;
     start_logging(&config.log)?;
     let status = status::status(&configured(&config)?, now).await?;
-    print::data(&if flags.json { as_json(&status) } else { as_text(&status) })?;
+    print::data(&if flags.json { print::json(&as_json(&status)) } else { as_text(&status) })?;
     Ok(ExitCode::Done)
 }
 

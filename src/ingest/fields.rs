@@ -93,6 +93,11 @@ impl<'a> Fields<'a> {
                     let text = shown(text);
                     self.fault(key, format!("`{text}` is not a whole number that fits 64 bits"))
                 }),
+                Value::BinaryFloat(text) => {
+                    let problem =
+                        format!("`{}` is no integer: write a whole number without a point", shown(text));
+                    Err(self.fault(key, problem))
+                }
                 other => Err(self.wrong_kind(key, other, "a whole number, without quotes")),
             })
             .transpose()

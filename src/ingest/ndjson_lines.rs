@@ -1,7 +1,7 @@
 //! Usage from NDJSON: one JSON object a line.
 //!
 //! In: a reader. Out: one call per line with its fields, or with why it has none. A number keeps its text, so no digit
-//! is lost; other fields become properties. Never fails on a line, only on reading and on a line without end.
+//! is lost; other fields become properties. Never fails on a line, only on reading and on a line that is too long.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,24 +11,37 @@ use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::domain::usage::{QuarantineReason, RawRecord, Rejection};
+use crate::ingest::IngestError;
 use crate::ingest::csv_lines::Parsed;
-use crate::ingest::{IngestError, text_lines};
+use crate::ingest::text_lines::{self, Line};
 
 pub fn read<R: Read>(
     input: R,
     file: &str,
     mut line: impl FnMut(u64, Parsed<'_>) -> bool,
 ) -> Result<(), IngestError> {
-    text_lines::read(input, file, |number, text, _| match object(text) {
-        Ok(mut fields) => {
-            let known = take_known(&mut fields);
-            let properties = serde_json::to_string(&fields).unwrap_or_default();
-            line(number, Ok(known.raw(&properties)))
+    let mut too_long = None;
+    text_lines::read(input, file, |number, text, _| {
+        let Line::Text(text) = text else {
+            too_long = Some(number);
+            return false;
+        };
+        match object(text) {
+            Ok(mut fields) => {
+                let known = take_known(&mut fields);
+                let properties = serde_json::to_string(&fields).unwrap_or_default();
+                line(number, Ok(known.raw(&properties)))
+            }
+            Err(detail) => {
+                let rejection = Rejection::new(QuarantineReason::Malformed, detail);
+                line(number, Err((String::from_utf8_lossy(text).into_owned(), rejection)))
+            }
         }
-        Err(detail) => {
-            let rejection = Rejection::new(QuarantineReason::Malformed, detail);
-            line(number, Err((String::from_utf8_lossy(text).into_owned(), rejection)))
-        }
+    })?;
+    // Not set aside: a file with such a line is none of usage, and the line is too much to keep.
+    too_long.map_or(Ok(()), |line| {
+        let problem = "record is longer than 1 MiB".to_owned();
+        Err(IngestError::Line { file: file.to_owned(), line, problem })
     })
 }
 

@@ -124,7 +124,7 @@ fn json(text: &str, depth: usize) -> Result<Value, String> {
     let broken = |error: serde_json::Error| error.to_string();
     Ok(match text.as_bytes().first() {
         Some(b'{') => {
-            let Entries(entries) = serde_json::from_str(text).map_err(broken)?;
+            let entries = serde_json::from_str::<Entries<'_>>(text).map_err(broken)?.once_each()?;
             let entry = |(key, raw): (String, &RawValue)| node(raw).map(|node| (key, node));
             Value::Table(entries.into_iter().map(entry).collect::<Result<_, _>>()?)
         }
@@ -140,8 +140,25 @@ fn json(text: &str, depth: usize) -> Result<Value, String> {
     })
 }
 
-/// The entries of a JSON object in their order; a key that stands twice is an error.
-pub struct Entries<'a>(pub Vec<(String, &'a RawValue)>);
+/// The entries of a JSON object in their order.
+pub struct Entries<'a> {
+    pub all: Vec<(String, &'a RawValue)>,
+    /// The first key that stands twice.
+    doubled: Option<String>,
+}
+
+impl<'a> Entries<'a> {
+    /// A key that stands twice is an error.
+    pub fn once_each(self) -> Result<Vec<(String, &'a RawValue)>, String> {
+        match self.doubled {
+            None => Ok(self.all),
+            Some(key) => {
+                let key: String = key.chars().take(64).collect();
+                Err(format!("the field `{key}` stands twice"))
+            }
+        }
+    }
+}
 
 impl<'de: 'a, 'a> Deserialize<'de> for Entries<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -154,15 +171,15 @@ impl<'de: 'a, 'a> Deserialize<'de> for Entries<'a> {
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Entries<'de>, A::Error> {
-                let mut entries: Vec<(String, &RawValue)> = Vec::new();
+                let mut entries = Entries { all: Vec::new(), doubled: None };
                 let mut seen = std::collections::BTreeSet::new();
                 while let Some((key, raw)) = map.next_entry::<String, &RawValue>()? {
                     if !seen.insert(key.clone()) {
-                        return Err(serde::de::Error::custom(format!("the field `{key}` stands twice")));
+                        entries.doubled.get_or_insert_with(|| key.clone());
                     }
-                    entries.push((key, raw));
+                    entries.all.push((key, raw));
                 }
-                Ok(Entries(entries))
+                Ok(entries)
             }
         }
         deserializer.deserialize_map(EntriesVisitor)

@@ -117,18 +117,26 @@ fn amount(fields: &Fields<'_>, name: &str) -> Result<Option<UnitAmount>, Catalog
 
 fn whole_amount(fields: &Fields<'_>, name: &str) -> Result<Option<UnitAmount>, CatalogFault> {
     let Some(node) = fields.get(name) else { return Ok(None) };
-    let Value::Number(text) = &node.value else {
-        fields.integer(name)?;
-        return Ok(None);
-    };
-    let amount = parsed(fields, name, text)?;
-    if text.contains(['.', 'e', 'E']) {
-        let problem = format!(
-            "`{text}` is no integer of minor units: a part of one stands in {name}_decimal, in quotes"
-        );
-        return Err(fields.fault(name, problem));
+    match &node.value {
+        Value::Number(text) => {
+            let amount = parsed(fields, name, text)?;
+            if text.contains(['.', 'e', 'E']) {
+                return Err(no_integer(fields, name, text));
+            }
+            Ok(Some(amount))
+        }
+        Value::BinaryFloat(text) => Err(no_integer(fields, name, text)),
+        _ => fields.integer(name).map(|_| None),
     }
-    Ok(Some(amount))
+}
+
+fn no_integer(fields: &Fields<'_>, name: &str, text: &str) -> CatalogFault {
+    let text: String = text.chars().take(64).collect();
+    let problem = format!(
+        "`{text}` is no integer of minor units: write a whole number without a point; a part of a minor unit \
+         stands in {name}_decimal, in quotes"
+    );
+    fields.fault(name, problem)
 }
 
 fn parsed(fields: &Fields<'_>, key: &str, text: &str) -> Result<UnitAmount, CatalogFault> {

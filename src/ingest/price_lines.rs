@@ -5,21 +5,20 @@
 
 use std::io::Read;
 
-use serde_json::value::RawValue;
-
 use crate::domain::catalog::CatalogFault;
 use crate::domain::money::Currency;
 use crate::domain::number::Quantity;
 use crate::domain::price::Price;
 use crate::ingest::fields::Fields;
 use crate::ingest::node::{Entries, Node};
-use crate::ingest::{IngestError, did_you_mean, price, text_lines};
+use crate::ingest::text_lines::{self, Line};
+use crate::ingest::{IngestError, did_you_mean, price};
 
 const LINE: [&str; 4] = ["id", "currency", "price", "quantity"];
 
-/// What else a Price object of Stripe's API holds. It does not price, but for a currency that must be the line's and an
+/// What else a Price object of Stripe's API holds, or the request that makes one. It does not price, but for a currency that must be the line's and an
 /// amount that the customer chooses.
-const BESIDES_PRICING: [&str; 15] = [
+const BESIDES_PRICING: [&str; 17] = [
     "id",
     "object",
     "active",
@@ -32,8 +31,10 @@ const BESIDES_PRICING: [&str; 15] = [
     "metadata",
     "nickname",
     "product",
+    "product_data",
     "recurring",
     "tax_behavior",
+    "transfer_lookup_key",
     "type",
 ];
 
@@ -57,13 +58,25 @@ pub fn read<R: Read>(
     file: &str,
     mut line: impl FnMut(Asked<'_>, bool) -> bool,
 ) -> Result<(), IngestError> {
-    text_lines::read(input, file, |_, bytes, more| match object(bytes) {
-        Ok(Entries(entries)) => {
-            let id = entries.iter().find(|(key, _)| key == "id").map_or("null", |(_, id)| id.get());
-            line(Asked { id, request: request(&entries).map_err(|fault| fault.to_string()) }, more)
+    text_lines::read(input, file, |_, text, more| {
+        let Line::Text(bytes) = text else {
+            let problem = "the line is longer than 1 MiB".to_owned();
+            return line(Asked { id: "null", request: Err(problem) }, more);
+        };
+        match object(bytes) {
+            Ok(entries) => {
+                let id = id(&entries).unwrap_or("null");
+                line(Asked { id, request: request(entries).map_err(|fault| fault.to_string()) }, more)
+            }
+            Err(problem) => line(Asked { id: "null", request: Err(problem) }, more),
         }
-        Err(problem) => line(Asked { id: "null", request: Err(problem) }, more),
     })
+}
+
+/// Of two ids neither is the line's.
+fn id<'a>(entries: &Entries<'a>) -> Option<&'a str> {
+    let mut ids = entries.all.iter().filter(|(key, _)| key == "id").map(|(_, id)| id.get());
+    ids.next().filter(|_| ids.next().is_none())
 }
 
 fn object(bytes: &[u8]) -> Result<Entries<'_>, String> {
@@ -71,7 +84,8 @@ fn object(bytes: &[u8]) -> Result<Entries<'_>, String> {
     serde_json::from_str(text).map_err(|error| format!("the line is no JSON object: {error}"))
 }
 
-fn request(entries: &[(String, &RawValue)]) -> Result<PriceRequest, CatalogFault> {
+fn request(entries: Entries<'_>) -> Result<PriceRequest, CatalogFault> {
+    let entries = entries.once_each().map_err(|problem| CatalogFault::new("the line", problem))?;
     if let Some((key, _)) = entries.iter().find(|(key, _)| !LINE.contains(&key.as_str())) {
         let key: String = key.chars().take(64).collect();
         let problem = format!("the key `{key}` is unknown: {}", did_you_mean::hint(&key, LINE));

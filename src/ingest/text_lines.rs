@@ -1,36 +1,45 @@
 //! Lines of text in bounded memory.
 //!
-//! In: a reader. Out: one call per line that is not blank, without the blanks around it and without a byte order mark.
-//! Never fails on a line's content, only on reading and on a line without end.
+//! In: a reader. Out: one call per line that is not blank, without the blanks around it and without a byte order mark; of
+//! a line that is too long only that it is. Never fails on a line's content, only on reading.
 
 use std::io::{BufRead, BufReader, Read};
 
 use crate::ingest::IngestError;
-use crate::ingest::bounded::Bounded;
+use crate::ingest::bounded::RECORD_BYTES;
 
-/// `line` gets the line's number, its bytes, and whether more was read already; it answers whether to go on.
+pub enum Line<'a> {
+    Text(&'a [u8]),
+    /// More than 1 MiB.
+    TooLong,
+}
+
+/// `line` gets the line's number, the line, and whether more was read already; it answers whether to go on.
 pub fn read<R: Read>(
     input: R,
     file: &str,
-    mut line: impl FnMut(u64, &[u8], bool) -> bool,
+    mut line: impl FnMut(u64, Line<'_>, bool) -> bool,
 ) -> Result<(), IngestError> {
-    let (bounded, counts) = Bounded::new(input);
-    let mut reader = BufReader::new(bounded);
+    let failed = |cause| IngestError::Io { file: file.to_owned(), cause };
+    let mut reader = BufReader::new(input);
     let mut bytes = Vec::new();
     for number in 1.. {
-        counts.next_record();
         bytes.clear();
-        let problem = |error: std::io::Error| IngestError::Line {
-            file: file.to_owned(),
-            line: number,
-            problem: error.to_string(),
-        };
-        if reader.read_until(b'\n', &mut bytes).map_err(problem)? == 0 {
+        // One byte more, for the end of the line.
+        let bounded = reader.by_ref().take(RECORD_BYTES + 1).read_until(b'\n', &mut bytes);
+        if bounded.map_err(failed)? == 0 {
             break;
+        }
+        if bytes.len() as u64 > RECORD_BYTES && !bytes.ends_with(b"\n") {
+            reader.skip_until(b'\n').map_err(failed)?;
+            if !line(number, Line::TooLong, !reader.buffer().is_empty()) {
+                break;
+            }
+            continue;
         }
         let text = bytes.strip_prefix("\u{feff}".as_bytes()).filter(|_| number == 1).unwrap_or(&bytes);
         let text = text.trim_ascii();
-        if !text.is_empty() && !line(number, text, !reader.buffer().is_empty()) {
+        if !text.is_empty() && !line(number, Line::Text(text), !reader.buffer().is_empty()) {
             break;
         }
     }

@@ -5,6 +5,7 @@
 
 use jiff::Timestamp;
 
+use crate::domain::audit::sha256_hex;
 use crate::domain::catalog::{Catalog, Meter, PlanId};
 use crate::domain::catalog_diff::{CatalogDiff, other_aggregations};
 use crate::domain::tenant::Tenant;
@@ -18,6 +19,8 @@ use crate::store::{Access, StoreError};
 #[derive(Debug)]
 pub struct CatalogPreview {
     pub diff: CatalogDiff,
+    /// The text is another one, if only in its comments.
+    pub new_version: bool,
     /// By plan of `diff.touched_plans()`, in its order: tenants that are on it now or later.
     pub tenants: Vec<u64>,
     /// On any of those plans; one that moves from one to the other counts once.
@@ -28,17 +31,26 @@ pub struct CatalogPreview {
 /// Reads only and takes no lease; without a database everything is new.
 pub async fn preview(settings: &Settings, input: Input, now: Timestamp) -> anyhow::Result<CatalogPreview> {
     let Input { name, reader } = input;
-    let new = catalog::read(&read_text(reader, &name)?, &name)?;
+    let body = read_text(reader, &name)?;
+    let new = catalog::read(&body, &name)?;
     let store = match settings.open(Access::ReadOnly).await {
         Ok(store) => store,
         Err(error) if matches!(error.downcast_ref(), Some(StoreError::NoDatabase(_))) => {
             let diff = CatalogDiff::between(&Catalog::default(), &new);
-            return Ok(CatalogPreview { diff, tenants: Vec::new(), tenants_touched: 0, refused: None });
+            return Ok(CatalogPreview {
+                diff,
+                new_version: true,
+                tenants: Vec::new(),
+                tenants_touched: 0,
+                refused: None,
+            });
         }
         Err(error) => return Err(error),
     };
     let mut view = store.books().snapshot().await?;
     let stored = view.catalog().await?;
+    let hash = sha256_hex(body.as_bytes());
+    let new_version = stored.as_ref().is_none_or(|stored| stored.catalog_hash != hash);
     let current = stored.map(|stored| catalog::read(&stored.body, "the stored catalog")).transpose()?;
     let diff = CatalogDiff::between(&current.unwrap_or_default(), &new);
     let refused = refusal(&name, &new, &mut view).await?;
@@ -53,7 +65,7 @@ pub async fn preview(settings: &Settings, input: Input, now: Timestamp) -> anyho
     let touched = diff.touched_plans();
     let tenants = touched.iter().map(|plan| count(&|one| one == *plan)).collect();
     let tenants_touched = count(&|one| touched.contains(one));
-    Ok(CatalogPreview { diff, tenants, tenants_touched, refused })
+    Ok(CatalogPreview { diff, new_version, tenants, tenants_touched, refused })
 }
 
 /// What was pushed as a delta and what is pushed as an absolute value would mix in one meter, and closed figures would be

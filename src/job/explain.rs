@@ -5,7 +5,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::domain::aggregation::{Reading, Tally};
+use jiff::Timestamp;
+
+use crate::domain::aggregation::Tally;
 use crate::domain::catalog::{Catalog, Meter, UsagePrice};
 use crate::domain::controls;
 use crate::domain::figures::{
@@ -14,11 +16,12 @@ use crate::domain::figures::{
 use crate::domain::period::{Period, Window};
 use crate::domain::tenant::{Tenant, TenantWindow};
 use crate::domain::usage::{UsageRecord, UsageTotal};
+use crate::ingest::did_you_mean;
 use crate::job::catalogs::Catalogs;
 use crate::job::connection::mode_of;
 use crate::job::{Refusal, Settings, current_catalog};
 use crate::store::Access;
-use crate::store::ledger::LedgerSnapshot;
+use crate::store::ledger::{LedgerSnapshot, StoredRecord};
 
 /// What is asked.
 #[derive(Clone, Debug)]
@@ -79,6 +82,10 @@ pub enum Fate {
     /// Another reading of the gauge counts.
     Superseded,
     Excluded(Disposition),
+    /// It came after the window was closed.
+    Late,
+    /// Imported at the same instant as others, of which some are late.
+    Unsure,
 }
 
 impl Fate {
@@ -87,6 +94,8 @@ impl Fate {
             Self::Counted => "counted",
             Self::Superseded => "superseded",
             Self::Excluded(disposition) => disposition.as_str(),
+            Self::Late => "late",
+            Self::Unsure => "late_or_not",
         }
     }
 }
@@ -104,8 +113,12 @@ pub async fn explain(settings: &Settings, question: &Question) -> anyhow::Result
     let laid = tenant.windows(question.period, &settings.time_zone);
     let mut snapshot = store.ledger().snapshot().await?;
     let totals = totals(tenant, &laid, &stored, &catalog, &mut snapshot).await?;
+    let figures = figures(&laid, stored, (&catalog, &current.catalog_hash), &totals);
+    if let Some(meter) = &question.meter {
+        known(meter, &catalog, &figures, &totals)?;
+    }
     let mut windows = Vec::new();
-    for figures in figures(&laid, stored, (&catalog, &current.catalog_hash), &totals) {
+    for figures in figures {
         let catalog = catalogs.of(&figures);
         windows.push(window(figures, &laid, catalog, question, &totals, &mut snapshot).await?);
     }
@@ -128,6 +141,27 @@ fn find<'a>(tenants: &'a [Tenant], id: &str) -> Result<&'a Tenant, Refusal> {
             "there is no tenant `{id}`: it is the tenant_id of the tenants file that is asked for"
         ))
     })
+}
+
+/// A meter that was misspelt must not look like one without usage.
+fn known(
+    meter: &str,
+    catalog: &Catalog,
+    figures: &[WindowFigures],
+    totals: &LedgerTotals,
+) -> Result<(), Refusal> {
+    let in_figures = figures.iter().flat_map(|one| one.usage.iter().map(|usage| usage.meter.as_str()));
+    let in_ledger = totals.values().flat_map(|tenants| tenants.values().flat_map(|meters| meters.keys()));
+    let known: BTreeSet<&str> =
+        catalog.meters.keys().chain(in_ledger).map(String::as_str).chain(in_figures).collect();
+    if known.contains(meter) {
+        return Ok(());
+    }
+    let meter: String = meter.chars().take(64).collect();
+    let meant = did_you_mean::closest(&meter, known.iter().copied());
+    let meant = meant.map(|meant| format!(": did you mean `{meant}`?")).unwrap_or_default();
+    let known = known.into_iter().collect::<Vec<_>>().join(", ");
+    Err(Refusal::Usage(format!("there is no meter `{meter}`{meant} (there are: {known})")))
 }
 
 /// Every piece of time that a figure or what came late to it speaks of.
@@ -176,34 +210,41 @@ fn figures(
 }
 
 async fn window(
-    figures: WindowFigures,
+    mut figures: WindowFigures,
     laid: &[TenantWindow<'_>],
     catalog: &Catalog,
     question: &Question,
     totals: &LedgerTotals,
     snapshot: &mut LedgerSnapshot,
 ) -> anyhow::Result<ExplainedWindow> {
-    let mut parts = parts(&figures, catalog, question.meter.as_deref());
+    let is_closed = figures.status == WindowStatus::Closed;
+    let mut late = if is_closed { controls::late(&figures, totals)? } else { BTreeMap::new() };
+    if let Some(only) = &question.meter {
+        late.retain(|meter, _| meter == only);
+        figures.usage.retain(|usage| usage.meter == *only);
+        // A base fee is of no meter.
+        figures.lines.retain(|line| line.meter == *only);
+    }
+    let mut parts = parts(&figures, catalog);
     if question.records {
         for part in &mut parts {
             let records = snapshot.records(part.range, &figures.tenant_id, &part.key).await?;
-            part.records = fates(records, part)?;
+            part.records = fates(records, part, is_closed)?;
         }
     }
-    let is_closed = figures.status == WindowStatus::Closed;
     Ok(ExplainedWindow {
         trial: laid.iter().any(|one| one.window == figures.window && one.trial),
         base: figures.lines.iter().find(|line| line.meter.is_empty()).cloned(),
-        late: if is_closed { controls::late(&figures, totals)? } else { BTreeMap::new() },
+        late,
         parts,
         figures,
     })
 }
 
 /// By time and meter, in the order of time.
-fn parts(figures: &WindowFigures, catalog: &Catalog, only: Option<&str>) -> Vec<Part> {
+fn parts(figures: &WindowFigures, catalog: &Catalog) -> Vec<Part> {
     let mut parts: BTreeMap<(Window, &str), Part> = BTreeMap::new();
-    for usage in figures.usage.iter().filter(|usage| only.is_none_or(|only| only == usage.meter)) {
+    for usage in &figures.usage {
         let plan = usage.plan.as_ref().and_then(|plan| catalog.plans.get(plan));
         let price = plan.and_then(|plan| plan.usage.get(&usage.meter));
         let part = parts.entry((usage.range, &usage.meter)).or_insert_with(|| Part {
@@ -225,31 +266,69 @@ fn parts(figures: &WindowFigures, catalog: &Catalog, only: Option<&str>) -> Vec<
     parts.into_values().collect()
 }
 
-fn fates(records: Vec<(UsageRecord, Reading)>, part: &Part) -> anyhow::Result<Vec<ExplainedRecord>> {
+fn fates(stored: Vec<StoredRecord>, part: &Part, is_closed: bool) -> anyhow::Result<Vec<ExplainedRecord>> {
     let excluded = part.usage.iter().map(|usage| usage.disposition);
     // Where the whole meter is excluded, its rule no longer matters.
     let whole = excluded.clone().find(|one| !matches!(one, Disposition::Billable | Disposition::NotBillable));
+    let late = if is_closed { late_by_time(&stored, part) } else { BTreeMap::new() };
     let counted = match &part.meter {
-        Some(meter) if meter.aggregation.is_gauge() => {
-            let mut tally = Tally::new(meter);
-            for (_, reading) in &records {
-                tally.add(reading.clone())?;
-            }
-            Some(tally.counted_ids())
-        }
+        Some(meter) if meter.aggregation.is_gauge() => Some(counted_ids(&stored, part, meter, &late)?),
         _ => None,
     };
-    let fate = |reading: &Reading| {
+    let fate = |one: &StoredRecord| {
+        let reading = &one.reading;
         let admits = |meter: &Meter| meter.rule.admits(&reading.outcome, &reading.properties);
-        match (whole, &counted) {
-            (Some(disposition), _) => Fate::Excluded(disposition),
+        match (late.get(&one.recorded_at), whole, &counted) {
+            (Some(late), _, _) => *late,
+            (None, Some(disposition), _) => Fate::Excluded(disposition),
             _ if !part.meter.as_ref().is_none_or(admits) => Fate::Excluded(Disposition::NotBillable),
-            (None, Some(ids)) if !ids.contains(&reading.source_event_id) => Fate::Superseded,
-            (None, _) => Fate::Counted,
+            (None, None, Some(ids)) if !ids.contains(&reading.source_event_id) => Fate::Superseded,
+            (None, None, _) => Fate::Counted,
         }
     };
-    Ok(records
-        .into_iter()
-        .map(|(record, reading)| ExplainedRecord { fate: fate(&reading), record })
-        .collect())
+    Ok(stored.into_iter().map(|one| ExplainedRecord { fate: fate(&one), record: one.record }).collect())
+}
+
+/// By the instant of their import, what is known of the records that a closed part did not count: how many they are, and
+/// that they are the newest.
+fn late_by_time(stored: &[StoredRecord], part: &Part) -> BTreeMap<Timestamp, Fate> {
+    let closed: u64 = part.usage.iter().map(|usage| usage.total.records).sum();
+    let mut late = (stored.len() as u64).saturating_sub(closed);
+    let mut imported: BTreeMap<Timestamp, u64> = BTreeMap::new();
+    for one in stored {
+        *imported.entry(one.recorded_at).or_default() += 1;
+    }
+    let mut fates = BTreeMap::new();
+    for (at, records) in imported.into_iter().rev() {
+        if late == 0 {
+            break;
+        }
+        fates.insert(at, if records <= late { Fate::Late } else { Fate::Unsure });
+        late = late.saturating_sub(records);
+    }
+    fates
+}
+
+/// The readings of a gauge that count. Those that may be late take part only where the others do not come to what was
+/// closed.
+fn counted_ids(
+    stored: &[StoredRecord],
+    part: &Part,
+    meter: &Meter,
+    late: &BTreeMap<Timestamp, Fate>,
+) -> anyhow::Result<BTreeSet<String>> {
+    let tally = |takes_part: &dyn Fn(Option<&Fate>) -> bool| -> anyhow::Result<_> {
+        let mut tally = Tally::new(meter);
+        for one in stored.iter().filter(|one| takes_part(late.get(&one.recorded_at))) {
+            tally.add(one.reading.clone())?;
+        }
+        let ids = tally.counted_ids();
+        Ok((ids, tally.finish()?.readings))
+    };
+    let (ids, readings) = tally(&|fate| fate.is_none())?;
+    let closed = part.usage.iter().find_map(|usage| usage.readings);
+    if late.values().any(|fate| *fate == Fate::Unsure) && readings != closed {
+        return Ok(tally(&|fate| fate != Some(&Fate::Late))?.0);
+    }
+    Ok(ids)
 }

@@ -126,7 +126,9 @@ impl LedgerBatch {
             FROM usage_ledger WHERE (tenant_id, source_event_id) IN (VALUES";
         let rows = self.tx.for_keys(sql, keys).await?;
         rows.into_iter()
-            .map(|row| record_of(row).map(|one| ((one.tenant_id.clone(), one.source_event_id.clone()), one)))
+            .map(|mut row| {
+                record_of(&mut row).map(|one| ((one.tenant_id.clone(), one.source_event_id.clone()), one))
+            })
             .collect()
     }
 
@@ -196,6 +198,15 @@ pub struct LedgerSnapshot {
     tx: Tx,
 }
 
+/// A record as the ledger holds it.
+#[derive(Debug)]
+pub struct StoredRecord {
+    pub record: UsageRecord,
+    pub reading: Reading,
+    /// When it was imported.
+    pub recorded_at: Timestamp,
+}
+
 impl LedgerSnapshot {
     /// Usage of the records in `range`, of the tenants from `first` to `last` (both included, compared by bytes). The database
     /// adds up what only has to be added; records with a billable rule and readings of gauges are looked at one by one.
@@ -263,13 +274,13 @@ impl LedgerSnapshot {
         range: Window,
         tenant_id: &str,
         meter: &str,
-    ) -> Result<Vec<(UsageRecord, Reading)>, StoreError> {
-        let sql = "SELECT tenant_id, source_event_id, meter, {exact:quantity}, occurred_at, outcome, source, properties
-            FROM usage_ledger WHERE tenant_id = ? AND meter = ? AND occurred_at >= ? AND occurred_at < ?
+    ) -> Result<Vec<StoredRecord>, StoreError> {
+        let sql = "SELECT tenant_id, source_event_id, meter, {exact:quantity}, occurred_at, outcome, source, properties,
+            recorded_at FROM usage_ledger WHERE tenant_id = ? AND meter = ? AND occurred_at >= ? AND occurred_at < ?
             ORDER BY occurred_at, source_event_id";
         let values = vec![tenant_id.into(), meter.into(), range.start.into(), range.end.into()];
-        let with_reading = |row: Row| {
-            let record = record_of(row)?;
+        let stored = |mut row: Row| {
+            let record = record_of(&mut row)?;
             let reading = Reading {
                 source_event_id: record.source_event_id.clone(),
                 quantity: record.quantity,
@@ -278,9 +289,9 @@ impl LedgerSnapshot {
                 source: record.source.clone(),
                 properties: properties_of(&record.properties)?,
             };
-            Ok((record, reading))
+            Ok(StoredRecord { record, reading, recorded_at: row.instant()? })
         };
-        self.tx.fetch_map(sql, values, with_reading).await
+        self.tx.fetch_map(sql, values, stored).await
     }
 
     /// How many quarantined lines wait for a person.
@@ -350,7 +361,7 @@ fn row_of(record: &UsageRecord, now: Timestamp) -> Vec<Value> {
     ]
 }
 
-fn record_of(mut row: Row) -> Result<UsageRecord, StoreError> {
+fn record_of(row: &mut Row) -> Result<UsageRecord, StoreError> {
     Ok(UsageRecord {
         tenant_id: row.text()?,
         source_event_id: row.text()?,

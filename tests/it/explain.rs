@@ -95,14 +95,51 @@ fn the_records_behind_a_figure_are_named_in_the_order_of_time() {
                     .join(" ")
             })
             .collect();
-        assert_eq!(told, ["e1 100.25 api counted", "e2 49.75  counted", "late 3  counted"]);
+        assert_eq!(told, ["e1 100.25 api counted", "e2 49.75  counted", "late 3  late"]);
         assert_eq!(window["totals"][0]["amount_minor"], 1500);
         assert_eq!(window["late"][0]["records"], 1);
         let silent = workspace.run(&["explain", "acme", "--period", "2026-09", "--json"]).expect(0).json();
         assert_eq!(silent["windows"][0]["usage"][0]["records_behind"], serde_json::json!([]));
-        let other = workspace.run(&["explain", "acme", "--period", "2026-09", "--meter", "none", "--json"]);
-        assert_eq!(other.expect(0).json()["windows"][0]["usage"], serde_json::json!([]));
     }
+}
+
+#[test]
+fn one_meter_has_its_own_total_and_one_that_nobody_knows_is_wrong_usage() {
+    let workspace = company(Engine::Sqlite);
+    let of = |meter: &str| {
+        ["explain", "acme", "--period", "2026-09", "--meter", meter].map(str::to_owned).to_vec()
+    };
+    let of_calls = of("calls");
+    let mut words: Vec<&str> = of_calls.iter().map(String::as_str).collect();
+    let told = workspace.run(&words).expect(0).stdout;
+    assert!(told.contains("  total: 5.00 USD") && !told.contains("base fee"), "{told}");
+    words.push("--json");
+    let window = &workspace.run(&words).expect(0).json()["windows"][0];
+    assert_eq!((&window["base"], &window["totals"][0]["amount_minor"]), (&Value::Null, &500.into()));
+    assert_eq!(window["late"][0]["records"], 1);
+    let wrong = of("cals");
+    let ended = workspace.run(&wrong.iter().map(String::as_str).collect::<Vec<_>>()).expect(2);
+    let words = "there is no meter `cals`: did you mean `calls`? (there are: calls)";
+    assert!(ended.stderr.contains(words), "{}", ended.stderr);
+}
+
+/// A fee that fits 64 bits, and usage that does not fit beside it.
+#[test]
+fn a_total_beyond_64_bits_is_an_error_and_never_null() {
+    let workspace = Workspace::new(Engine::Sqlite).observing();
+    let fee = format!("amount = {}", i64::MAX);
+    workspace.import(&catalog("10", "100").replace("amount = 1000", &fee), TENANTS, USAGE);
+    let ended = workspace.run(&["explain", "acme", "--period", "2026-09", "--json"]).expect(65);
+    assert!(ended.stderr.contains("amount does not fit 64 bits"), "{}", ended.stderr);
+}
+
+#[test]
+fn a_mark_that_turns_the_reading_direction_is_escaped_in_json() {
+    let workspace = Workspace::new(Engine::Sqlite).observing();
+    workspace.import(&catalog("10", "100"), &TENANTS.replace("Acme", "Ac\u{202e}me"), USAGE);
+    let ended = workspace.run(&["explain", "acme", "--period", "2026-09", "--json"]).expect(0);
+    assert!(ended.stdout.contains("Ac\\u202eme"), "{}", ended.stdout);
+    assert_eq!(ended.json()["tenant_name"], "Ac\u{202e}me");
 }
 
 #[test]
@@ -246,5 +283,47 @@ fn a_gauge_a_rule_and_a_cap_are_told_record_by_record() {
             ["capped", "hard_cap", "sessions", "2", "1"],
         ];
         assert_eq!(of_acme.collect::<Vec<_>>(), expected);
+    }
+}
+
+fn fates(window: &Value) -> Vec<String> {
+    let usage = window["usage"].as_array().unwrap().iter();
+    let records = usage.flat_map(|usage| usage["records_behind"].as_array().unwrap());
+    records.map(|one| ["source_event_id", "fate"].map(|key| one[key].as_str().unwrap()).join(" ")).collect()
+}
+
+/// The highest reading of all comes late; then the same as if it had been imported together with the others.
+#[test]
+fn a_late_reading_of_a_gauge_counts_nothing_and_takes_nothing_from_the_one_that_counted() {
+    for engine in ENGINES {
+        let workspace = Workspace::new(engine).observing();
+        let fleet = FLEET.replace("per = \"source\"\n", "");
+        let tenants = TENANTS.replace(",pro,", ",free,").replace(",legacy,", ",free,");
+        workspace.import(&fleet, &tenants, READINGS);
+        workspace.run(&AFTER).expect(0);
+        let header = READINGS.lines().next().unwrap();
+        let late = "acme,devices,9,2026-09-10T03:00:00Z,d5,east,,\nacme,sessions,1,2026-09-10T00:00:05Z,s6,,failure,1";
+        workspace.write("late.csv", format!("{header}\n{late}\n"));
+        workspace.run(&["import", "usage", "late.csv"]).expect(0);
+        let told = fates(&explain(&workspace, "acme", "2026-09")["windows"][0]);
+        let devices = ["d1 superseded", "d2 counted", "d3 superseded", "d4 superseded", "d5 late"];
+        let sessions =
+            ["s1 counted", "s2 not_billable", "s3 not_billable", "s4 not_billable", "s5 counted", "s6 late"];
+        assert_eq!(told, [&devices[..], &sessions].concat());
+        let text = workspace.run(&["explain", "acme", "--period", "2026-09", "--records"]).expect(0).stdout;
+        assert!(text.contains(" d5: 9, late, source east"), "{text}");
+        // Four of the five are of one instant now, and one of those is late; what was closed says that d2 counted.
+        let at = "(SELECT MAX(recorded_at) FROM usage_ledger)";
+        let update = |ids: &str| {
+            workspace.sql(&format!(
+                "UPDATE usage_ledger SET recorded_at = {at} WHERE source_event_id IN ({ids}) RETURNING tenant_id"
+            ));
+            fates(&explain(&workspace, "acme", "2026-09")["windows"][0])[..5].to_vec()
+        };
+        let devices = ["d1 late_or_not", "d2 counted", "d3 late_or_not", "d4 late_or_not", "d5 late_or_not"];
+        assert_eq!(update("'d1', 'd3', 'd4'"), devices);
+        // Nobody knows which of all these counted.
+        let devices = ["d1", "d2", "d3", "d4", "d5"].map(|id| format!("{id} late_or_not"));
+        assert_eq!(update("'d2'"), devices);
     }
 }

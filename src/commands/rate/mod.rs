@@ -25,7 +25,7 @@ pub fn execute(flags: &RateFlags) -> anyhow::Result<ExitCode> {
         (Some(file), _, _) => batch::execute(file),
         (None, Some(file), Some(plan)) => {
             let quote = quote(flags, file, plan)?;
-            print::data(&if flags.json { as_json(&quote) } else { table::of(&quote) })?;
+            print::data(&if flags.json { print::json(&as_json(&quote)) } else { table::of(&quote) })?;
             Ok(ExitCode::Done)
         }
         _ => Err(Refusal::Usage("say --catalog FILE --plan KEY, or --batch FILE".to_owned()).into()),

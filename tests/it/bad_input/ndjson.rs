@@ -141,3 +141,12 @@ fn a_byte_order_mark_windows_line_ends_and_empty_lines_change_nothing() {
         assert_eq!(receipt(&ended), [2, 0, 2, 0], "{variant:?}");
     }
 }
+
+#[test]
+fn a_line_that_is_too_long_refuses_the_file() {
+    let workspace = without_usage(Engine::Sqlite);
+    let file =
+        format!("{}{{\"tenant_id\":\"{}\"}}\n{}", good("n-1", "1"), "x".repeat(2 << 20), good("n-2", "1"));
+    let ended = import_usage(&workspace, "usage.ndjson", file).expect(65);
+    says(&ended, "usage.ndjson: line 2: record is longer than 1 MiB");
+}

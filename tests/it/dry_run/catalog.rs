@@ -47,7 +47,7 @@ fn it_tells_what_would_change_and_changes_nothing() {
             "  b2b.match_request: free_quota: 100 -> 50",
             "  b2b.match_request: price: graduated: to 100 at 0, then 700 -> graduated: to 50 at 0, then 650.5",
             "plan starter (month, try): removed, 1 tenants are on it",
-            "4 tenants are on a plan that changes or goes; closed periods keep theirs",
+            "4 tenants are on a plan that changes or goes; closed windows keep their prices, and open and parked ones are rated by the new ones",
         ] {
             assert!(text.lines().any(|one| one == line), "`{line}` is missing in:\n{text}");
         }
@@ -76,14 +76,27 @@ fn it_tells_what_would_change_and_changes_nothing() {
 #[test]
 fn a_catalog_that_says_the_same_changes_nothing() {
     let workspace = Workspace::with_company(Engine::Sqlite);
-    for same in [
-        CATALOG.to_owned(),
-        format!("# later\n{}", CATALOG.replace("amount = 49900", "interval = \"month\"\namount = 49_900")),
-    ] {
-        assert_eq!(dry(&workspace, &same, &[]).expect(0).stdout, "new.toml: nothing changes\n");
-        let told = dry(&workspace, &same, &["--json"]).expect(0).json();
+    let other_text =
+        format!("# later\n{}", CATALOG.replace("amount = 49900", "interval = \"month\"\namount = 49_900"));
+    let another = "no plan and no meter changes; the file differs, so an import makes a new version";
+    for (same, words, new_version) in
+        [(CATALOG, "nothing changes", false), (other_text.as_str(), another, true)]
+    {
+        assert_eq!(dry(&workspace, same, &[]).expect(0).stdout, format!("new.toml: {words}\n"));
+        let told = dry(&workspace, same, &["--json"]).expect(0).json();
         assert_eq!((&told["changes"], &told["plans"]), (&Value::from(false), &json!([])));
+        assert_eq!(told["new_version"], new_version);
+        let imported = workspace.run(&["import", "catalog", "new.toml", "--json"]).expect(0).json();
+        assert_eq!(imported["changed"], new_version);
     }
+}
+
+#[test]
+fn a_mark_that_turns_the_reading_direction_is_escaped_in_json() {
+    let workspace = Workspace::fresh(Engine::Sqlite);
+    let ended = dry(&workspace, &CATALOG.replace("starter", "star\u{202e}ter"), &["--json"]).expect(0);
+    assert!(ended.stdout.contains("star\\u202eter"), "{}", ended.stdout);
+    assert!(ended.json()["plans"].as_array().unwrap().iter().any(|plan| plan["plan"] == "star\u{202e}ter"));
 }
 
 #[test]

@@ -6,6 +6,7 @@
 use serde_json::{Value, json};
 
 use super::{batch_of, folder, lines_of, piped};
+use crate::support::memory;
 
 /// A price as `GET /v1/prices/…?expand[]=tiers` returns it.
 fn full_object() -> Value {
@@ -164,7 +165,7 @@ fn an_id_comes_back_as_it_was_written_and_null_where_the_line_has_none() {
     }
     assert!(lines[ids.len()].starts_with("{\"id\":null,\"amount_minor\":1,"), "{lines:?}");
     for line in &lines[ids.len() + 1..] {
-        assert!(line.starts_with("{\"id\":null,\"error\":\"the line is "), "{line}");
+        assert!(line.starts_with("{\"id\":null,\"error\":\"the line"), "{line}");
     }
 }
 
@@ -205,12 +206,49 @@ fn a_decimal_of_a_price_may_be_text_or_a_number() {
 #[test]
 fn a_batch_that_cannot_be_read_is_an_error_and_an_empty_one_is_none() {
     assert_eq!(piped(b"").expect(0).stdout, "");
-    let workspace = folder(&[("long.ndjson", &format!("{{\"id\":\"{}\"}}\n", "x".repeat(3 << 20)))]);
-    let ended = workspace.run(&["rate", "--batch", "long.ndjson"]).expect(65);
-    assert!(ended.stderr.contains("long.ndjson: line 1: record is longer than 1 MiB"), "{}", ended.stderr);
+    let workspace = folder(&[]);
     workspace.run(&["rate", "--batch", "none.ndjson"]).expect(74);
+    // A directory opens as a file does; only reading it fails.
+    let ended = workspace.run(&["rate", "--batch", "."]).expect(74);
+    assert!(ended.stderr.starts_with("billrecon: .: "), "{}", ended.stderr);
     workspace.run(&["rate"]).expect(2);
     workspace.run(&["rate", "--batch", "-", "--catalog", "c.toml", "--plan", "pro"]).expect(2);
+}
+
+/// A line may have 1 MiB without its end; one more byte and it is told as too long, whatever comes after it.
+#[test]
+fn a_line_that_is_too_long_is_an_answer_and_the_lines_after_it_are_rated() {
+    let padded = |bytes: usize| {
+        let line = "{\"id\":\"x\",\"price\":{\"unit_amount\":2,\"currency\":\"jpy\"},\"quantity\":3";
+        format!("{line}{}}}", " ".repeat(bytes - line.len() - 1))
+    };
+    let lines = [1 << 20, (1 << 20) + 1, 100, 64 << 20, 100, (1 << 20) + 1].map(padded);
+    let workspace = folder(&[("long.ndjson", &lines.join("\n"))]);
+    let (told, peak_mib) = memory::run(workspace.command(&["rate", "--batch", "long.ndjson"]));
+    let too_long = "{\"id\":null,\"error\":\"the line is longer than 1 MiB\"}";
+    let told: Vec<&str> = told.lines().collect();
+    assert_eq!(told.len(), lines.len(), "{told:?}");
+    for (line, is_right) in told.iter().zip([true, false, true, false, true, false]) {
+        let right = "{\"id\":\"x\",\"amount_minor\":6,";
+        assert!(if is_right { line.starts_with(right) } else { *line == too_long }, "{line}");
+    }
+    assert!(peak_mib < 48, "{peak_mib} MiB");
+}
+
+#[test]
+fn a_line_with_a_key_twice_keeps_its_id() {
+    let line = "{\"id\":\"dup\",\"currency\":\"usd\",\"price\":{\"unit_amount\":1},\"quantity\":\"1\",\"quantity\":\"2\"}";
+    let expected = json!({"id": "dup", "error": "the line: the field `quantity` stands twice"});
+    assert_eq!(batch_of(&[line.to_owned()]), [expected]);
+}
+
+/// What the request has that makes a price, and the price itself has not.
+#[test]
+fn a_price_as_it_is_sent_to_the_api_is_rated() {
+    let mut price = full_object();
+    price["product_data"] = json!({"name": "Calls"});
+    price["transfer_lookup_key"] = true.into();
+    assert_eq!(batch_of(&[ask(&price)])[0]["amount_minor"], 52);
 }
 
 /// Whoever asks and waits, one line at a time, is answered before the next line.

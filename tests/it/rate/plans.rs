@@ -194,3 +194,13 @@ fn a_total_that_stripe_cannot_charge_is_told() {
         assert!(told.is_none_or(|told| table.contains(&told)), "{table}");
     }
 }
+
+#[test]
+fn a_mark_that_turns_the_reading_direction_is_escaped_in_json() {
+    let plan = "p\u{202e}ro";
+    let catalog = format!("[[plan]]\nkey = \"{plan}\"\ncurrency = \"usd\"\namount = 1000\n");
+    let workspace = folder(&[("c.toml", &catalog)]);
+    let ended = workspace.run(&["rate", "--catalog", "c.toml", "--plan", plan, "--json"]).expect(0);
+    assert!(ended.stdout.contains("p\\u202ero"), "{}", ended.stdout);
+    assert_eq!(ended.json()["plan"], plan);
+}
