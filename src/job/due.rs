@@ -10,9 +10,10 @@ use jiff::{SignedDuration, Timestamp};
 use crate::domain::period::{Period, Window};
 use crate::domain::tenant::{ParkReason, Tenant, TenantWindow};
 use crate::job::{Refusal, Settings};
+use crate::store::books::ClosedWindow;
 
 /// Closed windows near a period, by tenant.
-pub type ClosedWindows = BTreeMap<String, Vec<Window>>;
+pub type ClosedWindows = BTreeMap<String, Vec<ClosedWindow>>;
 
 /// The windows of one period, sorted by what is to be done with them, and then by tenant and time.
 #[derive(Debug, Default)]
@@ -38,9 +39,14 @@ pub fn windows<'a>(
     let mut windows = PeriodWindows::default();
     for mut window in tenants.iter().flat_map(|tenant| tenant.windows(period, &settings.time_zone)) {
         let closed = closed.get(window.tenant.id()).map(Vec::as_slice).unwrap_or_default();
-        let is_closed = closed.contains(&window.window);
+        let is_closed = closed.iter().any(|one| one.window == window.window);
         let is_final = is_final(&window);
-        if !is_closed && closed.iter().any(|one| one.intersection(window.window).is_some()) {
+        let takes_of = |one: &Window| window.accounted.iter().any(|own| own.intersection(*one).is_some());
+        // Two windows of one start are one to the books.
+        let is_billed = |one: &ClosedWindow| {
+            one.window.start == window.window.start || one.accounted.iter().any(takes_of)
+        };
+        if !is_closed && closed.iter().any(is_billed) {
             // Its anchor or interval was changed after a close: part of this time is billed already.
             window.park = Some(ParkReason::WindowChange);
         }

@@ -22,6 +22,13 @@ use crate::store::row::Row;
 /// Window starts by tenant: the key of all three tables.
 type Windows = BTreeMap<(String, i64), WindowFigures>;
 
+/// A closed window, and the time whose usage it holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClosedWindow {
+    pub window: Window,
+    pub accounted: Vec<Window>,
+}
+
 impl BooksWrite {
     /// Writes windows that close, and those that are parked. Parked ones are written again whenever they are looked
     /// at; a closed one is refused by its key.
@@ -68,13 +75,15 @@ impl BooksView {
     pub async fn closed_windows(
         &mut self,
         range: Window,
-    ) -> Result<BTreeMap<String, Vec<Window>>, StoreError> {
-        let sql = "SELECT tenant_id, window_start, window_end FROM billing_windows
+    ) -> Result<BTreeMap<String, Vec<ClosedWindow>>, StoreError> {
+        let sql = "SELECT tenant_id, window_start, window_end, accounted FROM billing_windows
             WHERE window_end > ? AND window_start < ? AND status = 'closed'";
-        let mut windows: BTreeMap<String, Vec<Window>> = BTreeMap::new();
+        let mut windows: BTreeMap<String, Vec<ClosedWindow>> = BTreeMap::new();
         for mut row in self.tx.fetch(sql, vec![range.start.into(), range.end.into()]).await? {
             let tenant_id = row.text()?;
-            windows.entry(tenant_id).or_default().push(Window { start: row.instant()?, end: row.instant()? });
+            let window = Window { start: row.instant()?, end: row.instant()? };
+            let accounted = ranges_of(&row.text()?)?;
+            windows.entry(tenant_id).or_default().push(ClosedWindow { window, accounted });
         }
         Ok(windows)
     }

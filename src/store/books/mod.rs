@@ -17,6 +17,7 @@ use std::time::Duration;
 
 pub use audit::AuditRow;
 pub use comparison::ComparedRow;
+pub use figures::ClosedWindow;
 pub use outbox::OutboxMessage;
 pub use rules::StoredCatalog;
 pub use runs::{JobCounts, PeriodJob, PeriodStatus, Run, RunState};

@@ -230,3 +230,29 @@ fn what_can_no_longer_be_sent_is_worth_what_the_lines_say_with_the_quota_of_its_
     let told = ["kind", "quantity", "amount"].map(|name| exceptions[0][name].as_str());
     assert_eq!(told, ["unbillable", "10", "1.00"]);
 }
+
+/// Stripe counts the new subscription from its own start, while the old window nominally still runs.
+#[test]
+fn who_cancels_and_comes_back_with_another_anchor_is_billed_for_both() {
+    for engine in ENGINES {
+        let workspace = Workspace::new(engine).observing();
+        let header = "tenant_id,plan,currency,stripe_customer_id,stripe_subscription_id,status,billing_anchor,started_at,ended_at\n";
+        let old =
+            "a,pro,usd,cus_a,sub_1,canceled,2026-03-25T00:00:00Z,2026-03-25T00:00:00Z,2026-06-10T00:00:00Z\n";
+        let new = "a,pro,usd,cus_a,sub_2,active,2026-06-20T00:00:00Z,2026-06-20T00:00:00Z,\n";
+        let records = "tenant_id,meter,quantity,occurred_at,source_event_id\n\
+                       a,req,100,2026-06-01T00:00:00Z,e1\na,req,1000,2026-06-22T00:00:00Z,e2\n";
+        workspace.import(CATALOG, &[header, old, new].concat(), records);
+        let mut billed = Vec::new();
+        for (period, at) in [("2026-05", "2026-07-24T00:00:00Z"), ("2026-06", "2026-07-24T01:00:00Z")] {
+            let closed = workspace.run(&["run", "--period", period, "--as-of", at, "--json"]).json();
+            assert_eq!(closed["counts"]["parked"], 0, "{closed}");
+            let folder = workspace.path(closed["reports_dir"].as_str().unwrap());
+            let lines = csv_rows(&std::fs::read(folder.join("lines.csv")).unwrap());
+            billed.extend(
+                lines.iter().filter(|row| row["meter"] == "req").map(|row| row["amount_minor"].clone()),
+            );
+        }
+        assert_eq!(billed, ["0", "450", "0", "4950"]);
+    }
+}
