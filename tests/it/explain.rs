@@ -292,7 +292,7 @@ fn fates(window: &Value) -> Vec<String> {
     records.map(|one| ["source_event_id", "fate"].map(|key| one[key].as_str().unwrap()).join(" ")).collect()
 }
 
-/// The highest reading of all comes late; then the same as if it had been imported together with the others.
+/// The highest reading of all comes late; then as if it had been imported together with others.
 #[test]
 fn a_late_reading_of_a_gauge_counts_nothing_and_takes_nothing_from_the_one_that_counted() {
     for engine in ENGINES {
@@ -312,18 +312,23 @@ fn a_late_reading_of_a_gauge_counts_nothing_and_takes_nothing_from_the_one_that_
         assert_eq!(told, [&devices[..], &sessions].concat());
         let text = workspace.run(&["explain", "acme", "--period", "2026-09", "--records"]).expect(0).stdout;
         assert!(text.contains(" d5: 9, late, source east"), "{text}");
-        // Four of the five are of one instant now, and one of those is late; what was closed says that d2 counted.
-        let at = "(SELECT MAX(recorded_at) FROM usage_ledger)";
-        let update = |ids: &str| {
+        // As if these and the late one had been imported at one instant: one of them is late, and nobody knows which.
+        let told_with = |ids: &[&str]| {
+            let newest = ids.join("', '");
             workspace.sql(&format!(
-                "UPDATE usage_ledger SET recorded_at = {at} WHERE source_event_id IN ({ids}) RETURNING tenant_id"
+                "UPDATE usage_ledger SET recorded_at = CASE WHEN source_event_id IN ('d5', '{newest}') THEN 2 ELSE 1 END
+                WHERE meter = 'devices' RETURNING tenant_id"
             ));
             fates(&explain(&workspace, "acme", "2026-09")["windows"][0])[..5].to_vec()
         };
-        let devices = ["d1 late_or_not", "d2 counted", "d3 late_or_not", "d4 late_or_not", "d5 late_or_not"];
-        assert_eq!(update("'d1', 'd3', 'd4'"), devices);
-        // Nobody knows which of all these counted.
-        let devices = ["d1", "d2", "d3", "d4", "d5"].map(|id| format!("{id} late_or_not"));
-        assert_eq!(update("'d2'"), devices);
+        let expected = |fates: [&str; 5]| {
+            (1..).zip(fates).map(|(number, fate): (u8, _)| format!("d{number} {fate}")).collect::<Vec<_>>()
+        };
+        let (unsure, superseded) = ("late_or_not", "superseded");
+        // The one that is sure comes to what was closed.
+        assert_eq!(told_with(&["d1", "d3", "d4"]), expected([unsure, "counted", unsure, unsure, unsure]));
+        // None that is sure does, so one that is unsure counted.
+        assert_eq!(told_with(&["d2"]), expected([superseded, unsure, superseded, superseded, unsure]));
+        assert_eq!(told_with(&["d1", "d2", "d3", "d4"]), expected([unsure; 5]));
     }
 }
