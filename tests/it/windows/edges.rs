@@ -256,3 +256,17 @@ fn who_cancels_and_comes_back_with_another_anchor_is_billed_for_both() {
         assert_eq!(billed, ["0", "450", "0", "4950"]);
     }
 }
+
+/// A price never changes at Stripe, so another one takes its place on the subscription, and counts only from then on.
+#[test]
+fn usage_that_arrived_and_is_on_no_invoice_is_not_told_as_never_pushed() {
+    let workspace = company(Engine::Sqlite, &["a basic active 2026-04-01T00:00:00Z -"], &["a"]);
+    let before = wake(&workspace, "2026-05-28T00:00:00Z");
+    assert_eq!(billed(&workspace, &before, "a").1, Vec::<String>::new());
+    workspace.write("dearer.toml", CATALOG.replace("unit_amount = 9 ", "unit_amount = 8 "));
+    workspace.run(&["import", "catalog", "dearer.toml"]).expect(0);
+    wake(&workspace, "2026-05-31T23:15:00Z");
+    let closed = wake(&workspace, "2026-06-02T00:00:00Z");
+    // The meter's total agrees, so only the invoice is named, and no cause is made up.
+    assert_eq!(billed(&workspace, &closed, "a").1, ["invoice quantity_mismatch "]);
+}
