@@ -256,12 +256,17 @@ impl Tenant {
 }
 
 #[cfg(test)]
-mod tests {
+pub(in crate::domain) mod tests {
     use super::*;
     use crate::domain::money::Currency;
     use crate::domain::period::Interval;
 
-    fn row(plan: &str, started_at: Option<&str>, ended_at: Option<&str>) -> Subscription {
+    /// A monthly plan of `acme` in lira.
+    pub(in crate::domain) fn row(
+        plan: &str,
+        started_at: Option<&str>,
+        ended_at: Option<&str>,
+    ) -> Subscription {
         Subscription {
             tenant_id: "acme".into(),
             name: "Acme".into(),

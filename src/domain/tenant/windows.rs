@@ -193,31 +193,11 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::domain::catalog::PlanId;
-    use crate::domain::money::Currency;
     use crate::domain::period::{Interval, parse_zone};
+    use crate::domain::tenant::tests::row;
 
     fn at(text: &str) -> Timestamp {
         text.parse().unwrap()
-    }
-
-    fn row(plan: &str, started_at: Option<&str>, ended_at: Option<&str>) -> Subscription {
-        Subscription {
-            tenant_id: "acme".into(),
-            name: "Acme".into(),
-            plan: PlanId {
-                key: plan.into(),
-                interval: Interval::Month,
-                currency: Currency::parse("try").unwrap(),
-            },
-            stripe_customer_id: String::new(),
-            stripe_subscription_id: String::new(),
-            status: SubscriptionStatus::Active,
-            billing_anchor: None,
-            trial_end: None,
-            started_at: started_at.map(at),
-            ended_at: ended_at.map(at),
-        }
     }
 
     fn in_trial(row: Subscription, trial_end: &str) -> Subscription {

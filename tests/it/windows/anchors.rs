@@ -3,25 +3,8 @@
 //! In: tenants drawn from a fixed sequence, a run every nine days for half a year. Out: nobody is parked, and whatever
 //! closes has matched Stripe's invoices. The sandbox lays out its windows by itself.
 
-use super::{MATCH, Month};
+use super::{FLAT, MATCH, Month};
 use crate::support::{CATALOG, Engine, Workspace, files};
-
-const PLANS: &str = r#"
-[[plan]]
-key = "flat"
-currency = "try"
-  [[plan.usage]]
-  meter = "b2b.match_request"
-  price = { billing_scheme = "per_unit", unit_amount_decimal = "700" }
-
-[[plan]]
-key = "flat"
-currency = "try"
-interval = "year"
-  [[plan.usage]]
-  meter = "b2b.match_request"
-  price = { billing_scheme = "per_unit", unit_amount_decimal = "650" }
-"#;
 
 const JANUARY: i64 = 1_767_225_600;
 const DAY: i64 = 86_400;
@@ -70,7 +53,7 @@ fn nobody_is_parked_because_its_windows_are_not_stripes() {
         .collect();
     let workspace = Workspace::new(Engine::Sqlite);
     workspace.import(
-        &format!("{CATALOG}{PLANS}"),
+        &format!("{CATALOG}{FLAT}"),
         &format!("{columns},stripe_customer_id,stripe_subscription_id\n{tenants}"),
         &format!("tenant_id,meter,quantity,occurred_at,source_event_id\n{usage}"),
     );

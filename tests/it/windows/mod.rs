@@ -17,6 +17,24 @@ use std::collections::BTreeMap;
 
 use crate::support::{CATALOG, Workspace, csv_rows, files};
 
+/// A plan without a quota, per month and per year.
+const FLAT: &str = r#"
+[[plan]]
+key = "flat"
+currency = "try"
+  [[plan.usage]]
+  meter = "b2b.match_request"
+  price = { billing_scheme = "per_unit", unit_amount_decimal = "700" }
+
+[[plan]]
+key = "flat"
+currency = "try"
+interval = "year"
+  [[plan.usage]]
+  meter = "b2b.match_request"
+  price = { billing_scheme = "per_unit", unit_amount_decimal = "650" }
+"#;
+
 const MATCH: &str = "b2b.match_request";
 const STORAGE: &str = "storage_gb";
 

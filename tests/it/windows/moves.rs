@@ -3,29 +3,11 @@
 //! In: plan changes that put a tenant in two cycles, and rows or settings that change once figures are closed. Out: no
 //! unit billed twice, closed lines as they were, and everybody else's month closed whatever is wrong with one tenant.
 
-use super::{MATCH, Month, Used, company, import_more, run, run_to_one_of, scaled, tenant_rows};
+use super::{FLAT, MATCH, Month, Used, company, import_more, run, run_to_one_of, scaled, tenant_rows};
 use crate::support::{CATALOG, ENGINES, Workspace};
 
 const LINE: [&str; 4] = ["kind", "tier", "quantity", "amount"];
 const GOOD: &str = "good,pro,,2025-01-01,,";
-
-/// A plan without a quota, per month and per year.
-const FLAT: &str = r#"
-[[plan]]
-key = "flat"
-currency = "try"
-  [[plan.usage]]
-  meter = "b2b.match_request"
-  price = { billing_scheme = "per_unit", unit_amount_decimal = "700" }
-
-[[plan]]
-key = "flat"
-currency = "try"
-interval = "year"
-  [[plan.usage]]
-  meter = "b2b.match_request"
-  price = { billing_scheme = "per_unit", unit_amount_decimal = "650" }
-"#;
 
 /// Closes a period in which `good` used 107 units; something may be parked, but `good` is billed all the same.
 #[track_caller]
