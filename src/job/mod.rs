@@ -5,6 +5,7 @@
 
 pub mod catalog_change;
 mod catalogs;
+mod checks;
 mod compare;
 mod connection;
 mod deliver;
