@@ -69,7 +69,8 @@ pub async fn play(period: Period, wake: &Wake<'_>) -> anyhow::Result<Option<Peri
     let mut rated = Rated::new(&windows, (&rules.catalog, &rules.catalog_hash), &observed.totals);
     let mut run = PeriodRun { period, run_id: new_run_id(wake.now), started: false };
     let exchange = wake.exchange(&mut run, &windows, &mut rated, &mut intents).await?;
-    let sends = exchange.pushes.sends;
+    let is_off = push::is_off(&wake.settings.off_switch);
+    let sends = if is_off { Vec::new() } else { exchange.pushes.sends };
     let known = Known {
         period,
         windows: &windows,
@@ -226,6 +227,7 @@ impl<'a> Wake<'a> {
             standing: self.standing,
             lease,
             books: &self.store.books(),
+            off_switch: &self.settings.off_switch,
             now: self.now,
         };
         let counts = push::execute(pushes, &step, intents).await?;
