@@ -70,7 +70,7 @@ impl Stripe {
             what: format!("the meter's total {error}"),
             request_id: listed.request_id.clone(),
         })?;
-        Ok(MeterTotal { quantity, request_id: listed.request_id })
+        Ok(MeterTotal { quantity: quantity.at_float_precision(), request_id: listed.request_id })
     }
 
     /// Sends an event. An error only where every other event would fail alike.
