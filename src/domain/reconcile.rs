@@ -444,6 +444,7 @@ mod tests {
             id: "in_1".to_owned(),
             subscription_id: Some("sub_1".to_owned()),
             customer_id: Some("cus_1".to_owned()),
+            finalizes_at: None,
             status: InvoiceStatus::Paid,
             billing_reason: "subscription_cycle".to_owned(),
             created: october().end,

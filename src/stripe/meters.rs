@@ -8,7 +8,7 @@ use stripe_billing::billing_meter_event::CreateBillingMeterEvent;
 use stripe_billing::billing_meter_event_summary::ListIdBillingMeterEventSummary;
 use stripe_client_core::StripeRequest;
 
-use crate::domain::invoice::MeterTotal;
+use crate::domain::invoice::{MeterTotal, PayloadKeys};
 use crate::domain::number::Quantity;
 use crate::domain::period::Window;
 
@@ -16,9 +16,6 @@ use super::decode::{IDEMPOTENCY_ERROR, Node, meter};
 use super::transport::Answer;
 use super::{PAGE, Stripe, StripeError, segment};
 
-/// Where a meter looks for the customer and the value unless it was told otherwise.
-const CUSTOMER: &str = "stripe_customer_id";
-const VALUE: &str = "value";
 /// How Stripe says that it has the event already: by code, or only by words in some versions.
 const DUPLICATE_CODE: &str = "duplicate_meter_event";
 const DUPLICATE_WORDS: &str = "event already exists with identifier";
@@ -28,6 +25,8 @@ const MINUTE: i64 = 60;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MeterEvent {
     pub event_name: String,
+    /// Those of the meter.
+    pub payload_keys: PayloadKeys,
     pub customer_id: String,
     /// Also the Idempotency-Key.
     pub identifier: String,
@@ -75,13 +74,11 @@ impl Stripe {
 
     /// Sends an event. An error only where every other event would fail alike.
     pub async fn send_event(&self, event: &MeterEvent) -> Result<Delivery, StripeError> {
-        let payload = [(CUSTOMER, event.customer_id.clone()), (VALUE, event.value.to_string())];
-        let request = CreateBillingMeterEvent::new(
-            &*event.event_name,
-            payload.map(|(key, value)| (key.to_owned(), value)),
-        )
-        .identifier(&*event.identifier)
-        .timestamp(event.timestamp.as_second());
+        let PayloadKeys { customer, value } = event.payload_keys.clone();
+        let payload = [(customer, event.customer_id.clone()), (value, event.value.to_string())];
+        let request = CreateBillingMeterEvent::new(&*event.event_name, payload)
+            .identifier(&*event.identifier)
+            .timestamp(event.timestamp.as_second());
         match self.send(request.build(), &event.identifier).await {
             Ok(answer) => Ok(self.confirmed(&answer, event)),
             Err(error) if error.concerns_all() => Err(error),

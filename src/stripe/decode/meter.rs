@@ -4,13 +4,16 @@
 //! we do not know is `None`, a value that does not fit the ledger's numbers is a problem; only what a float cannot keep is
 //! rounded.
 
-use crate::domain::invoice::{MeterFormula, StripeMeter};
+use crate::domain::invoice::{MeterFormula, PayloadKeys, StripeMeter};
 use crate::domain::number::Quantity;
 
 use super::{Node, Problem};
 
 pub(in crate::stripe) fn meter(node: &Node<'_>) -> Result<StripeMeter, Problem> {
     let fields = node.fields()?;
+    let livemode = fields.get("livemode");
+    let usual = PayloadKeys::default();
+    let key = |settings: &str| fields.get(settings).fields_if_any()?.get("event_payload_key").text_if_any();
     let formula = fields.get("default_aggregation").fields_if_any()?.get("formula").text_if_any()?;
     Ok(StripeMeter {
         id: fields.get("id").text()?,
@@ -23,6 +26,11 @@ pub(in crate::stripe) fn meter(node: &Node<'_>) -> Result<StripeMeter, Problem> 
         },
         pre_aggregates: !fields.get("event_time_window").is_null(),
         active: fields.get("status").text()? == "active",
+        livemode: if livemode.is_null() { None } else { Some(livemode.boolean()?) },
+        payload_keys: PayloadKeys {
+            customer: key("customer_mapping")?.unwrap_or(usual.customer),
+            value: key("value_settings")?.unwrap_or(usual.value),
+        },
     })
 }
 
@@ -42,9 +50,20 @@ mod tests {
         let read = |json: &str| meter(&Node::root(json.as_bytes()).unwrap()).unwrap();
         let plain = read(json);
         assert!(plain.active && !plain.pre_aggregates && plain.formula == Some(MeterFormula::Sum));
+        assert_eq!((plain.livemode, plain.payload_keys), (None, PayloadKeys::default()));
         let other = json.replace("sum", "median").replace("active", "inactive");
         let other = read(&other.replace(r#""event_time_window": null"#, r#""event_time_window": "hour""#));
         assert!(!other.active && other.pre_aggregates && other.formula.is_none());
+    }
+
+    #[test]
+    fn a_meter_says_where_it_looks_for_customer_and_value() {
+        let json = r#"{"id": "mtr_1", "event_name": "calls", "status": "active", "livemode": true,
+          "customer_mapping": {"event_payload_key": "who", "type": "by_id"},
+          "value_settings": {"event_payload_key": "how_many"}}"#;
+        let meter = meter(&Node::root(json.as_bytes()).unwrap()).unwrap();
+        let keys = PayloadKeys { customer: "who".to_owned(), value: "how_many".to_owned() };
+        assert_eq!((meter.livemode, meter.payload_keys), (Some(true), keys));
     }
 
     #[test]
