@@ -49,7 +49,7 @@ pub fn compare(
                 using.aggregation.is_gauge() || known.iter().any(|one| one.quantity.is_negative());
             let expected =
                 Expected { cause: cause(using, &known, wire)?, may_be_above, ..using.expected.clone() };
-            rows.push(compare_total(&expected, answers.total(one, &using.meter), &meter.id));
+            rows.push(compare_total(&expected, answers.total(one, &using.meter), &meter.id)?);
             rows.push(invoice_row(one, billed(expected, using), meter, answers, standing)?);
         }
         rows.extend(beside(one, answers, standing));

@@ -10,6 +10,7 @@ mod compare;
 mod connection;
 mod deliver;
 mod due;
+mod edges;
 mod execute;
 pub mod explain;
 pub mod import;

@@ -361,6 +361,7 @@ async fn deliver(one: &Intent, wire: &Wire, standing: &Standing) -> Result<Deliv
     };
     let event = MeterEvent {
         event_name: meter.event_name.clone(),
+        payload_keys: meter.payload_keys.clone(),
         customer_id: one.key.customer_id.clone(),
         identifier: one.identifier.clone(),
         value: one.quantity,
