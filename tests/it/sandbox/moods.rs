@@ -1,0 +1,1 @@
+//! Behaviour of an account as a whole.
