@@ -51,6 +51,7 @@ use crate::domain::intent::PushMode;
 use crate::domain::period::Period;
 use crate::store::books::{BooksView, StoredCatalog};
 use crate::store::{Access, Database, Store};
+use crate::stripe::Pace;
 
 /// What the job refuses to begin, and why.
 #[derive(Debug, thiserror::Error)]
@@ -95,6 +96,7 @@ pub struct StripeSettings {
     pub sandbox: bool,
     /// Where the sandbox keeps its state; `None`: beside the database.
     pub sandbox_state: Option<PathBuf>,
+    pub pace: Pace,
 }
 
 impl Settings {

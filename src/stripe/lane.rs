@@ -1,0 +1,116 @@
+//! One lane of requests: so many in a second, in the order of their coming, slower after a 429.
+//!
+//! In: a rate; which answers came. Out: the moment at which the next request may leave. In any second no more leave than
+//! the rate says: 31 of 32 parts of it are spread evenly, and the last part makes up for timers that ring late.
+
+use std::num::NonZeroU32;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use governor::clock::Clock;
+use governor::middleware::NoOpMiddleware;
+use governor::state::{InMemoryState, NotKeyed};
+use governor::{InsufficientCapacity, Quota, RateLimiter};
+use tokio::time::Instant;
+
+/// The limiter counts in cells, so that a part of a request can be counted too.
+const CELLS: u32 = 16;
+/// One part of a second is lateness that is made up for: a timer of tokio's is a millisecond late or two.
+const PARTS: u64 = 32;
+/// A speed is so many sixteenths of the rate; the slowest is one of them.
+const FULL_SPEED: u32 = 16;
+/// Many requests are under way when the first 429 comes; theirs are no news.
+const BETWEEN_CHANGES: Duration = Duration::from_secs(1);
+
+pub(super) struct Lane {
+    limiter: RateLimiter<NotKeyed, InMemoryState, Stopwatch, NoOpMiddleware<Duration>>,
+    /// More cells than these cannot be taken at once.
+    most_cells: u32,
+    /// Passed on in the order of asking.
+    turn: tokio::sync::Mutex<()>,
+    speed: Mutex<Speed>,
+}
+
+/// tokio's clock, so that a test's paused clock counts.
+#[derive(Clone, Copy)]
+struct Stopwatch {
+    start: Instant,
+}
+
+impl Clock for Stopwatch {
+    type Instant = Duration;
+
+    fn now(&self) -> Duration {
+        self.start.elapsed()
+    }
+}
+
+struct Speed {
+    sixteenths: u32,
+    slowed: Option<Duration>,
+    changed: Option<Duration>,
+}
+
+impl Lane {
+    pub(super) fn new(per_second: NonZeroU32) -> Self {
+        let cells = u64::from(per_second.get()) * u64::from(CELLS);
+        let spare = cells / PARTS;
+        let interval = Duration::from_nanos(1_000_000_000_u64.div_ceil(cells - spare));
+        let most_cells = CELLS.saturating_add(u32::try_from(spare).unwrap_or(u32::MAX));
+        let quota = Quota::with_period(interval).unwrap_or(Quota::per_second(NonZeroU32::MIN));
+        let quota = quota.allow_burst(NonZeroU32::MIN.saturating_add(most_cells - 1));
+        Self {
+            limiter: RateLimiter::direct_with_clock(quota, Stopwatch { start: Instant::now() }),
+            most_cells,
+            turn: tokio::sync::Mutex::new(()),
+            speed: Mutex::new(Speed { sixteenths: FULL_SPEED, slowed: None, changed: None }),
+        }
+    }
+
+    /// Waits until the next request may leave.
+    pub(super) async fn admit(&self) {
+        let _turn = self.turn.lock().await;
+        let mut cells = CELLS * FULL_SPEED / self.sixteenths();
+        while let Some(some) = NonZeroU32::new(cells.min(self.most_cells)) {
+            match self.limiter.check_n(some) {
+                Ok(Ok(())) => cells -= some.get(),
+                Ok(Err(not_yet)) => {
+                    tokio::time::sleep(not_yet.wait_time_from(self.limiter.clock().now())).await;
+                }
+                // Never: so many fit in.
+                Err(InsufficientCapacity(_)) => return,
+            }
+        }
+    }
+
+    /// Halves the speed, once a second at most; what it is now, if it has changed.
+    pub(super) fn slow_down(&self) -> Option<u32> {
+        let mut speed = self.speed.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = self.limiter.clock().now();
+        if speed.sixteenths == 1 || !is_due(speed.slowed, now) {
+            return None;
+        }
+        speed.sixteenths /= 2;
+        speed.slowed = Some(now);
+        speed.changed = Some(now);
+        Some(speed.sixteenths)
+    }
+
+    /// After a success: one sixteenth faster, once a second at most.
+    pub(super) fn recover(&self) {
+        let mut speed = self.speed.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = self.limiter.clock().now();
+        if speed.sixteenths < FULL_SPEED && is_due(speed.changed, now) {
+            speed.sixteenths += 1;
+            speed.changed = Some(now);
+        }
+    }
+
+    fn sixteenths(&self) -> u32 {
+        self.speed.lock().unwrap_or_else(PoisonError::into_inner).sixteenths
+    }
+}
+
+fn is_due(last: Option<Duration>, now: Duration) -> bool {
+    last.is_none_or(|last| now.saturating_sub(last) >= BETWEEN_CHANGES)
+}

@@ -1,0 +1,73 @@
+//! The rates that we keep to: a lane for each endpoint, and one that all requests share.
+//!
+//! In: the endpoint of each request, and how it was answered. Out: the moment at which it may leave. A 429 slows what it
+//! speaks of, and nothing else.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::endpoint::Endpoint;
+use super::error::RateLimit;
+use super::lane::Lane;
+use super::limits::Rates;
+
+pub(super) struct Limiter {
+    rates: Rates,
+    overall: Option<Lane>,
+    /// Made when they are first needed.
+    endpoints: Mutex<BTreeMap<Endpoint, Arc<Lane>>>,
+}
+
+impl Limiter {
+    pub(super) fn new(rates: Rates) -> Self {
+        let overall = rates.overall.map(Lane::new);
+        Self { rates, overall, endpoints: Mutex::new(BTreeMap::new()) }
+    }
+
+    /// Waits until a request may leave; those of one endpoint leave in the order of their coming.
+    pub(super) async fn admit(&self, endpoint: &Endpoint) {
+        if let Some(lane) = self.lane(endpoint) {
+            lane.admit().await;
+        }
+        if let Some(overall) = self.overall(endpoint) {
+            overall.admit().await;
+        }
+    }
+
+    /// A request was answered as it should be.
+    pub(super) fn served(&self, endpoint: &Endpoint) {
+        if let Some(lane) = self.lane(endpoint) {
+            lane.recover();
+        }
+        if let Some(overall) = self.overall(endpoint) {
+            overall.recover();
+        }
+    }
+
+    /// A request was answered with 429.
+    pub(super) fn limited(&self, endpoint: &Endpoint, reason: &RateLimit) {
+        let overall = self.overall(endpoint);
+        let slower = match (reason, overall) {
+            // Another request holds the object: its own business.
+            (RateLimit::ResourceSpecific, _) => return,
+            (RateLimit::GlobalRate | RateLimit::GlobalConcurrency, Some(overall)) => overall.slow_down(),
+            // What does not count overall has only its own lane to slow.
+            _ => self.lane(endpoint).and_then(|lane| lane.slow_down()),
+        };
+        if let Some(sixteenths) = slower {
+            tracing::info!("Stripe limits {endpoint} ({reason}): we go on at {sixteenths}/16 of our rate");
+        }
+    }
+
+    fn lane(&self, endpoint: &Endpoint) -> Option<Arc<Lane>> {
+        let is_event = endpoint.takes_meter_events();
+        let rate = if is_event { self.rates.meter_events } else { self.rates.per_endpoint }?;
+        let mut endpoints = self.endpoints.lock().unwrap_or_else(PoisonError::into_inner);
+        Some(endpoints.entry(endpoint.clone()).or_insert_with(|| Arc::new(Lane::new(rate))).clone())
+    }
+
+    fn overall(&self, endpoint: &Endpoint) -> Option<&Lane> {
+        let counts = self.rates.meter_events_count_overall || !endpoint.takes_meter_events();
+        self.overall.as_ref().filter(|_| counts)
+    }
+}
