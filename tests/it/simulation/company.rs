@@ -50,6 +50,8 @@ pub struct Tenant {
     pub anchor: Timestamp,
     /// In thousandths of a unit.
     pub used: i64,
+    /// The most that it ever was.
+    pub most_used: i64,
     records: usize,
     /// The newest record that nothing was taken back of yet.
     correctable: Option<(String, i64)>,
@@ -81,6 +83,7 @@ impl Company {
             id: format!("t{number:03}"),
             anchor: ["2026-10-01T00:00:00Z", "2026-10-01T00:00:37Z"][number % 2].parse().unwrap(),
             used: 0,
+            most_used: 0,
             records: 0,
             correctable: None,
         };
@@ -114,6 +117,7 @@ impl Company {
             csv +=
                 &format!("{},{},{},{at},{source},{correction}\n", one.id, one.meter(), thousandths(quantity));
             one.used = if one.is_gauge() { quantity } else { one.used + quantity };
+            one.most_used = one.most_used.max(one.used);
             one.correctable = Some((source, quantity)).filter(|_| quantity > 0 && !one.is_gauge());
         }
         csv

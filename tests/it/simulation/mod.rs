@@ -11,7 +11,7 @@ mod wire;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use play::{Played, play};
-use storm::Storm;
+use storm::{Deed, Storm};
 use wire::Bug;
 
 const TENANTS: usize = 300;
@@ -47,6 +47,78 @@ fn a_retry_under_a_new_identifier_is_found_out() {
         side_by_side(&seeds, |seed| play(Storm::of(seed, TENANTS), TENANTS, Bug::RetryWithNewIdentifier));
     let wrong: Vec<String> = played.iter().flat_map(Played::faults).collect();
     assert!(wrong.iter().any(|fault| fault.contains("counted twice")), "{wrong:?}");
+}
+
+/// Whether Stripe has taken them or not, nobody knows; a day later it has forgotten their names.
+#[test]
+fn a_doubt_and_a_day_count_nothing_twice() {
+    for what in ["hang_before", "hang_after", "reset_after", "error_after", "error_before", "cut", "garbled"]
+    {
+        let deeds = [("2026-10-20T06:00:00Z", Deed::Use(100)), ("2026-10-20T06:00:00Z", Deed::Wake)];
+        // The next wake comes 26 hours later, with more usage.
+        let played = play(Storm::with_events(what, &deeds), 20, Bug::None);
+        assert!(played.faults_met >= 20, "{what}");
+        assert_eq!((played.parked, played.faults()), (0, Vec::new()), "{what}");
+    }
+}
+
+/// The copy knows nothing of what was sent after it was made.
+#[test]
+fn after_a_restored_backup_nothing_is_sent_again() {
+    let deeds = [
+        ("2026-10-20T06:00:00Z", Deed::Use(50)),
+        ("2026-10-20T06:00:00Z", Deed::Wake),
+        ("2026-10-20T07:00:00Z", Deed::BackUp),
+        ("2026-10-20T08:00:00Z", Deed::Use(100)),
+        ("2026-10-20T08:00:00Z", Deed::Wake),
+        ("2026-10-20T09:00:00Z", Deed::Restore),
+    ];
+    restored(&deeds);
+}
+
+/// The copy holds pushes that were planned, and were sent after it was made.
+#[test]
+fn pushes_that_a_backup_holds_as_planned_are_not_sent_again() {
+    let deeds = [
+        ("2026-10-20T06:00:00Z", Deed::Use(100)),
+        ("2026-10-20T06:00:00Z", Deed::SwitchOff),
+        ("2026-10-20T06:00:00Z", Deed::Wake),
+        ("2026-10-20T07:00:00Z", Deed::BackUp),
+        ("2026-10-20T07:00:00Z", Deed::SwitchOn),
+        ("2026-10-20T07:00:00Z", Deed::Wake),
+        ("2026-10-20T08:00:00Z", Deed::Restore),
+    ];
+    restored(&deeds);
+}
+
+/// Each tenant of whom Stripe has more than the copy knows is parked, and stays billed once.
+#[track_caller]
+fn restored(deeds: &[(&str, Deed)]) {
+    let played = play(Storm { manners: String::new(), ..Storm::with_events("cut", deeds) }, 20, Bug::None);
+    let faults = played.faults();
+    assert!(!faults.iter().any(|fault| fault.contains("counted twice")), "{faults:?}");
+    let reasons = ["parked as foreign_usage", "parked as unknown_push"];
+    let parked = faults.iter().filter(|fault| reasons.iter().any(|reason| fault.contains(reason)));
+    assert_eq!((played.parked, parked.count()), (20, 20), "{faults:?}");
+}
+
+/// A switch that is never switched on again.
+#[test]
+fn while_pushing_is_off_nothing_is_sent_and_everything_waits() {
+    let deeds = [
+        ("2026-10-20T06:00:00Z", Deed::Use(100)),
+        ("2026-10-20T06:00:00Z", Deed::SwitchOff),
+        ("2026-10-20T06:00:00Z", Deed::Wake),
+    ];
+    let storm = Storm { manners: String::new(), ..Storm::with_events("cut", &deeds) };
+    let played = play(storm, 5, Bug::None);
+    assert_eq!(played.events, 0);
+    let faults = played.faults();
+    assert_eq!(
+        faults.iter().filter(|fault| fault.contains("not all there: 0.000 at Stripe")).count(),
+        5,
+        "{faults:?}"
+    );
 }
 
 /// Plays on every core.

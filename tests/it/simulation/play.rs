@@ -31,6 +31,7 @@ pub struct Played {
     seed: u64,
     pub wakes: u64,
     pub requests: u64,
+    pub events: u64,
     pub faults_met: u64,
     pub parked: u64,
     wrong: Vec<String>,
@@ -239,7 +240,7 @@ impl Game {
                 0
             };
             let says = format!("{} at Stripe, {} used", thousandths(at_stripe), thousandths(one.used));
-            if at_stripe > one.used + foreign {
+            if at_stripe > one.most_used + foreign {
                 wrong.push(format!("{}: counted twice: {says}", one.id));
             }
             match (parked.get(&one.id), planted.get(&*one.id)) {
@@ -267,6 +268,7 @@ impl Game {
             seed: self.storm.seed,
             wakes: self.wakes,
             requests: seen.requests,
+            events: seen.events,
             faults_met: seen.faults,
             parked: parked.len() as u64,
             wrong,

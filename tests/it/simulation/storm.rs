@@ -130,7 +130,7 @@ fn faults(random: &mut Rng) -> String {
         let one_in = random.choice(&[2, 5, 20]).unwrap();
         toml += &format!("[[fault]]\nwhat = \"{what}\"\nendpoint = \"{endpoint}\"\none_in = {one_in}\n");
         if *what == "rate_limited" && random.bool() {
-            toml += "retry_after = 3\nreason = \"endpoint_rate\"\n";
+            toml += "retry_after = 3\nreason = \"endpoint-rate\"\n";
         }
     }
     if random.bool() {

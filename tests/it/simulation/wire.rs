@@ -32,6 +32,8 @@ pub struct Seen {
     pub requests: u64,
     /// Of them, those without a good answer.
     pub faults: u64,
+    /// Of them, those that bring an event.
+    pub events: u64,
     pub broken_rules: BTreeSet<String>,
     identifiers: BTreeSet<String>,
     /// Customer and meter of the events that are under way.
@@ -78,7 +80,8 @@ impl Wire {
             seen.under_way.remove(lane);
         }
         seen.requests += 1;
-        seen.faults += u64::from(answer.as_ref().map_or(true, |answer| !answer.status().is_success()));
+        seen.events += u64::from(lane.is_some());
+        seen.faults += u64::from(!answer.as_ref().is_ok_and(is_good));
         answer
     }
 
@@ -89,6 +92,12 @@ impl Wire {
         }
         other
     }
+}
+
+/// Its body is an object to its end.
+fn is_good(answer: &Response<Full<Bytes>>) -> bool {
+    let body = answer.body().clone().into_inner().unwrap_or_default();
+    answer.status().is_success() && body.trim_ascii_end().ends_with(b"}")
 }
 
 /// Of a form, with its brackets as they are or escaped.
