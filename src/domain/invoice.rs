@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use crate::domain::money::Currency;
 use crate::domain::number::{Quantity, UnitAmount};
 use crate::domain::period::Window;
+use crate::domain::price::Transform;
 use crate::domain::tenant::SubscriptionStatus;
 
 /// The account that a key belongs to.
@@ -38,8 +39,8 @@ pub struct StripePrice {
     /// `month`, `year`, `week` or `day`, or `3 month` for one of every three; empty for a one-off price.
     pub interval: String,
     pub scheme: StripeScheme,
-    /// Whether quantities are divided before they are priced.
-    pub transforms: bool,
+    /// How quantities are divided before they are priced.
+    pub transform: Option<Transform>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -103,6 +104,23 @@ pub struct StripeMeter {
     pub formula: Option<MeterFormula>,
     pub pre_aggregates: bool,
     pub active: bool,
+    /// `None`: the answer does not say.
+    pub livemode: Option<bool>,
+    pub payload_keys: PayloadKeys,
+}
+
+/// Where a meter looks in an event for whom it counts, and how much.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PayloadKeys {
+    pub customer: String,
+    pub value: String,
+}
+
+impl Default for PayloadKeys {
+    /// Those of a meter that was told nothing else.
+    fn default() -> Self {
+        Self { customer: "stripe_customer_id".to_owned(), value: "value".to_owned() }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -144,6 +162,8 @@ pub struct Invoice {
     /// `subscription_cycle`, `upcoming`, …
     pub billing_reason: String,
     pub created: Timestamp,
+    /// When Stripe makes it final, or has: from then on it takes no usage. `None` where the answer does not say.
+    pub finalizes_at: Option<Timestamp>,
     pub lines: Vec<InvoiceLine>,
     /// `false`: there are more lines than could be read, so sums over them mean nothing.
     pub lines_complete: bool,

@@ -10,6 +10,7 @@ mod compare;
 mod connection;
 mod deliver;
 mod due;
+mod edges;
 mod execute;
 pub mod explain;
 pub mod import;
@@ -78,6 +79,8 @@ pub struct Settings {
     pub stripe: StripeSettings,
     /// `None`: the account decides.
     pub push_mode: Option<PushMode>,
+    /// While this file is there nothing is pushed.
+    pub off_switch: PathBuf,
     pub slack_webhook: Option<SecretString>,
     /// Every output says DEMO.
     pub demo: bool,

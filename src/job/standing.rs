@@ -10,7 +10,7 @@ use jiff::Timestamp;
 
 use crate::domain::catalog::PlanId;
 use crate::domain::catalog::{Billing, Catalog, Meter, Plan, UsagePrice};
-use crate::domain::invoice::{Invoice, StripeMeter, StripePrice, StripeSubscription};
+use crate::domain::invoice::{Invoice, PayloadKeys, StripeMeter, StripePrice, StripeSubscription};
 use crate::domain::period::Window;
 use crate::domain::reconcile::Scope;
 use crate::job::Refusal;
@@ -37,6 +37,7 @@ pub struct Standing {
 pub struct MeterAtStripe {
     pub id: String,
     pub event_name: String,
+    pub payload_keys: PayloadKeys,
     pub scope: Scope,
 }
 
@@ -102,6 +103,7 @@ async fn read_usage_price(
     let entry = standing.meters.entry(meter.key.clone()).or_insert_with(|| MeterAtStripe {
         id: at_stripe.id.clone(),
         event_name: at_stripe.event_name.clone(),
+        payload_keys: at_stripe.payload_keys.clone(),
         scope: Scope::default(),
     });
     entry.scope.price_ids.extend([shadow, overage].into_iter().flatten().map(|price| price.id));

@@ -75,6 +75,7 @@ fn settings(folder: &Path) -> anyhow::Result<Settings> {
             pace: Pace::default(),
         },
         push_mode: None,
+        off_switch: folder.join("billrecon.off"),
         slack_webhook: slack_webhook()?,
         demo: true,
     })

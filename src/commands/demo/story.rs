@@ -16,6 +16,7 @@ use crate::commands::demo::company::{
     APPLICATION_SENDS, CATALOG, EVENT_NAME, mended_tenants, tenants, usage,
 };
 use crate::commands::demo::telling::Telling;
+use crate::domain::invoice::PayloadKeys;
 use crate::domain::number::Quantity;
 use crate::job::import::{self, Input};
 use crate::job::{self, RunOptions, Settings};
@@ -111,6 +112,7 @@ async fn application_sends(journal: &Path, now: Timestamp) -> anyhow::Result<()>
     let stripe = Stripe::new(Target { api_base: sandbox.base_url(), api_key })?;
     let event = MeterEvent {
         event_name: EVENT_NAME.to_owned(),
+        payload_keys: PayloadKeys::default(),
         customer_id: customer_id.to_owned(),
         identifier: "application-2026-09-20".to_owned(),
         value: Quantity::parse(units)?,

@@ -3,6 +3,8 @@
 //! In: an `invoice`, `line_item` or list object. Out: [`Invoice`]s with the lines that stand in the answer. It never
 //! fetches the rest; `invoices` does, and until then `lines_complete` says whether there is one.
 
+use jiff::Timestamp;
+
 use crate::domain::invoice::{Invoice, InvoiceLine, InvoiceStatus};
 use crate::domain::number::Quantity;
 
@@ -51,6 +53,7 @@ fn found(
         status,
         billing_reason: fields.get("billing_reason").text_if_any()?.unwrap_or_default(),
         created: fields.get("created").timestamp()?,
+        finalizes_at: finalizes_at(fields)?,
         lines: lines.data.iter().map(line).collect::<Result<_, _>>()?,
         lines_complete: !lines.has_more,
         request_id: request_id.to_owned(),
@@ -68,6 +71,14 @@ fn status(node: &Node<'_>) -> Result<InvoiceStatus, Problem> {
         "void" => InvoiceStatus::Void,
         _ => return Err(node.not("an invoice status that we know")),
     })
+}
+
+/// A draft says when it will be final, another invoice when it became so.
+fn finalizes_at(fields: &Fields<'_>) -> Result<Option<Timestamp>, Problem> {
+    let will_be = fields.get("automatically_finalizes_at");
+    let was = fields.get("status_transitions").fields_if_any()?.get("finalized_at");
+    let told = [will_be, was].into_iter().find(|node| !node.is_null());
+    told.map(|node| node.timestamp()).transpose()
 }
 
 pub(in crate::stripe) fn line(node: &Node<'_>) -> Result<InvoiceLine, Problem> {
@@ -268,6 +279,21 @@ mod tests {
         }
         assert_eq!(read("{}").unwrap_err().to_string(), "status is missing");
         assert_eq!(read("[]").unwrap_err().to_string(), "the answer is not an object: `[]`");
+    }
+
+    #[test]
+    fn an_invoice_says_when_it_is_final() {
+        let with = |fields: &str| {
+            let json = BEFORE_BASIL.replacen(r#""id": "in_1","#, &format!(r#""id": "in_1", {fields},"#), 1);
+            read(&json).map(|found| found.invoice.finalizes_at.map(Timestamp::as_second))
+        };
+        let never = r#""status_transitions": {"finalized_at": null, "paid_at": null}"#;
+        let soon = format!(r#""automatically_finalizes_at": 1668556050, {never}"#);
+        assert_eq!(with(&soon), Ok(Some(1_668_556_050)));
+        let was = r#""automatically_finalizes_at": null, "status_transitions": {"finalized_at": 1668556743}"#;
+        assert_eq!(with(was), Ok(Some(1_668_556_743)));
+        assert_eq!(with(never), Ok(None));
+        assert_eq!(read(BEFORE_BASIL).unwrap().invoice.finalizes_at, None);
     }
 
     #[test]

@@ -4,7 +4,8 @@
 //! without its tiers, is a problem and never a price of 0.
 
 use crate::domain::invoice::{StripePrice, StripeScheme, StripeTier};
-use crate::domain::number::UnitAmount;
+use crate::domain::number::{Round, UnitAmount};
+use crate::domain::price::Transform;
 
 use super::{Fields, Node, Problem};
 
@@ -20,7 +21,7 @@ pub(in crate::stripe) fn price(node: &Node<'_>) -> Result<StripePrice, Problem> 
         meter_id: recurring.get("meter").id_if_any()?,
         interval: interval(&recurring)?,
         scheme: scheme(&fields)?,
-        transforms: !fields.get("transform_quantity").is_null(),
+        transform: transform(&fields)?,
     })
 }
 
@@ -48,6 +49,24 @@ fn scheme(fields: &Fields<'_>) -> Result<StripeScheme, Problem> {
             }
         }
         _ => Err(scheme.not("a billing scheme that we know")),
+    }
+}
+
+/// A price whose packages we cannot read would charge something else than we think.
+fn transform(fields: &Fields<'_>) -> Result<Option<Transform>, Problem> {
+    let node = fields.get("transform_quantity");
+    if node.is_null() {
+        return Ok(None);
+    }
+    let (divide_by, round) = (node.fields()?.get("divide_by"), node.fields()?.get("round"));
+    let round = match round.text()?.as_str() {
+        "up" => Round::Up,
+        "down" => Round::Down,
+        _ => return Err(round.not("a direction that we know")),
+    };
+    match u64::try_from(divide_by.integer()?) {
+        Ok(divide_by @ 1..) => Ok(Some(Transform { divide_by, round })),
+        _ => Err(divide_by.not("a size of packages")),
     }
 }
 
@@ -98,13 +117,14 @@ mod tests {
         assert_eq!(tiers[1].unit_amount.to_string(), "0.05");
         assert_eq!(tiers[1].flat_amount.to_string(), "900");
         assert_eq!((price.meter_id.as_deref(), price.interval.as_str()), (Some("mtr_1"), "month"));
-        assert!(!price.transforms && price.active && !price.livemode);
+        assert!(price.transform.is_none() && price.active && !price.livemode);
     }
 
     #[test]
     fn a_per_unit_price_may_have_only_its_whole_amount() {
         let price = read(PER_UNIT).unwrap();
-        assert!(price.is_zero() && price.transforms && price.livemode && !price.active);
+        assert!(price.is_zero() && price.livemode && !price.active);
+        assert_eq!(price.transform, Some(Transform { divide_by: 3, round: Round::Up }));
         assert_eq!((price.meter_id, price.interval.as_str()), (None, ""));
         assert_eq!(price.lookup_key.as_deref(), Some("shadow"));
     }
@@ -120,6 +140,8 @@ mod tests {
         for (json, from, to, expected) in [
             (PER_UNIT, r#""unit_amount": 0"#, r#""unit_amount": null"#, "unit_amount is missing"),
             (PER_UNIT, "per_unit", "by_mood", "billing_scheme is not"),
+            (PER_UNIT, r#""up""#, r#""sideways""#, "transform_quantity.round is not"),
+            (PER_UNIT, r#""divide_by": 3"#, r#""divide_by": 0"#, "transform_quantity.divide_by is not"),
             (GRADUATED, "graduated", "spiral", "tiers_mode is not"),
             (GRADUATED, r#""tiers": ["#, r#""hidden": ["#, "tiers is missing"),
             (

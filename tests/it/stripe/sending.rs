@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use billrecon::domain::invoice::PayloadKeys;
 use billrecon::domain::number::Quantity;
 use billrecon::stripe::{Delivery, Limits, MeterEvent, StripeError};
 
@@ -15,6 +16,7 @@ type Script = fn() -> Reply;
 
 fn event() -> MeterEvent {
     MeterEvent {
+        payload_keys: PayloadKeys::default(),
         event_name: "b2b_match_request".to_owned(),
         customer_id: "cus_1".to_owned(),
         identifier: "br-0123456789abcdef".to_owned(),
