@@ -11,6 +11,7 @@ use governor::clock::Clock;
 use governor::middleware::NoOpMiddleware;
 use governor::state::{InMemoryState, NotKeyed};
 use governor::{InsufficientCapacity, Quota, RateLimiter};
+use tokio::sync::MutexGuard;
 use tokio::time::Instant;
 
 /// The limiter counts in cells, so that a part of a request can be counted too.
@@ -67,20 +68,9 @@ impl Lane {
         }
     }
 
-    /// Waits until the next request may leave.
-    pub(super) async fn admit(&self) {
-        let _turn = self.turn.lock().await;
-        let mut cells = CELLS * FULL_SPEED / self.sixteenths();
-        while let Some(some) = NonZeroU32::new(cells.min(self.most_cells)) {
-            match self.limiter.check_n(some) {
-                Ok(Ok(())) => cells -= some.get(),
-                Ok(Err(not_yet)) => {
-                    tokio::time::sleep(not_yet.wait_time_from(self.limiter.clock().now())).await;
-                }
-                // Never: so many fit in.
-                Err(InsufficientCapacity(_)) => return,
-            }
-        }
+    /// Waits until all who came before have left.
+    pub(super) async fn turn(&self) -> Turn<'_> {
+        Turn { lane: self, _held: self.turn.lock().await }
     }
 
     /// Halves the speed, once a second at most; what it is now, if it has changed.
@@ -108,6 +98,30 @@ impl Lane {
 
     fn sixteenths(&self) -> u32 {
         self.speed.lock().unwrap_or_else(PoisonError::into_inner).sixteenths
+    }
+}
+
+/// The next in the lane. While it is held, nobody else leaves.
+pub(super) struct Turn<'a> {
+    lane: &'a Lane,
+    _held: MutexGuard<'a, ()>,
+}
+
+impl Turn<'_> {
+    /// Waits until the rate lets a request leave.
+    pub(super) async fn leave(self) {
+        let lane = self.lane;
+        let mut cells = CELLS * FULL_SPEED / lane.sixteenths();
+        while let Some(some) = NonZeroU32::new(cells.min(lane.most_cells)) {
+            match lane.limiter.check_n(some) {
+                Ok(Ok(())) => cells -= some.get(),
+                Ok(Err(not_yet)) => {
+                    tokio::time::sleep(not_yet.wait_time_from(lane.limiter.clock().now())).await;
+                }
+                // Never: so many fit in.
+                Err(InsufficientCapacity(_)) => return,
+            }
+        }
     }
 }
 
