@@ -128,3 +128,54 @@ impl Turn<'_> {
 fn is_due(last: Option<Duration>, now: Duration) -> bool {
     last.is_none_or(|last| now.saturating_sub(last) >= BETWEEN_CHANGES)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn leave(lane: &Lane, count: u32) -> Duration {
+        let start = Instant::now();
+        for _ in 0..count {
+            lane.turn().await.leave().await;
+        }
+        start.elapsed()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_slowest_is_a_sixteenth_and_the_way_back_takes_fifteen_steps() {
+        let lane = Lane::new(NonZeroU32::new(32).unwrap());
+        for expected in [Some(8), Some(4), Some(2), Some(1), None] {
+            assert_eq!(lane.slow_down(), expected);
+            assert_eq!(lane.slow_down(), None);
+            tokio::time::advance(BETWEEN_CHANGES).await;
+        }
+        let slowest = leave(&lane, 20).await;
+        assert!((Duration::from_secs(9)..Duration::from_secs(11)).contains(&slowest), "{slowest:?}");
+        for expected in 2..=FULL_SPEED {
+            lane.recover();
+            lane.recover();
+            assert_eq!(lane.sixteenths(), expected);
+            tokio::time::advance(BETWEEN_CHANGES).await;
+        }
+        lane.recover();
+        assert_eq!(lane.sixteenths(), FULL_SPEED);
+    }
+
+    /// What nobody has used is not saved up: after a pause a lane is as careful as before.
+    #[tokio::test(start_paused = true)]
+    async fn a_pause_is_no_credit() {
+        let lane = Lane::new(NonZeroU32::new(100).unwrap());
+        tokio::time::advance(Duration::from_mins(10)).await;
+        let second = leave(&lane, 101).await;
+        assert!((Duration::from_millis(995)..Duration::from_millis(1_010)).contains(&second), "{second:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_gives_up_waiting_holds_nobody_up() {
+        let lane = Lane::new(NonZeroU32::MIN);
+        lane.turn().await.leave().await;
+        let given_up = tokio::time::timeout(Duration::from_millis(10), lane.turn().await.leave()).await;
+        assert!(given_up.is_err());
+        assert!(leave(&lane, 1).await <= Duration::from_millis(1_100));
+    }
+}

@@ -81,3 +81,29 @@ impl Limiter {
         self.overall.as_ref().filter(|_| counts)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroU32;
+
+    use hyper::Method;
+    use tokio::time::Instant;
+
+    use super::*;
+
+    /// Stripe's test mode counts meter events like everything else, its live mode does not.
+    #[tokio::test(start_paused = true)]
+    async fn meter_events_count_overall_where_they_must() {
+        for (meter_events_count_overall, seconds) in [(true, 19), (false, 9)] {
+            let rates =
+                Rates { overall: NonZeroU32::new(10), meter_events_count_overall, ..Rates::default() };
+            let (limiter, start) = (Limiter::new(1, rates), Instant::now());
+            for _ in 0..100 {
+                limiter.admit(&Endpoint::of(&Method::GET, "/account")).await;
+                limiter.admit(&Endpoint::of(&Method::POST, "/billing/meter_events")).await;
+            }
+            let took = start.elapsed().as_secs();
+            assert!((seconds..=seconds + 2).contains(&took), "{took}");
+        }
+    }
+}
