@@ -1,9 +1,7 @@
 //! Traffic: whether a request goes out, when, and how often.
 //!
-//! In: the attempts of all requests of one client. Out: their answers, after slots, rates, repetitions and the circuit
+//! In: the attempts of all requests of one client. Out: their answers, after rates, repetitions and the circuit
 //! have had their say. It knows nothing of HTTP and nothing of what is asked.
-
-use tokio::sync::Semaphore;
 
 use super::circuit::Circuit;
 use super::endpoint::Endpoint;
@@ -15,8 +13,6 @@ use super::retry::{self, Again, Failure, Patience, Tokens};
 /// What all requests of a client share.
 pub(super) struct Traffic {
     limits: Limits,
-    at_a_time: usize,
-    slots: Semaphore,
     limiter: Limiter,
     tokens: Tokens,
     circuit: Circuit,
@@ -24,23 +20,20 @@ pub(super) struct Traffic {
 
 impl Traffic {
     pub(super) fn new(limits: Limits, peer: Peer) -> Self {
-        let at_a_time = limits.pace.at_a_time();
         let rates = match limits.waits {
             Waits::Taken => limits.pace.rates(peer),
             Waits::Skipped => Rates::default(),
         };
         Self {
             limits,
-            at_a_time,
-            slots: Semaphore::new(at_a_time),
-            limiter: Limiter::new(rates),
+            limiter: Limiter::new(limits.pace.at_a_time(), rates),
             tokens: Tokens::new(),
             circuit: Circuit::default(),
         }
     }
 
     pub(super) fn at_a_time(&self) -> usize {
-        self.at_a_time
+        self.limits.pace.at_a_time()
     }
 
     /// A whole request: attempts until one succeeds or it makes no sense to go on.
@@ -61,10 +54,7 @@ impl Traffic {
         sent: impl Future<Output = Result<T, Failure>>,
     ) -> Result<T, Failure> {
         self.check()?;
-        // A slot first: what has waited for its moment then leaves at once. They are never closed.
-        let _slot = self.slots.acquire().await.ok();
-        self.check()?;
-        self.limiter.admit(endpoint).await;
+        let _slot = self.limiter.admit(endpoint).await;
         self.check()?;
         let result = sent.await;
         match &result {
