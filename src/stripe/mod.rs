@@ -27,11 +27,14 @@ use retry::{Again, Failure, Patience};
 use transport::{Answer, Refusal, Transport};
 
 pub use error::StripeError;
-pub use meters::{Delivery, MeterEvent};
+pub use meters::{Delivery, MeterEvent, Total};
 pub use transport::Limits;
 
 /// The largest page that Stripe gives; the default of 10 would cost ten times the requests.
 const PAGE: i64 = 100;
+
+/// What Stripe answers for an id that it does not have.
+const MISSING: &str = "resource_missing";
 
 /// Whom to talk to.
 #[derive(Clone, Debug)]

@@ -6,9 +6,11 @@
 mod server;
 mod world;
 
+mod edge_minutes;
 mod gauges;
 mod kill;
 mod month;
 mod observe;
 mod taken_back;
+mod unread;
 mod verdicts;

@@ -8,6 +8,7 @@ pub mod fake;
 mod invoices;
 mod sending;
 mod transport;
+mod unread;
 
 use std::time::Duration;
 
