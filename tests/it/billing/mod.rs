@@ -11,6 +11,7 @@ mod gauges;
 mod kill;
 mod month;
 mod observe;
+mod reads;
 mod taken_back;
 mod unread;
 mod verdicts;
