@@ -165,6 +165,9 @@ pub struct SandboxFlags {
     /// Let time stand at this instant, or at the latest of the journal, instead of following the machine's clock
     #[arg(long, value_name = "INSTANT")]
     pub now: Option<Timestamp>,
+    /// How the account is to misbehave (TOML); without it, not at all
+    #[arg(long, value_name = "FILE")]
+    pub manners: Option<PathBuf>,
 }
 
 #[derive(Args, Debug)]

@@ -32,11 +32,12 @@ mod seed;
 mod standing;
 pub mod status;
 
+pub use connection::Target;
 pub use interrupt::{Interrupted, Signals};
 pub use message::difference;
 pub use outcome::{PeriodOutcome, exception};
 pub use plan::Purpose;
-pub use run::{RunOptions, Wake, run};
+pub use run::{RunOptions, Wake, run, run_on};
 
 use std::path::PathBuf;
 use std::time::Duration;

@@ -7,8 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::pin::pin;
 
-use futures_util::stream::{self, StreamExt as _};
+use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use jiff::Timestamp;
+use tokio::sync::mpsc;
 
 use crate::domain::intent::{
     self, Answer, Intent, IntentState, PushCase, PushKey, PushMode, PushStep, Settlement,
@@ -247,30 +248,54 @@ pub async fn execute(plan: &PushPlan, step: &Step<'_>, intents: &mut Intents) ->
     for one in plan.new.iter().chain(&plan.settled) {
         intents.put(one.clone());
     }
-    let marked = stream::iter(batches(&plan.sends)).then(|batch| mark(batch, step));
-    let lanes = marked.flat_map(|marked| match marked {
-        Ok(lanes) => stream::iter(lanes.into_iter().map(Ok).collect::<Vec<_>>()),
-        Err(fault) => stream::iter(vec![Err(fault)]),
-    });
-    let sending = lanes.map(async |lane| match lane {
-        Ok(lane) => send(lane, step).await,
-        Err(fault) => Sent { fault: Some(fault), ..Sent::default() },
-    });
-    let mut sending = pin!(sending.buffer_unordered(CONCURRENCY));
-    let (mut counts, mut unsaved) = (PushCounts::default(), Vec::new());
-    while let Some(sent) = sending.next().await {
-        unsaved.extend(sent.intents);
-        if unsaved.len() >= PUSHES_PER_BATCH || sent.fault.is_some() {
-            keep(std::mem::take(&mut unsaved), &mut counts, step, intents).await?;
-        }
-        if let Some(fault) = sent.fault {
-            return Err(fault);
-        }
-    }
-    keep(unsaved, &mut counts, step, intents).await?;
+    // Side by side, so that none waits with an open transaction for the other; the first fault ends both.
+    let (done, results) = mpsc::unbounded_channel();
+    let ((), counts) = tokio::try_join!(send_all(&plan.sends, step, done), save_all(results, step, intents))?;
     if is_off(step.off_switch) {
         let file = step.off_switch.display();
         tracing::warn!("pushing is switched off: what is not sent yet waits until {file} is taken away");
+    }
+    Ok(counts)
+}
+
+async fn send_all(
+    sends: &[Intent],
+    step: &Step<'_>,
+    done: mpsc::UnboundedSender<Sent>,
+) -> anyhow::Result<()> {
+    let marked = stream::iter(batches(sends)).then(|batch| mark(batch, step));
+    let lanes = marked.map_ok(|lanes| stream::iter(lanes.into_iter().map(anyhow::Ok))).try_flatten();
+    let sending = lanes.map_ok(async |lane| anyhow::Ok(send(lane, step).await));
+    let mut sending = pin!(sending.try_buffer_unordered(CONCURRENCY));
+    while let Some(sent) = sending.try_next().await? {
+        if done.send(sent).is_err() {
+            break;
+        }
+    }
+    Ok(())
+}
+
+async fn save_all(
+    mut results: mpsc::UnboundedReceiver<Sent>,
+    step: &Step<'_>,
+    intents: &mut Intents,
+) -> anyhow::Result<PushCounts> {
+    let (mut counts, mut chunk) = (PushCounts::default(), Vec::new());
+    while results.recv_many(&mut chunk, PUSHES_PER_BATCH).await > 0 {
+        let fault = chunk.iter_mut().find_map(|sent| sent.fault.take());
+        let sent: Vec<Intent> = chunk.drain(..).flat_map(|sent| sent.intents).collect();
+        save(&sent, step).await?;
+        for one in sent {
+            match one.state {
+                IntentState::Sent => counts.pushed += 1,
+                IntentState::Rejected => counts.errors += 1,
+                _ => {}
+            }
+            intents.put(one);
+        }
+        if let Some(fault) = fault {
+            return Err(fault);
+        }
     }
     Ok(counts)
 }
@@ -296,27 +321,6 @@ async fn mark(mut batch: Vec<Lane>, step: &Step<'_>) -> anyhow::Result<Vec<Lane>
     let asked: Vec<Intent> = batch.iter().flatten().map(|(one, _)| one.clone()).collect();
     save(&asked, step).await?;
     Ok(batch)
-}
-
-async fn keep(
-    sent: Vec<Intent>,
-    counts: &mut PushCounts,
-    step: &Step<'_>,
-    intents: &mut Intents,
-) -> anyhow::Result<()> {
-    if sent.is_empty() {
-        return Ok(());
-    }
-    save(&sent, step).await?;
-    for one in sent {
-        match one.state {
-            IntentState::Sent => counts.pushed += 1,
-            IntentState::Rejected => counts.errors += 1,
-            _ => {}
-        }
-        intents.put(one);
-    }
-    Ok(())
 }
 
 async fn save(intents: &[Intent], step: &Step<'_>) -> anyhow::Result<()> {

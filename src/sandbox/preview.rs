@@ -56,9 +56,13 @@ pub fn create(world: &mut World, params: &Params) -> Result<Reply, ApiError> {
 
 /// Every line of a preview that was shown before, under the same ids, with what has come in since.
 pub fn lines(world: &World, preview_id: &str) -> Option<Vec<Value>> {
-    let tag = preview_id.strip_prefix(PREFIX)?.get(..16)?;
-    let next = upcoming(world.subscription_by_tag(tag)?, world.now)?;
+    let next = upcoming(subscription_of(world, preview_id)?, world.now)?;
     Some(invoice_object::lines(world, &next, preview_id))
+}
+
+/// Whose preview it was, if there can be one of that id.
+pub fn subscription_of<'a>(world: &'a World, preview_id: &str) -> Option<&'a Subscription> {
+    world.subscription_by_tag(preview_id.strip_prefix(PREFIX)?.get(..16)?)
 }
 
 fn upcoming(one: &Subscription, now: i64) -> Option<Invoice<'_>> {

@@ -28,7 +28,6 @@ fn count(asked: &[Asked], path: &str) -> usize {
 #[test]
 fn closing_three_hundred_tenants_costs_a_total_each_and_few_pages_of_all_else() {
     let ids: Vec<String> = (0..300).map(|number| format!("t{number:03}")).collect();
-    // Two plans with the same prices.
     let (world, proxy) = pushed(Engine::Sqlite, SHADOW, &ids);
     let closed = outcome(&world.run_with(FINAL, &["--period", "2026-10"]).expect(0), "2026-10");
     assert_eq!((&closed["status"], &closed["counts"]["closed"]), (&"closed".into(), &300.into()), "{closed}");
@@ -140,6 +139,13 @@ fn only_the_items_of_our_meters_must_have_our_window() {
         assert_eq!(compared(&open, "b"), expected);
         let parked_b: Vec<String> = parked(&open);
         assert_eq!(parked_b, if expected.is_empty() { vec!["b parked window_mismatch"] } else { vec![] });
+    }
+}
+
+/// Every item ends a day before our window.
+fn shorten(subscription: &mut Value) {
+    for item in subscription["items"]["data"].as_array_mut().unwrap() {
+        item["current_period_end"] = json!(1_793_404_800);
     }
 }
 

@@ -117,9 +117,12 @@ fn an_invoice_of_nobody_knows_whom_concerns_those_that_found_none_of_their_own()
     assert_eq!(october(&world.run(LATER).expect(0))["status"], "closed");
 }
 
+/// What is done to a list, and what is then told.
+type Spoil = (fn(&mut Value), &'static str);
+
 #[test]
 fn a_subscription_that_is_not_understood_parks_its_tenant_and_tells_the_request() {
-    let spoils: [(fn(&mut Value), &str); 4] = [
+    let spoils: [Spoil; 4] = [
         (|list| b(list, |one| one["items"] = Value::Null), "items is missing"),
         (|list| b(list, |one| one["status"] = "hibernating".into()), "its status is none that we know"),
         (
