@@ -6,6 +6,7 @@
 pub mod catalog_change;
 mod catalogs;
 mod checks;
+mod claims;
 mod compare;
 mod connection;
 mod deliver;
