@@ -27,6 +27,7 @@ pub async fn execute(global: &GlobalFlags, flags: &RunFlags, now: Timestamp) -> 
         dry_run: flags.dry_run,
         as_of: flags.as_of,
         lock_wait: flags.lock_wait,
+        longest_gap: None,
     };
     let wake = job::run(&settings, &options, now).await?;
     if wake.outcomes.is_empty() && wake.failures.is_empty() {

@@ -5,7 +5,7 @@
 
 pub mod catalog_change;
 mod catalogs;
-mod checks;
+pub mod checks;
 mod compare;
 mod connection;
 mod deliver;

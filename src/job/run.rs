@@ -10,8 +10,10 @@ use anyhow::Context;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::domain::catalog::Catalog;
+use crate::domain::intent::PushMode;
 use crate::domain::period::Period;
 use crate::domain::tenant::Tenant;
+use crate::job::checks::{check_grace_period, check_key};
 use crate::job::connection::{Target, Wire, check_pin};
 use crate::job::execute;
 use crate::job::interrupt::Signals;
@@ -35,6 +37,8 @@ pub struct RunOptions {
     /// Another time than now: a sandbox takes any, a real account only an earlier one, and only to look.
     pub as_of: Option<Timestamp>,
     pub lock_wait: Duration,
+    /// How far apart two wakes can be, where that is known.
+    pub longest_gap: Option<SignedDuration>,
 }
 
 /// What a wake did, and what it could not do.
@@ -121,7 +125,7 @@ async fn wake_up(
         write.pin_account(&wire.account, now).await?;
         write.commit().await?;
     }
-    let played = play_periods(&mut wake, settings, &rules, &wire, store, lease, now).await;
+    let played = play_periods(&mut wake, settings, options, &rules, &wire, store, lease).await;
     wire.close().await;
     played?;
     if let Some(lease) = lease {
@@ -148,16 +152,18 @@ async fn finish_dead_runs(
 async fn play_periods(
     wake: &mut Wake,
     settings: &Settings,
+    options: &RunOptions,
     rules: &Rules,
     wire: &Wire,
     store: &Store,
     lease: Option<&Lease>,
-    now: Timestamp,
 ) -> anyhow::Result<()> {
     if rules.periods.is_empty() {
         return Ok(());
     }
+    let now = wake.now;
     let standing = read_standing(rules, settings, wire, now).await?;
+    warn(&standing, settings, options, wire);
     for period in rules.periods.clone() {
         let one = PeriodWake { settings, rules, wire, standing: &standing, store, lease, now };
         // The steps of a period hold much; the wake should not.
@@ -182,6 +188,18 @@ async fn read_standing(
     let claimed_twice = mapping::claimed_twice(&rules.tenants, &rules.catalog);
     let standing = standing::read(wire, &rules.catalog, since, now).await?;
     Ok(Standing { claimed_twice, ..standing })
+}
+
+/// Tells once what is not as it should be and still no reason to stop.
+fn warn(standing: &Standing, settings: &Settings, options: &RunOptions, wire: &Wire) {
+    let key = settings.stripe.api_key.as_ref().filter(|_| !wire.account.is_sandbox());
+    let gap = options.longest_gap.filter(|_| wire.push == PushMode::Push);
+    let invoices = || standing.invoices.values().flatten();
+    let of_key = key.and_then(check_key);
+    let of_gap = gap.and_then(|gap| check_grace_period(invoices(), gap));
+    for warning in standing.warnings.iter().chain(&of_key).chain(&of_gap) {
+        tracing::warn!("{warning}");
+    }
 }
 
 /// What holds for all periods of a wake.
