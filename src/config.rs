@@ -66,6 +66,8 @@ pub struct Config {
     pub stripe: StripeConfig,
     /// `None`: the account decides.
     pub push_mode: Option<PushMode>,
+    /// While this file is there nothing is pushed.
+    pub off_switch: PathBuf,
     pub slack_webhook: Option<SecretString>,
     /// A cron expression that can be read; whether it ever rings is for `serve` to say.
     pub schedule: String,
@@ -104,6 +106,7 @@ struct RawLease {
 #[serde(deny_unknown_fields, expecting = "a table")]
 struct RawPush {
     mode: Option<String>,
+    off_switch: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -200,11 +203,15 @@ impl Raw {
             lease_ttl,
             stripe: self.stripe.check(api_key, base, &wrong)?,
             push_mode: push_mode.transpose()?,
+            off_switch: base.join(self.push.off_switch.as_deref().unwrap_or(OFF_SWITCH)),
             slack_webhook: slack_webhook()?,
             schedule: self.serve.schedule,
         })
     }
 }
+
+/// `touch` it, and nothing more is sent.
+const OFF_SWITCH: &str = "billrecon.off";
 
 /// A shorter lease could expire between two heartbeats of a busy machine.
 const LEASE_TTL_MIN: Duration = Duration::from_secs(1);

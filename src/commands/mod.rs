@@ -63,6 +63,7 @@ fn configured(config: &Config) -> anyhow::Result<Settings> {
             sandbox_state: config.stripe.sandbox_state.clone(),
         },
         push_mode: config.push_mode,
+        off_switch: config.off_switch.clone(),
         slack_webhook: config.slack_webhook.clone(),
         demo: false,
     })

@@ -9,13 +9,14 @@ use crate::cli::SandboxFlags;
 use crate::commands::print;
 use crate::exit_code::ExitCode;
 use crate::job::Signals;
-use crate::sandbox::{Clock, Sandbox, Seed, State};
+use crate::sandbox::{Clock, Local, Manners, Sandbox, Seed, State};
 
 pub async fn execute(flags: &SandboxFlags) -> anyhow::Result<ExitCode> {
     let mut signals = Signals::listen()?;
     let clock = flags.now.map_or(Clock::Wall, Clock::At);
     let state = State::File(flags.state.clone());
-    let sandbox = Sandbox::listen(flags.listen, state, clock, &Seed::default()).await?;
+    let local = Local::open(state, clock, &Seed::default(), Manners::default())?;
+    let sandbox = Sandbox::listen(flags.listen, local).await?;
     print::data(sandbox.base_url().trim_end_matches('/'))?;
     let ended = signals.unless_interrupted(pending()).await;
     sandbox.stop().await;

@@ -29,6 +29,10 @@ const MARGIN: SignedDuration = SignedDuration::from_mins(1);
 const AHEAD: SignedDuration = SignedDuration::from_mins(4);
 /// Stripe refuses values with more significant digits (changelog 2026-04-22.dahlia).
 const SIGNIFICANT_DIGITS: usize = 15;
+/// What a total must show before more is sent: so that it can always tell which of them have arrived.
+const MOST_ON_THEIR_WAY: usize = 8;
+/// Why an event that Stripe took counts nothing: meter events are checked after they were accepted.
+const DROPPED: &str = "accepted by Stripe and dropped afterwards: the meter's total lacks it";
 
 /// What one sequence of pushes is for.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -147,6 +151,28 @@ impl Intent {
             && now.duration_since(self.timestamp) < OLDEST
     }
 
+    /// Stripe accepted it and counted it nowhere (asynchronous validation of meter events).
+    pub fn was_dropped(&self) -> bool {
+        self.state == IntentState::Rejected && self.reason == DROPPED
+    }
+
+    /// Stripe has it for certain.
+    pub fn confirm(&mut self) {
+        self.state = IntentState::Confirmed;
+        self.reason.clear();
+    }
+
+    /// Proven absent: it counts nothing any more, and the next intent takes its place. `open`: its invoice takes usage.
+    pub fn give_up(&mut self, open: bool) {
+        let reason = match self.state {
+            IntentState::Sent => DROPPED,
+            _ if open => "proven absent by the meter's total",
+            _ => "absent when the invoice was final",
+        };
+        reason.clone_into(&mut self.reason);
+        self.state = IntentState::Rejected;
+    }
+
     /// Whether nothing can come of it any more, if it is not there yet.
     fn is_past(&self, open: bool, now: Timestamp) -> bool {
         let is_shown = self.attempted_at.is_none_or(|first| now.duration_since(first) >= SHOWN);
@@ -231,18 +257,23 @@ pub fn next_step(case: PushCase<'_>) -> Result<PushStep, NumberError> {
 pub enum Settlement {
     /// Stripe holds all that may be there.
     Confirmed,
-    /// Something is on its way, or still in doubt.
-    Pending,
-    /// These are proven absent: Stripe's total lacks exactly them.
-    Absent(Vec<Intent>),
+    /// Stripe's total lacks some: these it holds for certain, those it lacks for good. Of the others it is too early to tell.
+    Partly { arrived: Vec<Intent>, absent: Vec<Intent> },
     /// Stripe's total is none that we have sent.
     Foreign,
     /// Too old to be sent again, and the total does not say whether it arrived.
     Undecided,
 }
 
-/// Reads the doubt out of a total. An intent in doubt is proven absent only when it can no longer be sent: before that
-/// it is simply sent again under its name.
+impl Settlement {
+    /// Nothing is known yet.
+    fn pending() -> Self {
+        Self::Partly { arrived: Vec::new(), absent: Vec::new() }
+    }
+}
+
+/// Reads the doubt out of a total. An intent is proven absent only when it could be seen by now and can no longer be sent:
+/// before that one in doubt is simply sent again under its name, and one that was taken may still come.
 pub fn settle(
     aggregation: Aggregation,
     intents: &[Intent],

@@ -1,7 +1,8 @@
 //! Exact numbers: quantities and unit amounts with 12 decimal places, and their product with 24.
 //!
 //! In: decimal text, or stored integers. Out: checked values and canonical decimal text (no exponent, no trailing
-//! zero). Never a binary float, never a silent rounding: a digit that does not fit is an error.
+//! zero). Never a binary float, never a silent rounding: a digit that does not fit is an error. Only what others have added up
+//! in a binary float is rounded, to what such a float keeps.
 
 use std::fmt;
 
@@ -17,6 +18,8 @@ const PARSED_WHOLE_LIMIT: i128 = 1_000_000_000_000_000;
 const SUM_WHOLE_LIMIT: i128 = 1_000_000_000_000_000_000;
 /// More digits than any number in range can need; it bounds the work on hostile text.
 const TEXT_LIMIT: i64 = 64;
+/// A binary float of 64 bits keeps as many decimal digits of any number.
+const FLOAT_DIGITS: u32 = 15;
 
 /// Why a text or a result is not a number that the ledger can hold.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -49,6 +52,23 @@ impl Quantity {
 
     pub fn parse(text: &str) -> Result<Self, NumberError> {
         parse_scaled(text).map(Self)
+    }
+
+    /// Reads what somebody else has added up in a binary float: of `0.30000000000000004` the digits that such a float
+    /// keeps, and of what a subtraction leaves beyond the 12 places nothing.
+    pub fn parse_float(text: &str) -> Result<Self, NumberError> {
+        Decimal::read(text)?.at_float_precision().scaled(PARSED_WHOLE_LIMIT * ONE).map(Self)
+    }
+
+    /// As much of it as a binary float keeps: 15 significant digits, a half going away from zero. Both sides of a comparison
+    /// with such a number go through this.
+    #[must_use]
+    pub fn at_float_precision(self) -> Self {
+        let digits = self.0.unsigned_abs().to_string();
+        let cut = digits.len().saturating_sub(FLOAT_DIGITS as usize);
+        // At most 10¹⁸ units, of which the whole part still fits an SQL `BIGINT`.
+        let unit = (0..cut).fold(1, |unit, _| unit * 10);
+        Self(self.0.signum() * without_last(&digits, cut) * unit)
     }
 
     /// Whole units, for counts and quotas.
@@ -272,40 +292,73 @@ fn parse_scaled(text: &str) -> Result<i128, NumberError> {
 }
 
 fn parse_below(text: &str, limit: i128) -> Result<i128, NumberError> {
-    if text.is_empty() {
-        return Err(NumberError::Empty);
+    Decimal::read(text)?.scaled(limit)
+}
+
+/// A decimal number as it was written: `digits × 10^-places`.
+struct Decimal {
+    negative: bool,
+    /// Without leading zeros.
+    digits: String,
+    places: i64,
+}
+
+impl Decimal {
+    fn read(text: &str) -> Result<Self, NumberError> {
+        if text.is_empty() {
+            return Err(NumberError::Empty);
+        }
+        let (negative, unsigned) = match text.as_bytes()[0] {
+            b'-' => (true, &text[1..]),
+            b'+' => (false, &text[1..]),
+            _ => (false, text),
+        };
+        let (mantissa, exponent) = split_exponent(unsigned)?;
+        let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+        let has_digits = !(whole.is_empty() && fraction.is_empty());
+        let only_digits = whole.bytes().chain(fraction.bytes()).all(|byte| byte.is_ascii_digit());
+        if !has_digits || !only_digits || mantissa.ends_with('.') || whole.is_empty() {
+            return Err(NumberError::NotDecimal);
+        }
+        let digits = [whole, fraction].concat().trim_start_matches('0').to_owned();
+        Ok(Self { negative, digits, places: length(fraction) - exponent })
     }
-    let (negative, unsigned) = match text.as_bytes()[0] {
-        b'-' => (true, &text[1..]),
-        b'+' => (false, &text[1..]),
-        _ => (false, text),
-    };
-    let (mantissa, exponent) = split_exponent(unsigned)?;
-    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
-    let has_digits = !(whole.is_empty() && fraction.is_empty());
-    let only_digits = whole.bytes().chain(fraction.bytes()).all(|byte| byte.is_ascii_digit());
-    if !has_digits || !only_digits || mantissa.ends_with('.') || whole.is_empty() {
-        return Err(NumberError::NotDecimal);
+
+    fn at_float_precision(self) -> Self {
+        let digits = length(&self.digits) - i64::from(FLOAT_DIGITS);
+        let cut = digits.max(self.places - i64::from(PLACES)).max(0);
+        let kept = without_last(&self.digits, usize::try_from(cut).unwrap_or(usize::MAX));
+        let digits = if kept == 0 { String::new() } else { kept.to_string() };
+        Self { digits, places: self.places - cut, ..self }
     }
-    let places = length(fraction) - exponent;
-    let digits = [whole, fraction].concat();
-    let digits = digits.trim_start_matches('0');
-    if places > i64::from(PLACES) {
-        return Err(NumberError::TooManyPlaces);
+
+    /// In 10⁻¹² units.
+    fn scaled(&self, limit: i128) -> Result<i128, NumberError> {
+        if self.places > i64::from(PLACES) {
+            return Err(NumberError::TooManyPlaces);
+        }
+        if self.digits.is_empty() {
+            return Ok(0);
+        }
+        let zeros = i64::from(PLACES) - self.places;
+        if length(&self.digits) + zeros > TEXT_LIMIT {
+            return Err(NumberError::TooLarge);
+        }
+        let padded = format!("{}{}", self.digits, "0".repeat(usize::try_from(zeros).unwrap_or(0)));
+        let magnitude: i128 = padded.parse().map_err(|_| NumberError::TooLarge)?;
+        if magnitude >= limit {
+            return Err(NumberError::TooLarge);
+        }
+        Ok(if self.negative { -magnitude } else { magnitude })
     }
-    if digits.is_empty() {
-        return Ok(0);
-    }
-    let zeros = i64::from(PLACES) - places;
-    if length(digits) + zeros > TEXT_LIMIT {
-        return Err(NumberError::TooLarge);
-    }
-    let padded = format!("{digits}{}", "0".repeat(usize::try_from(zeros).unwrap_or(0)));
-    let magnitude: i128 = padded.parse().map_err(|_| NumberError::TooLarge)?;
-    if magnitude >= limit {
-        return Err(NumberError::TooLarge);
-    }
-    Ok(if negative { -magnitude } else { magnitude })
+}
+
+/// A number without its last `cut` digits, rounded; what is left has at most as many digits as a float keeps.
+fn without_last(digits: &str, cut: usize) -> i128 {
+    let Some(length) = digits.len().checked_sub(cut) else { return 0 };
+    let (kept, rest) = digits.split_at(length);
+    let up = rest.bytes().next().is_some_and(|digit| digit >= b'5');
+    kept.bytes().fold(0, |number, digit| number * 10 + i128::from(digit - b'0')) + i128::from(up)
 }
 
 fn length(text: &str) -> i64 {
@@ -444,7 +497,76 @@ mod tests {
         assert_eq!(QuantitySum::from_parts(i128::MAX, 0), Err(NumberError::Overflow));
     }
 
+    #[test]
+    fn what_a_float_added_up_is_read_to_the_digits_that_it_keeps() {
+        for (text, expected) in [
+            ("0.30000000000000004", "0.3"),
+            ("99.99999999999999", "100"),
+            ("0.9999999999999999", "1"),
+            ("999999999999999.4", "999999999999999"),
+            ("1234567.123456789", "1234567.12345679"),
+            ("-0.30000000000000004", "-0.3"),
+            // What 0.3 − 0.2 − 0.1 leaves.
+            ("-2.7755575615628914e-17", "0"),
+            ("5e-13", "0.000000000001"),
+            ("4.9e-13", "0"),
+            ("0e-400", "0"),
+            ("130.0", "130"),
+            ("1.3e2", "130"),
+            ("1e-7", "0.0000001"),
+            ("7", "7"),
+        ] {
+            assert_eq!(Quantity::parse_float(text).unwrap().to_string(), expected, "{text}");
+        }
+        for text in ["", "NaN", "1e400", "1e15", "999999999999999.5", "12 units", "1e-"] {
+            assert!(Quantity::parse_float(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_quantity_at_float_precision_has_fifteen_digits() {
+        for (text, expected) in [
+            ("1234567.123456789012", "1234567.12345679"),
+            ("999999999999999.5", "1000000000000000"),
+            ("-1000.000000000005", "-1000.00000000001"),
+            ("0.123456789012", "0.123456789012"),
+            ("0", "0"),
+        ] {
+            let quantity = Quantity::parse(text).unwrap();
+            assert_eq!(quantity.at_float_precision().to_string(), expected, "{text}");
+        }
+    }
+
     proptest! {
+        #[test]
+        fn at_float_precision_is_the_nearest_number_of_fifteen_digits(
+            scaled in -(SUM_WHOLE_LIMIT * ONE - 1)..SUM_WHOLE_LIMIT * ONE,
+            bits in 0u32..100,
+        ) {
+            let quantity = Quantity(scaled >> bits);
+            let kept = quantity.at_float_precision();
+            let digits = kept.0.unsigned_abs().to_string();
+            prop_assert!(digits.trim_end_matches('0').len() <= 15, "{}", kept);
+            let cut = quantity.0.unsigned_abs().to_string().len().saturating_sub(15);
+            prop_assert!((kept.0 - quantity.0).abs() * 2 <= 10i128.pow(u32::try_from(cut).unwrap()), "{}", quantity);
+            prop_assert_eq!(kept.at_float_precision(), kept);
+            if kept.0.abs() < PARSED_WHOLE_LIMIT * ONE {
+                prop_assert_eq!(Quantity::parse_float(&quantity.to_string()).unwrap(), kept);
+            }
+        }
+
+        #[test]
+        fn what_a_float_adds_up_of_a_few_amounts_is_read_as_their_sum(
+            parts in prop::collection::vec(0i128..250_000_000_000_000, 1..5),
+            places in 0u32..=12,
+        ) {
+            let unit = 10i128.pow(PLACES - places);
+            let parts: Vec<Quantity> = parts.into_iter().map(|part| Quantity(part * unit)).collect();
+            let float: f64 = parts.iter().map(|part| part.to_string().parse::<f64>().unwrap()).sum();
+            let sum = parts.iter().try_fold(Quantity::ZERO, |sum, part| sum.checked_add(*part)).unwrap();
+            prop_assert_eq!(Quantity::parse_float(&float.to_string()).unwrap(), sum);
+        }
+
         #[test]
         fn printing_and_reading_lose_nothing(scaled in -(PARSED_WHOLE_LIMIT * ONE - 1)..PARSED_WHOLE_LIMIT * ONE) {
             let quantity = Quantity(scaled);
@@ -456,7 +578,7 @@ mod tests {
 
         #[test]
         fn any_text_is_read_or_refused_without_a_panic(text in "\\PC{0,40}") {
-            let _ = Quantity::parse(&text);
+            let _ = (Quantity::parse(&text), Quantity::parse_float(&text));
         }
     }
 }

@@ -18,6 +18,8 @@ pub enum PeriodError {
     UnknownZone(String),
 }
 
+const MINUTE: i64 = 60;
+
 /// A label for all windows whose last month starts in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Period {
@@ -90,6 +92,17 @@ impl Window {
 
     pub fn contains(self, instant: Timestamp) -> bool {
         self.start <= instant && instant < self.end
+    }
+
+    /// Widened to whole minutes.
+    #[must_use]
+    pub fn in_whole_minutes(self) -> Self {
+        let floor = |instant: Timestamp| instant.as_second().div_euclid(MINUTE) * MINUTE;
+        // Instants near the ends of all time stay as they are.
+        let start = Timestamp::from_second(floor(self.start)).unwrap_or(self.start);
+        let end = Timestamp::from_second(floor(self.end)).unwrap_or(self.end);
+        let next = || Timestamp::from_second(floor(self.end) + MINUTE).unwrap_or(self.end);
+        Self { start, end: if end < self.end { next() } else { end } }
     }
 
     /// What is left of this window without `taken` (sorted or not, overlapping or not), in order.
@@ -214,6 +227,39 @@ mod tests {
 
     fn pair(start: &str, end: &str) -> (String, String) {
         (start.to_owned(), end.to_owned())
+    }
+
+    #[test]
+    fn a_window_is_widened_to_whole_minutes() {
+        for (start, end, widened) in [
+            (
+                "2026-10-01T00:00:00Z",
+                "2026-10-01T00:02:00Z",
+                ["2026-10-01T00:00:00Z", "2026-10-01T00:02:00Z"],
+            ),
+            (
+                "2026-10-01T00:00:59Z",
+                "2026-10-01T00:02:01Z",
+                ["2026-10-01T00:00:00Z", "2026-10-01T00:03:00Z"],
+            ),
+            (
+                "2026-10-01T00:00:59.9Z",
+                "2026-10-01T00:02:00.000000001Z",
+                ["2026-10-01T00:00:00Z", "2026-10-01T00:03:00Z"],
+            ),
+            (
+                "1969-12-31T23:58:30Z",
+                "1969-12-31T23:59:59Z",
+                ["1969-12-31T23:58:00Z", "1970-01-01T00:00:00Z"],
+            ),
+        ] {
+            let window = Window { start: start.parse().unwrap(), end: end.parse().unwrap() };
+            let whole = window.in_whole_minutes();
+            assert_eq!([whole.start.to_string(), whole.end.to_string()], widened, "{start} {end}");
+            assert_eq!(whole.in_whole_minutes(), whole);
+        }
+        let always = Window { start: Timestamp::MIN, end: Timestamp::MAX };
+        assert!(always.in_whole_minutes().contains(always.start));
     }
 
     #[test]

@@ -100,13 +100,15 @@ pub enum Cause {
     MidCycleChange,
     /// In a trial nothing is charged, whatever a line says or does not say.
     Trial,
+    /// Usage in the minutes that the window's edges cut may be on either side.
+    PeriodBoundary,
     /// Not a line of usage.
     ExtraLines,
     IncompleteData,
 }
 
 impl Cause {
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::LatencyPending,
         Self::NotPushed,
         Self::RejectedAsync,
@@ -115,6 +117,7 @@ impl Cause {
         Self::DraftStale,
         Self::MidCycleChange,
         Self::Trial,
+        Self::PeriodBoundary,
         Self::ExtraLines,
         Self::IncompleteData,
     ];
@@ -133,6 +136,7 @@ impl Cause {
             Self::DraftStale => "draft_stale",
             Self::MidCycleChange => "mid_cycle_change",
             Self::Trial => "trial",
+            Self::PeriodBoundary => "period_boundary",
             Self::ExtraLines => "extra_lines",
             Self::IncompleteData => "incomplete_data",
         }
@@ -158,6 +162,19 @@ pub struct Expected {
     pub cause: Option<Cause>,
     /// What has not arrived takes units back, so that Stripe may well show more.
     pub may_be_above: bool,
+    /// Usage in the minutes that the window shares with its neighbours.
+    pub edges: Option<EdgeMinutes>,
+}
+
+/// Usage beside a window, in the minutes that its edges cut: Stripe's totals know whole minutes only, so it is in them too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EdgeMinutes {
+    /// It adds up.
+    Added(Quantity),
+    /// Only what is above a quota is sent of it, and nobody knows how much that is.
+    AtMost(Quantity),
+    /// A gauge's total shows this reading, which is none of the window.
+    Level(Quantity),
 }
 
 /// Whether a period at Stripe is a window of ours: whole, or only as long as the subscription was there. Stripe knows
@@ -218,18 +235,40 @@ impl Scope {
     }
 }
 
-/// Against a meter's total of the window.
-pub fn compare_total(expected: &Expected, total: Option<&MeterTotal>, meter_id: &str) -> ReconciliationRow {
+/// Against a meter's total of the window and its edge minutes. Stripe keeps it in a binary float, so both sides are brought
+/// to the digits that such a float keeps.
+pub fn compare_total(
+    expected: &Expected,
+    total: Option<&MeterTotal>,
+    meter_id: &str,
+) -> Result<ReconciliationRow, NumberError> {
+    let ledger = expected.quantity.at_float_precision();
     let row = expected.row(Source::MeterTotal, meter_id);
-    let row = ReconciliationRow { ledger_amount: None, currency: None, ..row };
-    match total {
-        // Stripe bills a negative total as 0 ("recording usage"), and so does the ledger.
-        Some(total) if expected.quantity.is_zero() => {
-            row.judged(expected, Some(total.quantity.max(Quantity::ZERO)), None)
+    let row = ReconciliationRow { ledger_quantity: Some(ledger), ledger_amount: None, currency: None, ..row };
+    let Some(total) = total else { return Ok(row.incomplete()) };
+    let together = match expected.edges {
+        Some(EdgeMinutes::Added(beside)) => expected.quantity.checked_add(beside)?,
+        Some(EdgeMinutes::Level(level)) => level,
+        Some(EdgeMinutes::AtMost(_)) | None => expected.quantity,
+    };
+    let found = match expected.edges {
+        _ if total.quantity == together.at_float_precision() => ledger,
+        Some(EdgeMinutes::Added(beside)) => total.quantity.checked_sub(beside)?.at_float_precision(),
+        _ => total.quantity,
+    };
+    // Stripe bills a negative total as 0 ("recording usage"), and so does the ledger.
+    let found = if expected.quantity.is_zero() { found.max(Quantity::ZERO) } else { found };
+    let row = row.judged(expected, Some(found), None);
+    let off = found.checked_sub(ledger)?.magnitude();
+    let reason = match expected.edges {
+        Some(EdgeMinutes::Added(beside) | EdgeMinutes::AtMost(beside)) if off <= beside.magnitude() => {
+            Cause::PeriodBoundary
         }
-        Some(total) => row.judged(expected, Some(total.quantity), None),
-        None => row.incomplete(),
-    }
+        Some(EdgeMinutes::Level(_)) => Cause::PeriodBoundary,
+        _ => return Ok(row),
+    };
+    let is_open = row.class == Class::QuantityMismatch && row.reason.is_none();
+    Ok(if is_open { ReconciliationRow { reason: Some(reason), ..row } } else { row })
 }
 
 /// Where Stripe has made no invoice for the window. A trial that ends in a pause has none, and had nothing to charge.
@@ -371,7 +410,7 @@ impl ReconciliationRow {
     }
 
     fn judged(self, expected: &Expected, quantity: Option<Quantity>, amount: Option<i128>) -> Self {
-        let class = if quantity != Some(expected.quantity) {
+        let class = if quantity != self.ledger_quantity {
             Class::QuantityMismatch
         } else if amount.is_some_and(|amount| amount != expected.amount.minor) {
             Class::AmountMismatch
@@ -380,7 +419,7 @@ impl ReconciliationRow {
         };
         // What we have not sent explains that Stripe has less, and more only where it takes back; an old draft may be either.
         let explains = |cause: &Cause| {
-            *cause == Cause::DraftStale || expected.may_be_above || quantity < Some(expected.quantity)
+            *cause == Cause::DraftStale || expected.may_be_above || quantity < self.ledger_quantity
         };
         let reason = match class {
             Class::QuantityMismatch => expected.cause.filter(explains),
@@ -422,6 +461,7 @@ mod tests {
             trial: false,
             cause: Some(Cause::NotPushed),
             may_be_above: false,
+            edges: None,
         }
     }
 
@@ -511,7 +551,7 @@ mod tests {
         let dollars =
             InvoiceLine { currency: Currency::parse("usd").unwrap(), ..line("price_usage", "5", 0) };
         assert_eq!(judged(&expected("5", 0), Some(&invoice(vec![dollars]))), unknown);
-        assert_eq!(compare_total(&expected("0", 0), None, "mtr_1").class, Class::Incomplete);
+        assert_eq!(compare_total(&expected("0", 0), None, "mtr_1").unwrap().class, Class::Incomplete);
     }
 
     #[test]
@@ -537,11 +577,64 @@ mod tests {
     #[test]
     fn a_difference_is_stripes_less_the_ledgers_and_has_its_cause_only_where_it_differs() {
         let total = MeterTotal { quantity: Quantity::parse("3").unwrap(), request_id: "req_1".to_owned() };
-        let row = compare_total(&expected("5", 0), Some(&total), "mtr_1");
+        let row = compare_total(&expected("5", 0), Some(&total), "mtr_1").unwrap();
         assert_eq!(row.difference_quantity().unwrap().to_string(), "-2");
         assert_eq!((row.class, row.reason), (Class::QuantityMismatch, Some(Cause::NotPushed)));
-        let row = compare_total(&expected("3", 0), Some(&total), "mtr_1");
+        let row = compare_total(&expected("3", 0), Some(&total), "mtr_1").unwrap();
         assert_eq!((row.class, row.reason), (Class::Matched, None));
+    }
+
+    fn at_meter(expected: &Expected, total: &str) -> (Class, String, String, Option<Cause>) {
+        let total = MeterTotal { quantity: Quantity::parse_float(total).unwrap(), request_id: String::new() };
+        let row = compare_total(expected, Some(&total), "mtr_1").unwrap();
+        let text = |quantity: Option<Quantity>| quantity.unwrap().to_string();
+        (row.class, text(row.ledger_quantity), text(row.stripe_quantity), row.reason)
+    }
+
+    #[test]
+    fn a_meters_total_is_compared_to_the_digits_that_a_float_keeps() {
+        for (ledger, total, shown, class) in [
+            ("0.3", "0.30000000000000004", "0.3", Class::Matched),
+            ("100", "99.99999999999999", "100", Class::Matched),
+            ("1234567.123456789012", "1234567.123456789", "1234567.12345679", Class::Matched),
+            ("0", "-2.7755575615628914e-17", "0", Class::Matched),
+            ("0.3", "0.3000000001", "0.3000000001", Class::QuantityMismatch),
+            ("100", "99.9999999999", "99.9999999999", Class::QuantityMismatch),
+        ] {
+            let (found, _, stripe, _) = at_meter(&expected(ledger, 0), total);
+            assert_eq!((found, stripe.as_str()), (class, shown), "{ledger} {total}");
+        }
+    }
+
+    #[test]
+    fn what_lies_in_the_edge_minutes_is_taken_off_the_total() {
+        let quantity = |text| Quantity::parse(text).unwrap();
+        let added = |units| EdgeMinutes::Added(quantity(units));
+        let boundary = Some(Cause::PeriodBoundary);
+        let above_a_quota = EdgeMinutes::AtMost(quantity("7"));
+        let reading = EdgeMinutes::Level(quantity("8"));
+        for (edges, total, shown, class, reason) in [
+            (added("7"), "67", "60", Class::Matched, None),
+            // The neighbour's usage is not there, or ours is not: nobody can tell.
+            (added("7"), "60", "53", Class::QuantityMismatch, boundary),
+            (added("7"), "70", "63", Class::QuantityMismatch, boundary),
+            (added("7"), "75", "68", Class::QuantityMismatch, None),
+            (added("7"), "59", "52", Class::QuantityMismatch, None),
+            (added("-7"), "53", "60", Class::Matched, None),
+            (above_a_quota, "60", "60", Class::Matched, None),
+            (above_a_quota, "67", "67", Class::QuantityMismatch, boundary),
+            (above_a_quota, "68", "68", Class::QuantityMismatch, None),
+            (reading, "8", "60", Class::Matched, None),
+            (reading, "60", "60", Class::Matched, None),
+            (reading, "9", "9", Class::QuantityMismatch, boundary),
+        ] {
+            let expected = Expected { cause: None, edges: Some(edges), ..expected("60", 0) };
+            let (found, _, stripe, why) = at_meter(&expected, total);
+            assert_eq!((found, stripe.as_str(), why), (class, shown, reason), "{edges:?} {total}");
+        }
+        // The total has fewer places than the window alone.
+        let expected = Expected { cause: None, edges: Some(added("1")), ..expected("999999.123456789", 0) };
+        assert_eq!(at_meter(&expected, "1000000.123456789").0, Class::Matched);
     }
 
     #[test]

@@ -48,8 +48,8 @@ pub fn compare(
             let may_be_above =
                 using.aggregation.is_gauge() || known.iter().any(|one| one.quantity.is_negative());
             let expected =
-                Expected { cause: cause(one, using, &known, wire)?, may_be_above, ..using.expected.clone() };
-            rows.push(compare_total(&expected, answers.total(one, &using.meter), &meter.id));
+                Expected { cause: cause(using, &known, wire)?, may_be_above, ..using.expected.clone() };
+            rows.push(compare_total(&expected, answers.total(one, &using.meter), &meter.id)?);
             rows.push(invoice_row(one, billed(expected, using), meter, answers, standing)?);
         }
         rows.extend(beside(one, answers, standing));
@@ -123,22 +123,17 @@ fn beside(one: &Mapped, answers: &Answers, standing: &Standing) -> Vec<Reconcili
 }
 
 /// Why Stripe may show less than the ledger, as far as our own intents tell.
-fn cause(
-    one: &Mapped,
-    using: &MeterUse,
-    intents: &[Intent],
-    wire: &Wire,
-) -> Result<Option<Cause>, NumberError> {
+fn cause(using: &MeterUse, intents: &[Intent], wire: &Wire) -> Result<Option<Cause>, NumberError> {
     if wire.push == PushMode::Observe {
         return Ok(None);
     }
     let any = |state| intents.iter().any(|one| one.state == state);
     if any(IntentState::Unbillable) {
-        return Ok(Some(Cause::LateUsage));
+        let dropped = intents.iter().any(Intent::was_dropped);
+        return Ok(Some(if dropped { Cause::RejectedAsync } else { Cause::LateUsage }));
     }
     if any(IntentState::Sent) {
-        let dropped = one.stage == Stage::Final;
-        return Ok(Some(if dropped { Cause::RejectedAsync } else { Cause::LatencyPending }));
+        return Ok(Some(Cause::LatencyPending));
     }
     // What has arrived whole is not what an invoice lacks.
     let counted = intents.iter().filter(|one| one.is_counted());

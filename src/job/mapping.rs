@@ -363,6 +363,7 @@ fn meter_use(
         trial: window.trial,
         cause: None,
         may_be_above: false,
+        edges: None,
     };
     Some(MeterUse { meter: meter.to_owned(), aggregation, targets, expected })
 }

@@ -10,6 +10,7 @@ mod compare;
 mod connection;
 mod deliver;
 mod due;
+mod edges;
 mod execute;
 pub mod explain;
 pub mod import;
@@ -30,11 +31,12 @@ mod seed;
 mod standing;
 pub mod status;
 
+pub use connection::Target;
 pub use interrupt::{Interrupted, Signals};
 pub use message::difference;
 pub use outcome::{PeriodOutcome, exception};
 pub use plan::Purpose;
-pub use run::{RunOptions, Wake, run};
+pub use run::{RunOptions, Wake, run, run_on};
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -76,6 +78,8 @@ pub struct Settings {
     pub stripe: StripeSettings,
     /// `None`: the account decides.
     pub push_mode: Option<PushMode>,
+    /// While this file is there nothing is pushed.
+    pub off_switch: PathBuf,
     pub slack_webhook: Option<SecretString>,
     /// Every output says DEMO.
     pub demo: bool,

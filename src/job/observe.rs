@@ -9,11 +9,13 @@ use jiff::Timestamp;
 
 use crate::domain::catalog::Meter;
 use crate::domain::figures::{LedgerTotals, WindowFigures};
+use crate::domain::intent::PushMode;
 use crate::domain::period::{Period, Window};
 use crate::domain::reconcile::ReconciliationRow;
 use crate::domain::report::QuarantineCount;
 use crate::domain::tenant::{Tenant, TenantWindow};
 use crate::job::due::PeriodWindows;
+use crate::job::edges;
 use crate::store::ledger::{Ledger, LedgerSnapshot};
 
 /// A page of tenants that one statement may span. It bounds what a statement returns.
@@ -46,23 +48,26 @@ pub async fn observe(
     tenants: &[Tenant],
     meters: &BTreeMap<String, Meter>,
     kept: Kept,
+    push: PushMode,
     ledger: &Ledger,
 ) -> anyhow::Result<Observation> {
     let Kept { stored, observed, compared } = kept;
     let mut snapshot = ledger.snapshot().await?;
     let mut totals = LedgerTotals::new();
-    for (range, ids) in ranges(windows, &stored) {
+    for (range, ids) in ranges(windows, &stored, push) {
         totals.insert(range, totals_of(range, &ids, tenants, meters, &mut snapshot).await?);
     }
     let quarantine = snapshot.quarantine(&period.to_string()).await?;
     Ok(Observation { totals, quarantine, stored, observed, compared })
 }
 
-/// Each range of time that is needed, with the tenants that need it: windows, segments and gaps. Most companies need
-/// one: all tenants on the same calendar month.
+/// Each range of time that is needed, with the tenants that need it: windows, segments and gaps, and where the application
+/// sends also what lies beside them in the minutes that Stripe's totals widen them to. Most companies need one: all tenants
+/// on the same calendar month.
 fn ranges<'a>(
     windows: &'a PeriodWindows<'_>,
     stored: &'a [WindowFigures],
+    push: PushMode,
 ) -> BTreeMap<Window, BTreeSet<&'a str>> {
     let mut ranges: BTreeMap<Window, BTreeSet<&str>> = BTreeMap::new();
     let all = [&windows.due, &windows.open, &windows.closed, &windows.without_plan];
@@ -75,6 +80,13 @@ fn ranges<'a>(
     for window in stored {
         for range in &window.accounted {
             ranges.entry(*range).or_default().insert(&window.tenant_id);
+        }
+    }
+    if push == PushMode::Observe {
+        for window in windows.due.iter().chain(&windows.open) {
+            for (range, _) in edges::beside(window.window, window.tenant) {
+                ranges.entry(range).or_default().insert(window.tenant.id());
+            }
         }
     }
     ranges

@@ -5,6 +5,7 @@
 
 use jiff::Timestamp;
 
+use crate::domain::figures::LedgerTotals;
 use crate::domain::intent::Intent;
 use crate::domain::period::Period;
 use crate::domain::tenant::TenantWindow;
@@ -12,6 +13,7 @@ use crate::job::catalogs::Catalogs;
 use crate::job::compare::{Compared, compare, orphans};
 use crate::job::connection::Wire;
 use crate::job::due::{self, ClosedWindows, PeriodWindows};
+use crate::job::edges;
 use crate::job::execute::{self, RunFacts};
 use crate::job::intents::Intents;
 use crate::job::lease::Lease;
@@ -64,12 +66,14 @@ pub async fn play(period: Period, wake: &Wake<'_>) -> anyhow::Result<Option<Peri
     drop(view);
     let observed = {
         let (tenants, meters) = (&rules.tenants, &rules.catalog.meters);
-        observe::observe(period, &windows, tenants, meters, kept, &wake.store.ledger()).await?
+        let ledger = wake.store.ledger();
+        observe::observe(period, &windows, tenants, meters, kept, wake.wire.push, &ledger).await?
     };
     let mut rated = Rated::new(&windows, (&rules.catalog, &rules.catalog_hash), &observed.totals);
     let mut run = PeriodRun { period, run_id: new_run_id(wake.now), started: false };
-    let exchange = wake.exchange(&mut run, &windows, &mut rated, &mut intents).await?;
-    let sends = exchange.pushes.sends;
+    let exchange = wake.exchange(&mut run, &windows, &mut rated, &mut intents, &observed.totals).await?;
+    let is_off = push::is_off(&wake.settings.off_switch);
+    let sends = if is_off { Vec::new() } else { exchange.pushes.sends };
     let known = Known {
         period,
         windows: &windows,
@@ -155,9 +159,11 @@ impl<'a> Wake<'a> {
         windows: &PeriodWindows<'_>,
         rated: &mut Rated,
         intents: &mut Intents,
+        totals: &LedgerTotals,
     ) -> anyhow::Result<Exchange> {
         let stage = |window: &TenantWindow<'_>| self.stage(window);
-        let mapped = rated.map(windows, &self.rules.catalog, self.standing, run.period, stage, self.now);
+        let mut mapped = rated.map(windows, &self.rules.catalog, self.standing, run.period, stage, self.now);
+        edges::note(&mut mapped, &self.rules.tenants, &self.rules.catalog, totals)?;
         let mut answers = Answers::default();
         read_totals(&mapped, |_| true, self.wire, self.standing, &mut answers).await?;
         let mut pushes = push::plan(&mapped, intents, &answers, self.wire, self.now)?;
@@ -226,6 +232,7 @@ impl<'a> Wake<'a> {
             standing: self.standing,
             lease,
             books: &self.store.books(),
+            off_switch: &self.settings.off_switch,
             now: self.now,
         };
         let counts = push::execute(pushes, &step, intents).await?;

@@ -4,9 +4,12 @@
 //! aside. Planned before sent, and repeated to the letter: whatever is killed on the way, nothing counts twice.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::pin::pin;
 
-use futures_util::stream::{self, StreamExt as _};
+use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use jiff::Timestamp;
+use tokio::sync::mpsc;
 
 use crate::domain::intent::{
     self, Answer, Intent, IntentState, PushCase, PushKey, PushMode, PushStep, Settlement,
@@ -67,9 +70,11 @@ pub fn plan(
             match intent::settle(using.aggregation, &known, total.quantity, open, now)? {
                 Settlement::Foreign => plan.park(one, ParkReason::ForeignUsage),
                 Settlement::Undecided => plan.park(one, ParkReason::UnknownPush),
-                Settlement::Pending => {}
-                Settlement::Confirmed => plan.confirm(&mut known),
-                Settlement::Absent(lost) => plan.give_up(&mut known, &lost, open),
+                Settlement::Confirmed => plan.confirm(&mut known, |_| true),
+                Settlement::Partly { arrived, absent } => {
+                    plan.confirm(&mut known, |one| arrived.contains(one));
+                    plan.give_up(&mut known, &absent, open);
+                }
             }
             if !plan.is_parked(one) {
                 plan.next(one, using, &known, wire, now)?;
@@ -123,24 +128,19 @@ impl PushPlan {
         self.parked.contains_key(&(one.tenant_id.clone(), one.window))
     }
 
-    /// Stripe's total is all that was counted, so each counted one has arrived.
-    fn confirm(&mut self, known: &mut [Intent]) {
-        for one in known.iter_mut().filter(|one| one.is_counted() && one.state != IntentState::Confirmed) {
-            one.state = IntentState::Confirmed;
-            one.reason.clear();
+    /// These have arrived, by the meter's total.
+    fn confirm(&mut self, known: &mut [Intent], has_arrived: impl Fn(&Intent) -> bool) {
+        let waits =
+            |one: &&mut Intent| one.is_counted() && one.state != IntentState::Confirmed && has_arrived(one);
+        for one in known.iter_mut().filter(waits) {
+            one.confirm();
             self.settled.push(one.clone());
         }
     }
 
-    /// Proven absent: it counts nothing any more, and the next intent takes its place.
-    fn give_up(&mut self, known: &mut [Intent], lost: &[Intent], open: bool) {
-        for one in known.iter_mut().filter(|one| lost.contains(one)) {
-            one.state = IntentState::Rejected;
-            one.reason = if open {
-                "proven absent by the meter's total".to_owned()
-            } else {
-                "absent when the invoice was final".to_owned()
-            };
+    fn give_up(&mut self, known: &mut [Intent], absent: &[Intent], open: bool) {
+        for one in known.iter_mut().filter(|one| absent.contains(one)) {
+            one.give_up(open);
             self.settled.push(one.clone());
         }
     }
@@ -217,10 +217,29 @@ pub struct Step<'a> {
     pub standing: &'a Standing,
     pub lease: &'a Lease,
     pub books: &'a Books,
+    /// While this file is there nothing is sent.
+    pub off_switch: &'a Path,
     pub now: Timestamp,
 }
 
-/// Commits the new intents, then sends batch by batch: marked as asked for, sent, saved.
+/// Whether somebody has switched pushing off. A file that cannot be looked for may be there.
+pub fn is_off(off_switch: &Path) -> bool {
+    off_switch.try_exists().unwrap_or(true)
+}
+
+/// The pushes of one customer and meter, and whether each is asked for the first time. Stripe takes one call at a time for
+/// them (recording usage), so they go one after the other.
+type Lane = Vec<(Intent, bool)>;
+
+/// What became of a lane, as far as it came.
+#[derive(Default)]
+struct Sent {
+    intents: Vec<Intent>,
+    fault: Option<anyhow::Error>,
+}
+
+/// Commits the new intents, then batch by batch: marked as asked for, sent, saved. The next batch is marked while the one
+/// before is under way.
 pub async fn execute(plan: &PushPlan, step: &Step<'_>, intents: &mut Intents) -> anyhow::Result<PushCounts> {
     let mut write = step.books.write(step.lease.term()?).await?;
     write.add_intents(&plan.new, step.run_id).await?;
@@ -229,15 +248,42 @@ pub async fn execute(plan: &PushPlan, step: &Step<'_>, intents: &mut Intents) ->
     for one in plan.new.iter().chain(&plan.settled) {
         intents.put(one.clone());
     }
-    let mut counts = PushCounts::default();
-    for batch in plan.sends.chunks(PUSHES_PER_BATCH) {
-        let first: Vec<bool> = batch.iter().map(|one| one.attempted_at.is_none()).collect();
-        let mut asked = batch.to_vec();
-        for one in &mut asked {
-            one.attempted_at.get_or_insert(step.now);
+    // Side by side, so that none waits with an open transaction for the other; the first fault ends both.
+    let (done, results) = mpsc::unbounded_channel();
+    let ((), counts) = tokio::try_join!(send_all(&plan.sends, step, done), save_all(results, step, intents))?;
+    if is_off(step.off_switch) {
+        let file = step.off_switch.display();
+        tracing::warn!("pushing is switched off: what is not sent yet waits until {file} is taken away");
+    }
+    Ok(counts)
+}
+
+async fn send_all(
+    sends: &[Intent],
+    step: &Step<'_>,
+    done: mpsc::UnboundedSender<Sent>,
+) -> anyhow::Result<()> {
+    let marked = stream::iter(batches(sends)).then(|batch| mark(batch, step));
+    let lanes = marked.map_ok(|lanes| stream::iter(lanes.into_iter().map(anyhow::Ok))).try_flatten();
+    let sending = lanes.map_ok(async |lane| anyhow::Ok(send(lane, step).await));
+    let mut sending = pin!(sending.try_buffer_unordered(CONCURRENCY));
+    while let Some(sent) = sending.try_next().await? {
+        if done.send(sent).is_err() {
+            break;
         }
-        save(&asked, step).await?;
-        let (sent, fault) = send(asked.into_iter().zip(first), step).await;
+    }
+    Ok(())
+}
+
+async fn save_all(
+    mut results: mpsc::UnboundedReceiver<Sent>,
+    step: &Step<'_>,
+    intents: &mut Intents,
+) -> anyhow::Result<PushCounts> {
+    let (mut counts, mut chunk) = (PushCounts::default(), Vec::new());
+    while results.recv_many(&mut chunk, PUSHES_PER_BATCH).await > 0 {
+        let fault = chunk.iter_mut().find_map(|sent| sent.fault.take());
+        let sent: Vec<Intent> = chunk.drain(..).flat_map(|sent| sent.intents).collect();
         save(&sent, step).await?;
         for one in sent {
             match one.state {
@@ -254,39 +300,58 @@ pub async fn execute(plan: &PushPlan, step: &Step<'_>, intents: &mut Intents) ->
     Ok(counts)
 }
 
+fn batches(sends: &[Intent]) -> Vec<Vec<Lane>> {
+    let mut lanes: BTreeMap<(&str, &str), Lane> = BTreeMap::new();
+    for one in sends {
+        let lane = lanes.entry((&one.key.customer_id, &one.key.meter)).or_default();
+        lane.push((one.clone(), one.attempted_at.is_none()));
+    }
+    let lanes: Vec<Lane> = lanes.into_values().collect();
+    lanes.chunks(PUSHES_PER_BATCH).map(<[Lane]>::to_vec).collect()
+}
+
+/// From here on each of them may have arrived.
+async fn mark(mut batch: Vec<Lane>, step: &Step<'_>) -> anyhow::Result<Vec<Lane>> {
+    if is_off(step.off_switch) {
+        return Ok(Vec::new());
+    }
+    for (one, _) in batch.iter_mut().flatten() {
+        one.attempted_at.get_or_insert(step.now);
+    }
+    let asked: Vec<Intent> = batch.iter().flatten().map(|(one, _)| one.clone()).collect();
+    save(&asked, step).await?;
+    Ok(batch)
+}
+
 async fn save(intents: &[Intent], step: &Step<'_>) -> anyhow::Result<()> {
     let mut write = step.books.write(step.lease.term()?).await?;
     write.update_intents(intents).await?;
     Ok(write.commit().await?)
 }
 
-/// Sends a batch. What concerns every tenant stops the rest of it: they stay as they were.
-async fn send(
-    batch: impl Iterator<Item = (Intent, bool)>,
-    step: &Step<'_>,
-) -> (Vec<Intent>, Option<anyhow::Error>) {
-    let requests = batch.map(|(one, is_first)| async move {
+/// Sends a lane. What concerns every tenant stops the rest of it: they stay as they were.
+async fn send(lane: Lane, step: &Step<'_>) -> Sent {
+    let mut sent = Sent::default();
+    for (mut one, is_first) in lane {
         // The deadline of the lease: past it another run may be sending.
-        let trusted = step.lease.term().map(|_| ()).map_err(anyhow::Error::from);
-        let delivery = match trusted {
-            Ok(()) => deliver(&one, step.wire, step.standing).await.map_err(anyhow::Error::from),
-            Err(lost) => Err(lost),
-        };
-        (one, is_first, delivery)
-    });
-    let mut results = stream::iter(requests).buffered(CONCURRENCY);
-    let (mut sent, mut fault) = (Vec::new(), None);
-    while let Some((mut one, is_first, delivery)) = results.next().await {
-        match delivery {
-            Ok(delivery) => settle(&mut one, delivery, is_first),
-            Err(error) => {
-                fault = Some(error);
-                break;
+        if let Err(lost) = step.lease.term() {
+            sent.fault = Some(lost.into());
+            break;
+        }
+        if is_off(step.off_switch) {
+            one.attempted_at = one.attempted_at.filter(|_| !is_first);
+        } else {
+            match deliver(&one, step.wire, step.standing).await {
+                Ok(delivery) => settle(&mut one, delivery, is_first),
+                Err(error) => {
+                    sent.fault = Some(error.into());
+                    break;
+                }
             }
         }
-        sent.push(one);
+        sent.intents.push(one);
     }
-    (sent, fault)
+    sent
 }
 
 async fn deliver(one: &Intent, wire: &Wire, standing: &Standing) -> Result<Delivery, StripeError> {
@@ -341,9 +406,10 @@ pub fn confirm(
             let Some(total) = answers.total(one, &using.meter) else { continue };
             let mut known = intents.of(one, &using.meter);
             let open = one.stage != Stage::Final;
-            let settled = intent::settle(using.aggregation, &known, total.quantity, open, now)?;
-            if settled == Settlement::Confirmed {
-                plan.confirm(&mut known);
+            match intent::settle(using.aggregation, &known, total.quantity, open, now)? {
+                Settlement::Confirmed => plan.confirm(&mut known, |_| true),
+                Settlement::Partly { arrived, .. } => plan.confirm(&mut known, |one| arrived.contains(one)),
+                Settlement::Foreign | Settlement::Undecided => {}
             }
         }
     }

@@ -13,8 +13,9 @@ use crate::domain::invoice::{Invoice, MeterTotal};
 use crate::domain::number::NumberError;
 use crate::domain::period::Window;
 use crate::job::connection::Wire;
+use crate::job::edges;
 use crate::job::intents::Intents;
-use crate::job::mapping::{Mapped, Stage};
+use crate::job::mapping::{Mapped, MeterUse, Stage};
 use crate::job::standing::Standing;
 use crate::stripe::StripeError;
 
@@ -81,23 +82,27 @@ pub async fn read_totals(
     standing: &Standing,
     answers: &mut Answers,
 ) -> Result<(), StripeError> {
-    let asked: Vec<(&Mapped, &str, &str)> = mapped
+    let asked: Vec<(&Mapped, &MeterUse, &str)> = mapped
         .iter()
         .filter(|one| wanted(one))
-        .flat_map(|one| one.meters.iter().map(move |meter| (one, meter.meter.as_str())))
-        .filter_map(|(one, meter)| Some((one, meter, standing.meters.get(meter)?.id.as_str())))
+        .flat_map(|one| one.meters.iter().map(move |using| (one, using)))
+        .filter_map(|(one, using)| Some((one, using, standing.meters.get(&using.meter)?.id.as_str())))
         .collect();
-    let requests = asked.into_iter().map(|(one, meter, meter_id)| async move {
-        (one, meter, meter_id, wire.stripe.meter_total(meter_id, &one.customer_id, one.window).await)
+    let requests = asked.into_iter().map(|(one, using, meter_id)| async move {
+        (one, using, meter_id, wire.stripe.meter_total(meter_id, &one.customer_id, one.window).await)
     });
     let mut results = stream::iter(requests).buffered(CONCURRENCY);
-    while let Some((one, meter, meter_id, result)) = results.next().await {
+    while let Some((one, using, meter_id, result)) = results.next().await {
         let total = readable(result, &mut answers.evidence, one, "meter_total", meter_id)?;
         if let Some(total) = &total {
             let quantity = total.quantity.to_string();
             answers.evidence.push(line(one, "meter_total", meter_id, &total.request_id, &quantity));
+            if let Some(edges) = using.expected.edges {
+                let told = edges::told(edges);
+                answers.evidence.push(line(one, "edge_minutes", meter_id, &total.request_id, &told));
+            }
         }
-        answers.totals.insert((one.tenant_id.clone(), one.window, meter.to_owned()), total);
+        answers.totals.insert((one.tenant_id.clone(), one.window, using.meter.clone()), total);
     }
     Ok(())
 }

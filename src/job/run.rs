@@ -80,6 +80,27 @@ pub async fn run(settings: &Settings, options: &RunOptions, clock: Timestamp) ->
     // From here on: a signal that comes while Stripe or the database is asked for the first time counts too.
     let mut signals = Signals::listen()?;
     let target = signals.unless_interrupted(Target::choose(settings)).await?;
+    // A wake holds much; its callers should not.
+    Box::pin(run_until(signals, target, settings, options, clock)).await
+}
+
+/// The same against a Stripe that was chosen elsewhere: a stand-in in this process, a simulation.
+pub async fn run_on(
+    target: Target,
+    settings: &Settings,
+    options: &RunOptions,
+    clock: Timestamp,
+) -> anyhow::Result<Wake> {
+    Box::pin(run_until(Signals::listen()?, target, settings, options, clock)).await
+}
+
+async fn run_until(
+    mut signals: Signals,
+    target: Target,
+    settings: &Settings,
+    options: &RunOptions,
+    clock: Timestamp,
+) -> anyhow::Result<Wake> {
     let now = options.as_of.unwrap_or(clock);
     if now > clock && !target.is_sandbox() {
         let text = format!("--as-of {now} lies in the future; only a sandbox can look ahead");

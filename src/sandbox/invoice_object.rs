@@ -53,7 +53,7 @@ pub fn invoice(world: &World, one: &Invoice<'_>) -> Value {
 pub fn preview(world: &World, one: &Invoice<'_>, id: &str) -> Value {
     let mut shown = frame(world, one, id, "draft");
     shown["billing_reason"] = json!("upcoming");
-    shown["next_payment_attempt"] = json!(one.created + invoices::DRAFT);
+    shown["next_payment_attempt"] = json!(one.created + world.manners.draft_seconds);
     shown
 }
 

@@ -17,9 +17,6 @@ use super::subscription_object::status_on;
 use super::windows::Ended;
 use super::world::World;
 
-/// How long an invoice stays a draft.
-pub const DRAFT: i64 = 3_600;
-
 /// Nobody finalizes invoices by hand here.
 const NEVER: i64 = i64::MAX;
 
@@ -67,7 +64,8 @@ impl Invoice<'_> {
 }
 
 /// All invoices of a subscription, oldest first.
-pub fn of_subscription(one: &Subscription, now: i64) -> Vec<Invoice<'_>> {
+pub fn of_subscription<'a>(world: &World, one: &'a Subscription) -> Vec<Invoice<'a>> {
+    let (now, draft) = (world.now, world.manners.draft_seconds);
     if one.start > now {
         return Vec::new();
     }
@@ -81,26 +79,26 @@ pub fn of_subscription(one: &Subscription, now: i64) -> Vec<Invoice<'_>> {
         finalizes_at: created,
     }];
     let ended = one.ended_windows(now).into_iter().filter(|ended| ended.window.end > one.invoiced_from);
-    let renewals = ended.filter_map(|ended| renewal(one, ended));
-    invoices.extend(renewals.chain(pauses(one, now)));
+    let renewals = ended.filter_map(|ended| renewal(one, ended, draft));
+    invoices.extend(renewals.chain(pauses(one, now, draft)));
     invoices.sort_by_key(|invoice| invoice.created);
     invoices
 }
 
 /// What a window's end brings, by the status that the subscription had then.
-fn renewal(one: &Subscription, ended: Ended) -> Option<Invoice<'_>> {
+fn renewal(one: &Subscription, ended: Ended, draft: i64) -> Option<Invoice<'_>> {
     let created = ended.window.end;
     let finalizes_at = match status_on(one, created) {
         Status::Paused | Status::Incomplete | Status::IncompleteExpired => return None,
         Status::Unpaid => NEVER,
-        Status::Active | Status::Trialing | Status::PastDue | Status::Canceled => created + DRAFT,
+        Status::Active | Status::Trialing | Status::PastDue | Status::Canceled => created + draft,
     };
     let kind = if ended.is_last { Kind::Last } else { Kind::Cycle };
     Some(Invoice { subscription: one, kind, window: ended.window, created, finalizes_at })
 }
 
 /// A pause inside of a window bills what was used until then. One that follows a trial has nothing to bill.
-fn pauses(one: &Subscription, now: i64) -> impl Iterator<Item = Invoice<'_>> {
+fn pauses(one: &Subscription, now: i64, draft: i64) -> impl Iterator<Item = Invoice<'_>> {
     let paused = one.past_statuses.iter().filter_map(move |past| {
         let (created, window) = (past.until, one.live_window_at(past.until).window);
         let is_pause = status_on(one, created) == Status::Paused && past.status != Status::Paused;
@@ -112,7 +110,7 @@ fn pauses(one: &Subscription, now: i64) -> impl Iterator<Item = Invoice<'_>> {
         kind: Kind::Last,
         window: Window { end: created, ..window },
         created,
-        finalizes_at: created + DRAFT,
+        finalizes_at: created + draft,
     })
 }
 
@@ -120,7 +118,7 @@ pub fn by_id<'a>(world: &'a World, id: &str) -> Option<Invoice<'a>> {
     // The tag is hexadecimal, so it has a fixed length and no other letter.
     let tag = id.strip_prefix("in_")?.get(..16)?;
     let subscription = world.subscription_by_tag(tag)?;
-    of_subscription(subscription, world.now).into_iter().find(|invoice| invoice.id() == id)
+    of_subscription(world, subscription).into_iter().find(|invoice| invoice.id() == id)
 }
 
 const FILTERS: [&str; 6] = ["customer", "subscription", "status", "created", "collection_method", "due_date"];
@@ -147,7 +145,7 @@ pub fn list(world: &World, params: &Params) -> Result<Reply, ApiError> {
         .into_iter()
         .filter(|one| customer.is_none_or(|customer| one.customer == customer))
         .filter(|one| method.is_none_or(|method| one.collection_method == method))
-        .flat_map(|one| of_subscription(one, world.now).into_iter().rev())
+        .flat_map(|one| of_subscription(world, one).into_iter().rev())
         .filter(wanted)
         .collect();
     invoices.sort_by_key(|one| std::cmp::Reverse(one.created));

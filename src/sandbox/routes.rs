@@ -21,6 +21,10 @@ pub enum Method {
 }
 
 impl Method {
+    pub fn parse(name: &str) -> Option<Self> {
+        [Self::Get, Self::Post, Self::Delete].into_iter().find(|method| method.as_str() == name)
+    }
+
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Get => "GET",

@@ -22,7 +22,7 @@ pub fn subscription(world: &World, one: &Subscription) -> Value {
         "created": one.created, "currency": one.currency, "customer": one.customer,
         "days_until_due": one.days_until_due, "description": one.description, "ended_at": ended,
         "items": lists::list(&url, &items, false),
-        "latest_invoice": invoices::of_subscription(one, now).last().map(invoices::Invoice::id),
+        "latest_invoice": invoices::of_subscription(world, one).last().map(invoices::Invoice::id),
         "metadata": one.metadata, "start_date": one.start, "status": status_at(one, now).as_str(),
         "trial_end": one.trial_end, "trial_start": one.trial_end.map(|_| one.start),
     });

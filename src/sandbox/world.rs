@@ -9,6 +9,7 @@ use bigdecimal::BigDecimal;
 
 use super::decimal;
 use super::ids;
+use super::manners::Manners;
 use super::records::{
     Customer, Entry, Event, Fact, Meter, Price, Product, StoredAnswer, Subscription, TestClock,
 };
@@ -20,6 +21,7 @@ pub const REMEMBERED: i64 = 24 * 3_600;
 pub struct World {
     /// The present, in Unix seconds.
     pub now: i64,
+    pub manners: Manners,
     pub customers: Shelf<Customer>,
     pub products: Shelf<Product>,
     pub prices: Shelf<Price>,
@@ -81,6 +83,10 @@ impl<T> Shelf<T> {
 }
 
 impl World {
+    pub fn new(manners: Manners) -> Self {
+        Self { manners, ..Self::default() }
+    }
+
     /// Takes in what a journal tells, entry by entry.
     pub fn replay(&mut self, entry: Entry) {
         self.now = self.now.max(entry.at);

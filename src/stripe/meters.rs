@@ -19,7 +19,6 @@ use super::{PAGE, Stripe, StripeError, segment};
 /// How Stripe says that it has the event already: by code, or only by words in some versions.
 const DUPLICATE_CODE: &str = "duplicate_meter_event";
 const DUPLICATE_WORDS: &str = "event already exists with identifier";
-const MINUTE: i64 = 60;
 
 /// One push, to be repeated to the letter.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,7 +54,8 @@ impl Stripe {
         customer_id: &str,
         window: Window,
     ) -> Result<MeterTotal, StripeError> {
-        let (start, end) = whole_minutes(window);
+        let whole = window.in_whole_minutes();
+        let (start, end) = (whole.start.as_second(), whole.end.as_second());
         let meter_id = segment(meter_id);
         let request_after = |cursor: Option<&str>| {
             // In the order of the alphabet: the end stands before the start.
@@ -69,7 +69,7 @@ impl Stripe {
             what: format!("the meter's total {error}"),
             request_id: listed.request_id.clone(),
         })?;
-        Ok(MeterTotal { quantity, request_id: listed.request_id })
+        Ok(MeterTotal { quantity: quantity.at_float_precision(), request_id: listed.request_id })
     }
 
     /// Sends an event. An error only where every other event would fail alike.
@@ -124,30 +124,9 @@ fn asked(request_id: &str) -> String {
     if request_id.is_empty() { String::new() } else { format!(" (request {request_id})") }
 }
 
-/// `[start, end)` in seconds, widened to whole minutes.
-fn whole_minutes(window: Window) -> (i64, i64) {
-    let floor = |instant: Timestamp| instant.as_second().div_euclid(MINUTE) * MINUTE;
-    let end = floor(window.end);
-    let is_whole = window.end.as_second() == end && window.end.subsec_nanosecond() == 0;
-    (floor(window.start), if is_whole { end } else { end + MINUTE })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_window_is_widened_to_whole_minutes() {
-        for (start, end, expected) in [
-            ("2026-10-01T00:00:00Z", "2026-10-01T00:02:00Z", (0, 120)),
-            ("2026-10-01T00:00:59Z", "2026-10-01T00:02:01Z", (0, 180)),
-            ("2026-10-01T00:00:59.9Z", "2026-10-01T00:02:00.000000001Z", (0, 180)),
-        ] {
-            let window = Window { start: start.parse().unwrap(), end: end.parse().unwrap() };
-            let (from, to) = whole_minutes(window);
-            assert_eq!((from - 1_790_812_800, to - 1_790_812_800), expected, "{start} {end}");
-        }
-    }
 
     #[test]
     fn a_refusal_is_told_from_a_doubt() {

@@ -28,7 +28,7 @@ use transport::{Answer, Refusal, Transport};
 
 pub use error::StripeError;
 pub use meters::{Delivery, MeterEvent};
-pub use transport::Limits;
+pub use transport::{Exchange, Limits, Waits};
 
 /// The largest page that Stripe gives; the default of 10 would cost ten times the requests.
 const PAGE: i64 = 100;
@@ -60,6 +60,12 @@ impl Stripe {
 
     pub fn with_limits(target: Target, limits: Limits) -> Result<Self, StripeError> {
         let transport = Transport::new(target.api_base, target.api_key, limits)?;
+        Ok(Self { transport: Arc::new(transport) })
+    }
+
+    /// Over another way than a socket, to whatever answers there.
+    pub fn through(exchange: Exchange, api_key: SecretString, limits: Limits) -> Result<Self, StripeError> {
+        let transport = Transport::through(exchange, api_key, limits)?;
         Ok(Self { transport: Arc::new(transport) })
     }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use backon::{ExponentialBuilder, Retryable};
 
 use super::error::StripeError;
-use super::transport::Limits;
+use super::transport::{Limits, Waits};
 
 /// Reads cost nothing but time.
 const READ_REPEATS: usize = 4;
@@ -51,6 +51,7 @@ where
 {
     let mut timeouts = 0;
     let mut left = WAIT_BUDGET;
+    let waits = limits.waits;
     attempt
         .retry(backoff(patience, limits))
         .when(|failure: &Failure| match failure.again {
@@ -62,6 +63,11 @@ where
             }
         })
         .adjust(|failure, planned| wait(failure.again, planned, &mut left))
+        .sleep(move |wait| async move {
+            if waits == Waits::Taken {
+                tokio::time::sleep(wait).await;
+            }
+        })
         .await
         .map_err(|failure| failure.error)
 }

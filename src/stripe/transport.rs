@@ -7,10 +7,14 @@
 
 use std::error::Error;
 use std::fmt;
+use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use futures_util::future::BoxFuture;
+use http_body_util::{BodyExt, Either, Full, LengthLimitError, Limited};
+use hyper::body::Incoming;
 use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
 use hyper::{Method, Request, Response, Uri};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
@@ -35,6 +39,10 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
 const SHOULD_RETRY: HeaderName = HeaderName::from_static("stripe-should-retry");
 const RETRY_AFTER: HeaderName = HeaderName::from_static("retry-after");
 
+const NO_KEY: &str = "the key holds a character that no key of Stripe's has; look for a line break in it";
+/// What requests are laid onto that never leave the process.
+const DIRECT_BASE: &str = "http://localhost/";
+
 /// Below the idle limits of usual load balancers, so that we seldom write into a connection that is being closed.
 const IDLE_CONNECTION: Duration = Duration::from_secs(30);
 const IDLE_CONNECTIONS: usize = 8;
@@ -49,7 +57,21 @@ pub struct Limits {
     pub first_wait: Duration,
     pub longest_wait: Duration,
     pub answer_bytes: usize,
+    pub waits: Waits,
 }
+
+/// Whether the time between attempts really passes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Waits {
+    Taken,
+    /// Every wait is planned and counted, and then left out: for simulations, whose time is not ours.
+    Skipped,
+}
+
+/// A way of a request to its answer other than a socket: the sandbox in the same process, a simulation. An error of kind
+/// `TimedOut` stands for an answer that did not come in time, any other for a broken connection.
+pub type Exchange =
+    Arc<dyn Fn(Request<Full<Bytes>>) -> BoxFuture<'static, io::Result<Response<Full<Bytes>>>> + Send + Sync>;
 
 impl Default for Limits {
     fn default() -> Self {
@@ -60,6 +82,7 @@ impl Default for Limits {
             longest_wait: Duration::from_secs(5),
             // A full page of invoices with ten lines each is some 3 MiB.
             answer_bytes: 16 * 1024 * 1024,
+            waits: Waits::Taken,
         }
     }
 }
@@ -98,6 +121,7 @@ pub(super) struct Transport {
 enum HttpClient {
     Secure(Client<HttpsConnector<HttpConnector>, Full<Bytes>>),
     Plain(Client<HttpConnector, Full<Bytes>>),
+    Direct(Exchange),
 }
 
 impl fmt::Debug for Transport {
@@ -119,9 +143,7 @@ impl Transport {
             return wrong("the base URL of the API must end in `/`, without a query");
         }
         if bearer(&key).is_none() {
-            return wrong(
-                "the key holds a character that no key of Stripe's has; look for a line break in it",
-            );
+            return wrong(NO_KEY);
         }
         let client = match base.scheme_str() {
             Some("https") => HttpClient::Secure(secure_client(&limits)?),
@@ -129,6 +151,17 @@ impl Transport {
             _ => return wrong("the base URL of the API must begin with https:// or http://"),
         };
         Ok(Self { api_base, key, client, limits })
+    }
+
+    pub(super) fn through(
+        exchange: Exchange,
+        key: SecretString,
+        limits: Limits,
+    ) -> Result<Self, StripeError> {
+        if bearer(&key).is_none() {
+            return Err(StripeError::Configuration(NO_KEY.to_owned()));
+        }
+        Ok(Self { api_base: DIRECT_BASE.to_owned(), key, client: HttpClient::Direct(exchange), limits })
     }
 
     pub(super) fn limits(&self) -> &Limits {
@@ -192,10 +225,10 @@ impl Transport {
     ) -> Result<Answer, Failure> {
         let request = self.request(call).map_err(|error| Failure { error, again: Again::No })?;
         let response = match &self.client {
-            HttpClient::Secure(client) => client.request(request).await,
-            HttpClient::Plain(client) => client.request(request).await,
+            HttpClient::Secure(client) => self.whole_head(client.request(request).await)?.map(Either::Left),
+            HttpClient::Plain(client) => self.whole_head(client.request(request).await)?.map(Either::Left),
+            HttpClient::Direct(exchange) => self.whole_head(exchange(request).await)?.map(Either::Right),
         };
-        let response = response.map_err(|error| self.no_answer(None, &error, String::new()))?;
         let status = response.status().as_u16();
         let request_id = self.request_id(response.headers());
         let after = retry_after(response.headers());
@@ -209,11 +242,15 @@ impl Transport {
         Err(Failure { error, again: if repeat { Again::Yes { after } } else { Again::No } })
     }
 
+    fn whole_head<T>(&self, head: Result<T, impl Error + 'static>) -> Result<T, Failure> {
+        head.map_err(|error| self.no_answer(None, &error, String::new()))
+    }
+
     async fn body(
         &self,
         status: u16,
         request_id: &str,
-        response: Response<hyper::body::Incoming>,
+        response: Response<Either<Incoming, Full<Bytes>>>,
     ) -> Result<Bytes, Failure> {
         let limit = self.limits.answer_bytes;
         match Limited::new(response.into_body(), limit).collect().await {
@@ -254,8 +291,8 @@ impl Transport {
     fn no_answer(&self, status: Option<u16>, error: &(dyn Error + 'static), request_id: String) -> Failure {
         let causes: Vec<&(dyn Error + 'static)> =
             std::iter::successors(Some(error), |error| (*error).source()).collect();
-        let io = |cause: &&(dyn Error + 'static)| cause.downcast_ref().map(std::io::Error::kind);
-        let timed_out = causes.iter().filter_map(io).any(|kind| kind == std::io::ErrorKind::TimedOut);
+        let kind = |cause: &&(dyn Error + 'static)| cause.downcast_ref().map(io::Error::kind);
+        let timed_out = causes.iter().filter_map(kind).any(|kind| kind == io::ErrorKind::TimedOut);
         let why: Vec<String> = causes.iter().map(ToString::to_string).collect();
         let why = self.shown(&why.join(": "));
         let again = if timed_out { Again::TimedOut } else { Again::Yes { after: None } };

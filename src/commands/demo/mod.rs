@@ -73,6 +73,7 @@ fn settings(folder: &Path) -> anyhow::Result<Settings> {
             sandbox_state: Some(folder.join(JOURNAL)),
         },
         push_mode: None,
+        off_switch: folder.join("billrecon.off"),
         slack_webhook: slack_webhook()?,
         demo: true,
     })

@@ -7,14 +7,15 @@
 use jiff::Timestamp;
 
 use super::{
-    AHEAD, Intent, IntentState, PushCase, PushStep, Settlement, Target, has_too_many_digits, instants_in,
-    is_accounted, is_in_doubt, is_on_its_way, last_sequence, lies_in, planned, sum, too_late,
+    AHEAD, Intent, IntentState, MOST_ON_THEIR_WAY, PushCase, PushStep, Settlement, Target,
+    has_too_many_digits, instants_in, is_accounted, is_in_doubt, is_on_its_way, last_sequence, lies_in,
+    planned, sum, too_late,
 };
 use crate::domain::number::{NumberError, Quantity};
 use crate::domain::period::Window;
 
-/// As many intents in doubt at once can be told apart by their sum; more go to a person.
-const MOST_IN_DOUBT: usize = 12;
+/// As many intents at once can be told apart by their sums; more go to a person.
+const MOST_TO_TRY: usize = 12;
 
 pub(super) fn next_step(case: PushCase<'_>) -> Result<PushStep, NumberError> {
     let PushCase { targets, intents, .. } = case;
@@ -27,7 +28,8 @@ pub(super) fn next_step(case: PushCase<'_>) -> Result<PushStep, NumberError> {
         return Ok(PushStep::Nothing);
     }
     let turns = |one: &Intent| is_on_its_way(one) && one.quantity.is_negative() != rest.is_negative();
-    if intents.iter().any(|one| is_in_doubt(one) || (case.open && turns(one))) {
+    let too_many = intents.iter().filter(|one| is_on_its_way(one)).count() >= MOST_ON_THEIR_WAY;
+    if (case.open && too_many) || intents.iter().any(|one| is_in_doubt(one) || (case.open && turns(one))) {
         return Ok(PushStep::Wait);
     }
     let mut sequence = last_sequence(intents);
@@ -89,17 +91,25 @@ pub(super) fn settle(
     if total == all {
         return Ok(Settlement::Confirmed);
     }
-    // While one may still come, nobody can tell which of them the total lacks.
-    if counted().any(|one| is_on_its_way(one) && !one.is_past(open, now)) {
-        return Ok(Settlement::Pending);
+    let on_their_way: Vec<&Intent> = counted().filter(|one| is_on_its_way(one)).collect();
+    let all_past = on_their_way.iter().all(|one| one.is_past(open, now));
+    let ways = which_make(&on_their_way, all.checked_sub(total)?);
+    if ways.is_empty() {
+        return Ok(if all_past { Settlement::Undecided } else { Settlement::pending() });
     }
-    let in_doubt = |one: &&Intent| is_in_doubt(one) || one.state == IntentState::Parked;
-    let lost: Vec<Intent> = intents.iter().filter(in_doubt).cloned().collect();
-    if lost.is_empty() {
-        return Ok(Settlement::Pending);
-    }
-    let missing = all.checked_sub(total)?;
-    Ok(which_make(&lost, missing).map_or(Settlement::Undecided, Settlement::Absent))
+    // When none may still come, it matters to nobody which of two that make up the same it was.
+    let ways = if all_past { &ways[..1] } else { &ways };
+    let is_absent =
+        |index: usize, one: &Intent| one.is_past(open, now) && ways.iter().all(|way| way & (1 << index) != 0);
+    let has_arrived = |index: usize| ways.iter().all(|way| way & (1 << index) == 0);
+    let numbered = || on_their_way.iter().copied().enumerate();
+    Ok(Settlement::Partly {
+        arrived: numbered().filter(|(index, _)| has_arrived(*index)).map(|(_, one)| one.clone()).collect(),
+        absent: numbered()
+            .filter(|(index, one)| is_absent(*index, one))
+            .map(|(_, one)| one.clone())
+            .collect(),
+    })
 }
 
 /// Whether the ledger's corrections explain all that was and is to be taken back. Where they do not, the ledger holds less
@@ -127,17 +137,15 @@ fn accounted(intents: &[Intent]) -> impl Iterator<Item = Quantity> {
     intents.iter().filter(|one| is_accounted(one)).map(|one| one.quantity)
 }
 
-/// Some of the intents that together make up a quantity. Which of two equal ones it was matters to nobody: neither can
-/// arrive any more.
-fn which_make(intents: &[Intent], quantity: Quantity) -> Option<Vec<Intent>> {
-    if intents.len() > MOST_IN_DOUBT {
-        return None;
+/// All ways to make up a quantity from some of the intents, each as the bits of those that it takes. Too many intents to
+/// try have none.
+fn which_make(intents: &[&Intent], quantity: Quantity) -> Vec<u32> {
+    if intents.len() > MOST_TO_TRY {
+        return Vec::new();
     }
-    let chosen = |choice: u32| {
-        (0..).zip(intents).filter(move |(index, _)| choice & (1 << index) != 0).map(|(_, one)| one)
-    };
-    let makes = |choice: &u32| sum(chosen(*choice).map(|one| one.quantity)).is_ok_and(|one| one == quantity);
-    (1..1u32 << intents.len()).find(makes).map(|choice| chosen(choice).cloned().collect())
+    let chosen = |way: u32| (0..).zip(intents).filter(move |(index, _)| way & (1 << index) != 0);
+    let makes = |way: &u32| sum(chosen(*way).map(|(_, one)| one.quantity)).is_ok_and(|sum| sum == quantity);
+    (1..1u32 << intents.len()).filter(makes).collect()
 }
 
 #[cfg(test)]
@@ -160,6 +168,23 @@ mod tests {
 
     fn settled(known: &[Intent], total: &str) -> Settlement {
         settle(known, quantity(total), true, at("2026-10-12T00:00:00Z")).unwrap()
+    }
+
+    fn absent(lost: &[Intent]) -> Settlement {
+        Settlement::Partly { arrived: Vec::new(), absent: lost.to_vec() }
+    }
+
+    /// Sent at these hours of 10 October, one a piece.
+    fn sent_at(pieces: &[(&str, &str)]) -> Vec<Intent> {
+        let (mut known, mut due) = (Vec::new(), Quantity::ZERO);
+        for (piece, hour) in pieces {
+            due = due.checked_add(quantity(piece)).unwrap();
+            let asked = format!("2026-10-10T{hour}:00:00Z");
+            let mut next = sent(step(&[target(october(), &due.to_string())], &known, true, &asked));
+            next[0].attempted_at = Some(at(&asked));
+            known.extend(next);
+        }
+        known
     }
 
     #[test]
@@ -252,7 +277,7 @@ mod tests {
         let first = confirmed(step(&[target(october(), "100")], &[], true, "2026-10-10T00:00:00Z"));
         let back = step(&[corrected("70", "30")], &first, true, "2026-10-11T00:00:00Z");
         let both = [first, sent(back)].concat();
-        assert_eq!(settled(&both, "100"), Settlement::Pending);
+        assert_eq!(settled(&both, "100"), Settlement::pending());
         assert_eq!(settled(&both, "70"), Settlement::Confirmed);
         assert_eq!(settled(&both, "101"), Settlement::Foreign);
         assert_eq!(settled(&both, "-1"), Settlement::Foreign);
@@ -310,13 +335,13 @@ mod tests {
         known[0].state = IntentState::Unknown;
         known[0].attempted_at = Some(at("2026-10-10T00:00:00Z"));
         assert_eq!(settled(&known, "5"), Settlement::Confirmed);
-        assert_eq!(settled(&known, "0"), Settlement::Absent(known.clone()));
+        assert_eq!(settled(&known, "0"), absent(&known));
         assert_eq!(settled(&known, "3"), Settlement::Undecided);
         assert_eq!(settled(&known, "6"), Settlement::Foreign);
         // Within a day it is simply sent again.
         known[0].attempted_at = Some(at("2026-10-11T12:00:00Z"));
         let again = (settled(&known, "0"), known[0].may_be_sent(at("2026-10-12T00:00:00Z")));
-        assert_eq!(again, (Settlement::Pending, true));
+        assert_eq!(again, (Settlement::pending(), true));
     }
 
     #[test]
@@ -328,9 +353,66 @@ mod tests {
             one.state = IntentState::Unknown;
             one.attempted_at = Some(at(asked));
         }
-        assert_eq!(settled(&both, "5"), Settlement::Pending);
+        assert_eq!(settled(&both, "5"), Settlement::pending());
         let later = settle(&both, quantity("5"), true, at("2026-10-13T00:00:00Z")).unwrap();
-        assert!(matches!(later, Settlement::Absent(lost) if lost.len() == 1));
+        // They are alike: which of them it is called is all the same.
+        let (arrived, absent) = (both[1..].to_vec(), both[..1].to_vec());
+        assert_eq!(later, Settlement::Partly { arrived, absent });
+    }
+
+    #[test]
+    fn of_those_that_stripe_took_a_total_names_the_one_that_it_dropped() {
+        let known = sent_at(&[("5", "00"), ("10", "01"), ("20", "02")]);
+        let read = |total: &str, now: &str| settle(&known, quantity(total), true, at(now)).unwrap();
+        let (dropped, rest) = (known[..1].to_vec(), known[1..].to_vec());
+        // Too early: it may still come. That the others have come is certain.
+        let early = read("30", "2026-10-10T12:00:00Z");
+        assert_eq!(early, Settlement::Partly { arrived: rest.clone(), absent: Vec::new() });
+        // A day later the first would be seen, whatever becomes of the others.
+        let later = read("30", "2026-10-11T01:30:00Z");
+        assert_eq!(later, Settlement::Partly { arrived: rest, absent: dropped.clone() });
+        let only_last = read("20", "2026-10-11T01:30:00Z");
+        assert_eq!(only_last, Settlement::Partly { arrived: known[2..].to_vec(), absent: dropped });
+        assert_eq!(read("29", "2026-10-11T01:30:00Z"), Settlement::pending());
+        assert_eq!(read("29", "2026-10-12T00:00:00Z"), Settlement::Undecided);
+    }
+
+    #[test]
+    fn of_two_that_are_alike_none_is_given_up_while_one_may_still_come() {
+        let known = sent_at(&[("5", "00"), ("5", "12")]);
+        let read = |now: &str| settle(&known, quantity("5"), true, at(now)).unwrap();
+        assert_eq!(read("2026-10-11T06:00:00Z"), Settlement::pending());
+        let Settlement::Partly { arrived, absent } = read("2026-10-11T13:00:00Z") else { panic!() };
+        assert_eq!((arrived.len(), absent.len()), (1, 1));
+    }
+
+    #[test]
+    fn more_is_sent_only_while_a_total_can_tell_them_apart() {
+        let pieces: Vec<(&str, &str)> = vec![
+            ("1", "00"),
+            ("1", "01"),
+            ("1", "02"),
+            ("1", "03"),
+            ("1", "04"),
+            ("1", "05"),
+            ("1", "06"),
+            ("1", "07"),
+        ];
+        let mut known = sent_at(&pieces);
+        let more = [target(october(), "9")];
+        assert_eq!(step(&more, &known, true, "2026-10-10T08:00:00Z"), PushStep::Wait);
+        known[0].confirm();
+        assert!(matches!(step(&more, &known, true, "2026-10-10T08:00:00Z"), PushStep::Send(_)));
+    }
+
+    #[test]
+    fn what_was_dropped_is_told_from_what_never_arrived() {
+        let mut one = sent(step(&[target(october(), "5")], &[], true, "2026-10-10T00:00:00Z")).remove(0);
+        one.give_up(true);
+        assert!(one.was_dropped() && one.state == IntentState::Rejected && !one.is_counted());
+        one.state = IntentState::Unknown;
+        one.give_up(true);
+        assert!(!one.was_dropped() && one.state == IntentState::Rejected);
     }
 
     #[test]
@@ -340,7 +422,7 @@ mod tests {
         back[0].state = IntentState::Unknown;
         back[0].attempted_at = Some(at("2026-10-10T00:00:00Z"));
         let both = [first, back.clone()].concat();
-        assert_eq!(settled(&both, "100"), Settlement::Absent(back));
+        assert_eq!(settled(&both, "100"), absent(&back));
         assert_eq!(settled(&both, "70"), Settlement::Confirmed);
         assert_eq!(settled(&both, "80"), Settlement::Undecided);
     }

@@ -80,10 +80,10 @@ pub(super) fn settle(intents: &[Intent], total: Quantity, open: bool, now: Times
         return Settlement::Confirmed;
     }
     // A level that comes again does no harm, so what can no longer be repeated is given up.
-    if may_be && is_doubtful && newest.is_past(open, now) {
-        return Settlement::Absent(vec![(*newest).clone()]);
+    if may_be && is_on_its_way(newest) && newest.is_past(open, now) {
+        return Settlement::Partly { arrived: Vec::new(), absent: vec![(*newest).clone()] };
     }
-    if may_be || older.iter().any(has_been) { Settlement::Pending } else { Settlement::Foreign }
+    if may_be || older.iter().any(has_been) { Settlement::pending() } else { Settlement::Foreign }
 }
 
 /// The intents that are levels, in the order in which the newest comes last; what is unbillable is a difference.
@@ -264,7 +264,7 @@ mod tests {
         let both = [first.clone(), second.clone()].concat();
         for (total, says) in [
             ("5", Settlement::Confirmed),
-            ("8", Settlement::Pending),
+            ("8", Settlement::Partly { arrived: Vec::new(), absent: second.clone() }),
             ("0", Settlement::Foreign),
             ("6", Settlement::Foreign),
         ] {
@@ -273,12 +273,14 @@ mod tests {
         second[0].state = IntentState::Unknown;
         second[0].attempted_at = Some(at("2026-10-10T01:00:00Z"));
         let both = [first, second.clone()].concat();
-        assert_eq!(settled(&both, "8", "2026-10-10T02:00:00Z"), Settlement::Pending);
-        assert_eq!(settled(&both, "8", LATER), Settlement::Absent(second));
+        assert_eq!(settled(&both, "8", "2026-10-10T02:00:00Z"), Settlement::pending());
+        assert_eq!(settled(&both, "8", LATER), Settlement::Partly { arrived: Vec::new(), absent: second });
         assert_eq!(settled(&both, "5", LATER), Settlement::Confirmed);
         assert_eq!(last(&one("4"), &both, true, "2026-10-10T02:00:00Z"), PushStep::Wait);
         let mut first = sent(last(&one("8"), &[], true, EARLY));
-        assert_eq!(settled(&first, "0", LATER), Settlement::Pending);
+        assert_eq!(settled(&first, "0", "2026-10-10T12:00:00Z"), Settlement::pending());
+        let absent = first.clone();
+        assert_eq!(settled(&first, "0", LATER), Settlement::Partly { arrived: Vec::new(), absent });
         first[0].state = IntentState::Confirmed;
         assert_eq!(settled(&first, "0", LATER), Settlement::Foreign);
     }

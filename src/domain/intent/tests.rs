@@ -62,6 +62,8 @@ pub(super) fn in_state(step: PushStep, state: IntentState) -> Vec<Intent> {
     let PushStep::Send(mut intents) = step else { panic!("{step:?}") };
     for one in &mut intents {
         one.state = state;
+        // As near to `now` as its segment allows.
+        one.attempted_at = Some(one.timestamp);
     }
     intents
 }
@@ -73,14 +75,17 @@ enum Fate {
     LostOnTheWay,
     LostOnTheWayBack,
     Refused,
+    /// Accepted, and then counted nowhere.
+    Dropped,
     DiedBefore,
     DiedAfter,
 }
 
 fn any_fate() -> impl Strategy<Value = Fate> {
-    use Fate::{Answered, DiedAfter, DiedBefore, LostOnTheWay, LostOnTheWayBack, Refused};
+    use Fate::{Answered, DiedAfter, DiedBefore, Dropped, LostOnTheWay, LostOnTheWayBack, Refused};
     prop_oneof![
         Just(Answered),
+        Just(Dropped),
         Just(LostOnTheWay),
         Just(LostOnTheWayBack),
         Just(Refused),
@@ -124,11 +129,14 @@ impl Model {
         self.events.iter().rev().filter(|one| one.shown_from <= now).max_by_key(|one| one.timestamp)
     }
 
-    fn take(&mut self, index: usize, lag: i64, now: Timestamp) {
+    fn take(&mut self, index: usize, (fate, lag): (Fate, i64), now: Timestamp) {
         let one = &self.intents[index];
         let is_known = |first: &Timestamp| now.duration_since(*first) < SignedDuration::from_hours(24);
         if !self.taken.get(&one.identifier).is_some_and(is_known) {
             self.taken.insert(one.identifier.clone(), now);
+            if matches!(fate, Fate::Dropped) {
+                return;
+            }
             let shown_from = now.checked_add(SignedDuration::from_hours(lag)).unwrap();
             let Intent { sequence, timestamp, quantity: value, .. } = *one;
             self.events.push(Event { sequence, timestamp, value, shown_from });
@@ -143,12 +151,15 @@ impl Model {
                     one.state = IntentState::Confirmed;
                 }
             }
-            Settlement::Absent(lost) => {
-                for one in self.intents.iter_mut().filter(|one| lost.contains(one)) {
-                    one.state = IntentState::Rejected;
+            Settlement::Partly { arrived, absent } => {
+                for one in &mut self.intents {
+                    if arrived.contains(one) {
+                        one.confirm();
+                    } else if absent.contains(one) {
+                        one.give_up(true);
+                    }
                 }
             }
-            Settlement::Pending => {}
             other @ (Settlement::Foreign | Settlement::Undecided) => {
                 panic!("{other:?}: {} of {:?}", self.shown(now), self.intents)
             }
@@ -170,10 +181,10 @@ impl Model {
             let is_first = self.intents[index].attempted_at.is_none();
             self.intents[index].attempted_at.get_or_insert(now);
             if !matches!(fate, Fate::LostOnTheWay | Fate::Refused) {
-                self.take(index, lag, now);
+                self.take(index, (fate, lag), now);
             }
             let answer = match fate {
-                Fate::Answered => Answer::Taken,
+                Fate::Answered | Fate::Dropped => Answer::Taken,
                 Fate::Refused => Answer::Refused("no".to_owned()),
                 Fate::LostOnTheWay | Fate::LostOnTheWayBack => Answer::Unclear("no answer".to_owned()),
                 Fate::DiedBefore | Fate::DiedAfter => return,

@@ -119,6 +119,11 @@ impl<'a> Node<'a> {
         Quantity::parse(&self.number()?).map_err(|error| self.no_number(&error))
     }
 
+    /// A quantity that Stripe keeps in a binary float.
+    pub(super) fn float_quantity(&self) -> Result<Quantity, Problem> {
+        Quantity::parse_float(&self.number()?).map_err(|error| self.no_number(&error))
+    }
+
     pub(super) fn unit_amount(&self) -> Result<UnitAmount, Problem> {
         UnitAmount::parse(&self.number()?).map_err(|error| self.no_number(&error))
     }

@@ -13,12 +13,12 @@ use serde_json::Value;
 
 use super::{Answer, KEY, data, figures, pairs, send};
 
-fn at(text: &str) -> Timestamp {
+pub fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
 }
 
 /// A tenant on a base fee and 100 free requests, since 1 September.
-fn seed() -> Seed {
+pub fn seed() -> Seed {
     let tier = |up_to: Option<&str>, unit: &str| SeedTier {
         up_to: up_to.map(str::to_owned),
         unit_amount_decimal: unit.to_owned(),

@@ -7,6 +7,7 @@ mod async_stripe;
 mod embedded;
 mod journal;
 mod life;
+mod local;
 mod manners;
 mod meters;
 mod pricing;
@@ -225,9 +226,13 @@ impl Clock<'_> {
 const KEY: (&str, &str) = ("Authorization", "Bearer sk_test_anything");
 
 fn send(address: &str, method: &str, path: &str, form: &[(&str, &str)], headers: &[(&str, &str)]) -> Answer {
+    exchange(address, method, path, &body_of(form), headers)
+}
+
+fn body_of(form: &[(&str, &str)]) -> String {
     let pairs: Vec<String> =
         form.iter().map(|(name, value)| format!("{}={}", encoded(name), encoded(value))).collect();
-    exchange(address, method, path, &pairs.join("&"), headers)
+    pairs.join("&")
 }
 
 pub fn exchange(address: &str, method: &str, path: &str, body: &str, headers: &[(&str, &str)]) -> Answer {
@@ -247,8 +252,11 @@ pub fn exchange(address: &str, method: &str, path: &str, body: &str, headers: &[
         let (name, value) = line.split_once(": ").unwrap();
         (name.to_ascii_lowercase(), value.to_owned())
     };
-    let headers = lines.map(header).collect();
-    Answer { status, headers, text: text.to_owned(), body: serde_json::from_str(text).unwrap() }
+    answer_of(status, lines.map(header).collect(), text.to_owned())
+}
+
+fn answer_of(status: u16, headers: BTreeMap<String, String>, text: String) -> Answer {
+    Answer { status, headers, body: serde_json::from_str(&text).unwrap(), text }
 }
 
 pub fn encoded(text: &str) -> String {

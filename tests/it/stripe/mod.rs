@@ -4,6 +4,7 @@
 //! attempts are none and timeouts are short, so no test depends on how fast the machine is.
 
 mod catalog;
+mod direct;
 pub mod fake;
 mod invoices;
 mod sending;
