@@ -30,6 +30,7 @@ mod run;
 mod seed;
 mod standing;
 pub mod status;
+mod what_if;
 
 pub use connection::Target;
 pub use interrupt::{Interrupted, Signals};
@@ -37,6 +38,7 @@ pub use message::difference;
 pub use outcome::{PeriodOutcome, exception};
 pub use plan::Purpose;
 pub use run::{RunOptions, Wake, run, run_on};
+pub use what_if::{Outcome, WhatIf};
 
 use std::path::PathBuf;
 use std::time::Duration;

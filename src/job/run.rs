@@ -34,6 +34,8 @@ pub struct RunOptions {
     pub period: Option<Period>,
     /// Plan only.
     pub dry_run: bool,
+    /// Stripe is also asked what open windows would cost at the prices that are to be charged. Nothing else is done then.
+    pub what_if: bool,
     /// Another time than now: a sandbox takes any, a real account only an earlier one, and only to look.
     pub as_of: Option<Timestamp>,
     pub lock_wait: Duration,
@@ -48,6 +50,7 @@ pub struct Wake {
     pub mode: String,
     pub now: Timestamp,
     pub dry_run: bool,
+    pub what_if: bool,
     pub outcomes: Vec<PeriodOutcome>,
     /// Periods that failed by themselves; the others were not held up.
     pub failures: Vec<anyhow::Error>,
@@ -106,7 +109,7 @@ async fn run_until(
         let text = format!("--as-of {now} lies in the future; only a sandbox can look ahead");
         return Err(Refusal::Configuration(text).into());
     }
-    let dry_run = options.dry_run || (now < clock && !target.is_sandbox());
+    let dry_run = options.dry_run || options.what_if || (now < clock && !target.is_sandbox());
     let access = if dry_run { Access::ReadOnly } else { Access::Write };
     let store = signals.unless_interrupted(settings.open(access)).await?;
     let books = store.books();
@@ -131,7 +134,8 @@ async fn wake_up(
     now: Timestamp,
 ) -> anyhow::Result<Wake> {
     let books = store.books();
-    let mut wake = Wake { now, dry_run: lease.is_none(), ..Wake::default() };
+    let (dry_run, what_if) = (lease.is_none(), options.what_if);
+    let mut wake = Wake { now, dry_run, what_if, ..Wake::default() };
     let pinned = books.snapshot().await?.pinned_account().await?;
     check_pin(pinned.as_ref(), &target)?;
     if let Some(lease) = lease {
@@ -186,7 +190,16 @@ async fn play_periods(
     let standing = read_standing(rules, settings, wire, now).await?;
     warn(&standing, settings, options, wire);
     for period in rules.periods.clone() {
-        let one = PeriodWake { settings, rules, wire, standing: &standing, store, lease, now };
+        let one = PeriodWake {
+            settings,
+            rules,
+            wire,
+            standing: &standing,
+            store,
+            lease,
+            what_if: wake.what_if,
+            now,
+        };
         // The steps of a period hold much; the wake should not.
         let outcome = Box::pin(play(period, &one)).await;
         let outcome = wake.take(period, outcome)?.flatten();

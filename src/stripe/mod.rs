@@ -13,6 +13,7 @@ mod meters;
 mod paging;
 mod retry;
 mod transport;
+mod what_if;
 
 use std::fmt;
 use std::sync::Arc;
@@ -29,6 +30,7 @@ use transport::{Answer, Refusal, Transport};
 pub use error::StripeError;
 pub use meters::{Delivery, MeterEvent};
 pub use transport::{Exchange, Limits, Waits};
+pub use what_if::{ITEMS_AT_MOST, Replaced};
 
 /// The largest page that Stripe gives; the default of 10 would cost ten times the requests.
 const PAGE: i64 = 100;
