@@ -159,7 +159,7 @@ pub struct LookFlags {
     /// Say what a run would do, and do nothing
     #[arg(long)]
     pub dry_run: bool,
-    /// Also ask Stripe what open windows would cost at the prices that are to be charged; does nothing else, as --dry-run
+    /// Also ask Stripe what open windows would cost at the candidate prices; does nothing else, as --dry-run
     #[arg(long)]
     pub what_if: bool,
 }
@@ -175,6 +175,9 @@ pub struct SandboxFlags {
     /// Let time stand at this instant, or at the latest of the journal, instead of following the machine's clock
     #[arg(long, value_name = "INSTANT")]
     pub now: Option<Timestamp>,
+    /// How the account is to misbehave (TOML); without it, not at all
+    #[arg(long, value_name = "FILE")]
+    pub manners: Option<PathBuf>,
 }
 
 #[derive(Args, Debug)]

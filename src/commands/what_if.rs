@@ -34,10 +34,8 @@ pub fn text(all: &[WhatIf]) -> Vec<String> {
     if all.is_empty() {
         return vec!["  WHAT-IF: no open window is billed by a shadow price".to_owned()];
     }
-    let mut lines = vec![
-        "  WHAT-IF: what Stripe would bill now at the prices that are to be charged later; nothing is charged by it"
-            .to_owned(),
-    ];
+    let head = "  WHAT-IF: what Stripe would bill now at the candidate prices; nothing is charged by it";
+    let mut lines = vec![head.to_owned()];
     let mut sorted: Vec<&WhatIf> = all.iter().collect();
     sorted.sort_by_key(|one| one.outcome());
     sorted.truncate(SHOWN);

@@ -34,7 +34,7 @@ pub struct RunOptions {
     pub period: Option<Period>,
     /// Plan only.
     pub dry_run: bool,
-    /// Stripe is also asked what open windows would cost at the prices that are to be charged. Nothing else is done then.
+    /// Stripe is also asked what open windows would cost at the candidate prices. Nothing else is done then.
     pub what_if: bool,
     /// Another time than now: a sandbox takes any, a real account only an earlier one, and only to look.
     pub as_of: Option<Timestamp>,

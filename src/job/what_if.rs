@@ -1,4 +1,4 @@
-//! What if: Stripe itself computes what open windows would cost at the prices that are to be charged later.
+//! What if: Stripe itself computes what open windows would cost at the candidate prices.
 //!
 //! In: mapped windows in shadow billing, the catalog, what stands at Stripe. Out: a [`WhatIf`] for each meter, with our own
 //! rating of the quantity that Stripe counted. It only reads, and nothing of it enters a report, a comparison or a verdict.
@@ -30,7 +30,7 @@ pub struct WhatIf {
     pub meter: String,
     pub window: Window,
     pub subscription_id: String,
-    /// The price that is to be charged; empty where the catalog names none.
+    /// The candidate; empty where the catalog names none.
     pub price_id: String,
     pub currency: Currency,
     /// What Stripe is to see, and what our reports say that it will cost; `None`: more than a bill can hold.
@@ -118,14 +118,14 @@ impl Outcome {
 impl fmt::Display for Skip {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str(match self {
-            Self::NoCandidate => "the catalog names no price that is to be charged: set overage_price_id",
+            Self::NoCandidate => "the catalog names no candidate price at Stripe: set overage_price_id",
             Self::Trial => "in a trial nothing is charged",
             Self::NoItem => "the subscription has no item at the price in force of its plan",
             Self::Refused { code, message } => return write!(out, "Stripe refused with {code}: {message}"),
             Self::Failed(why) => return out.write_str(why),
             Self::NoInvoice => "Stripe will make no further invoice for the subscription",
             Self::Incomplete => "not every line of the preview could be read",
-            Self::NoLine => "the preview has no line at the price that is to be charged",
+            Self::NoLine => "the preview has no line at the candidate price",
             Self::StrangeLine => "a line is of another time or currency, or without a quantity",
             Self::Overflow => "the amount is beyond what a bill can hold",
         })

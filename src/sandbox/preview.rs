@@ -130,10 +130,15 @@ fn with_details(
 
 /// Every line of a preview that was shown before, under the same ids, with what has come in since.
 pub fn lines(world: &World, preview_id: &str) -> Option<Vec<Value>> {
-    let (tag, number) = preview_id.strip_prefix(PREFIX)?.split_at_checked(16)?;
-    let changed = u64::from_str_radix(number, 16).ok().and_then(|number| world.planned.get(&number));
-    let next = upcoming(changed.or(world.subscription_by_tag(tag))?, world.now)?;
+    let next = upcoming(subscription_of(world, preview_id)?, world.now)?;
     Some(invoice_object::lines(world, &next, preview_id))
+}
+
+/// What was previewed, if there can be a preview of that id: with other items, if it was asked with them.
+pub fn subscription_of<'a>(world: &'a World, preview_id: &str) -> Option<&'a Subscription> {
+    let (tag, number) = preview_id.strip_prefix(PREFIX)?.split_at_checked(16)?;
+    let planned = u64::from_str_radix(number, 16).ok().and_then(|number| world.planned.get(&number));
+    planned.or(world.subscription_by_tag(tag))
 }
 
 fn upcoming(one: &Subscription, now: i64) -> Option<Invoice<'_>> {

@@ -45,7 +45,7 @@ const WITHOUT_EFFECT: [&str; 9] = [
 pub fn create(world: &mut World, params: &Params) -> Result<Reply, ApiError> {
     params.only(&[&KNOWN[..], &WITHOUT_EFFECT].concat())?;
     let customer = params.required("customer")?;
-    if world.customers.get(customer).is_none() {
+    if world.living_customer(customer).is_none() {
         return Err(ApiError::missing("customer", customer, "customer"));
     }
     let now = world.now;
@@ -82,6 +82,7 @@ pub fn create(world: &mut World, params: &Params) -> Result<Reply, ApiError> {
         ends_at: None,
         cancel_requested_at: None,
         cancel_at_period_end: false,
+        ends_unbilled: false,
         invoiced_from: now,
         flexible: is_flexible(params)?,
         collection_method: params
@@ -313,11 +314,22 @@ pub fn change_item(world: &World, one: &mut Subscription, given: &Params, now: i
 
 pub fn cancel(world: &mut World, id: &str, params: &Params) -> Result<Reply, ApiError> {
     params.only(&["invoice_now", "prorate", "cancellation_details"])?;
+    let one = living(world, id)?;
+    Ok(recorded(world, ended(one, world.now)))
+}
+
+/// Without a last invoice, as far as Stripe documents it.
+pub fn cancel_all_of(world: &mut World, customer: &str) {
     let now = world.now;
-    let mut one = living(world, id)?;
-    one.ends_at = Some(now);
-    one.cancel_requested_at = Some(now);
-    Ok(recorded(world, one))
+    let living = world.subscriptions_of(customer).filter(|one| status_at(one, now) != Status::Canceled);
+    let ends: Vec<Subscription> = living.cloned().collect();
+    for one in ends {
+        world.record(Fact::Subscription(Subscription { ends_unbilled: true, ..ended(one, now) }));
+    }
+}
+
+fn ended(one: Subscription, now: i64) -> Subscription {
+    Subscription { ends_at: Some(now), cancel_requested_at: Some(now), ..one }
 }
 
 pub fn retrieve(world: &World, id: &str, params: &Params) -> Result<Reply, ApiError> {
@@ -364,7 +376,15 @@ pub fn list(world: &World, params: &Params) -> Result<Reply, ApiError> {
     subscriptions.sort_by_key(|one| std::cmp::Reverse(one.created));
     let render = |one: &&Subscription| object::subscription(world, one);
     let id_of = |one: &&Subscription| one.id.clone();
-    Ok(Reply::new(lists::page(params, "/v1/subscriptions", "subscription", &subscriptions, id_of, render)?))
+    Ok(Reply::new(lists::page(
+        world,
+        params,
+        "/v1/subscriptions",
+        "subscription",
+        &subscriptions,
+        id_of,
+        render,
+    )?))
 }
 
 /// Without a filter, canceled subscriptions are not shown.
