@@ -28,4 +28,5 @@ mod store_conformance;
 mod stripe;
 mod support;
 mod tidy;
+mod what_if;
 mod windows;
