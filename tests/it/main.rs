@@ -29,4 +29,5 @@ mod store_conformance;
 mod stripe;
 mod support;
 mod tidy;
+mod what_if;
 mod windows;
