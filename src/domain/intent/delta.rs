@@ -2,7 +2,7 @@
 //!
 //! In: targets, intents, a meter's total. Out: the next step, or what the total says. A negative delta takes back what
 //! corrections took back in the ledger, and never more. Deltas of one sign only are on their way at a time, so that a total
-//! always says which of them have arrived.
+//! always says which of them have arrived. A total is a binary float at Stripe, so ours are compared at that precision.
 
 use jiff::Timestamp;
 
@@ -85,15 +85,15 @@ pub(super) fn settle(
     // A correction that has not arrived leaves the total above what it is to be.
     let awaited = counted().filter(|one| one.quantity.is_negative() && is_on_its_way(one));
     let most = all.checked_sub(sum(awaited.map(|one| one.quantity))?)?;
-    if total > most || total.is_negative() {
+    if total > most.at_float_precision() || total.is_negative() {
         return Ok(Settlement::Foreign);
     }
-    if total == all {
+    if total == all.at_float_precision() {
         return Ok(Settlement::Confirmed);
     }
     let on_their_way: Vec<&Intent> = counted().filter(|one| is_on_its_way(one)).collect();
     let all_past = on_their_way.iter().all(|one| one.is_past(open, now));
-    let ways = which_make(&on_their_way, all.checked_sub(total)?);
+    let ways = which_lack(&on_their_way, all, total);
     if ways.is_empty() {
         return Ok(if all_past { Settlement::Undecided } else { Settlement::pending() });
     }
@@ -137,15 +137,16 @@ fn accounted(intents: &[Intent]) -> impl Iterator<Item = Quantity> {
     intents.iter().filter(|one| is_accounted(one)).map(|one| one.quantity)
 }
 
-/// All ways to make up a quantity from some of the intents, each as the bits of those that it takes. Too many intents to
-/// try have none.
-fn which_make(intents: &[&Intent], quantity: Quantity) -> Vec<u32> {
+/// All ways in which a total can lack some of the intents, each as the bits of those that it lacks. Too many intents to try
+/// have none.
+fn which_lack(intents: &[&Intent], all: Quantity, total: Quantity) -> Vec<u32> {
     if intents.len() > MOST_TO_TRY {
         return Vec::new();
     }
-    let chosen = |way: u32| (0..).zip(intents).filter(move |(index, _)| way & (1 << index) != 0);
-    let makes = |way: &u32| sum(chosen(*way).map(|(_, one)| one.quantity)).is_ok_and(|sum| sum == quantity);
-    (1..1u32 << intents.len()).filter(makes).collect()
+    let lacked = |way: u32| (0..).zip(intents).filter(move |(index, _)| way & (1 << index) != 0);
+    let without = |way: u32| all.checked_sub(sum(lacked(way).map(|(_, one)| one.quantity))?);
+    let explains = |way: &u32| without(*way).is_ok_and(|rest| rest.at_float_precision() == total);
+    (1..1u32 << intents.len()).filter(explains).collect()
 }
 
 #[cfg(test)]
@@ -384,6 +385,19 @@ mod tests {
         assert_eq!(read("2026-10-11T06:00:00Z"), Settlement::pending());
         let Settlement::Partly { arrived, absent } = read("2026-10-11T13:00:00Z") else { panic!() };
         assert_eq!((arrived.len(), absent.len()), (1, 1));
+    }
+
+    #[test]
+    fn a_total_is_compared_at_the_precision_of_a_float() {
+        let known = sent_at(&[("100000000.1", "00"), ("0.00000123", "01")]);
+        let read = |total: &str| {
+            settle(&known, quantity(total).at_float_precision(), true, at("2026-10-10T12:00:00Z"))
+        };
+        assert_eq!(read("100000000.10000123").unwrap(), Settlement::Confirmed);
+        assert_eq!(read("100000000.100001").unwrap(), Settlement::Confirmed);
+        let first = Settlement::Partly { arrived: known[..1].to_vec(), absent: Vec::new() };
+        assert_eq!(read("100000000.1").unwrap(), first);
+        assert_eq!(read("100000000.100002").unwrap(), Settlement::Foreign);
     }
 
     #[test]
