@@ -5,8 +5,8 @@ use std::io::{ErrorKind, Read};
 use std::net::TcpStream;
 use std::num::NonZeroU64;
 
-use billrecon::sandbox::{Local, Manners};
 use billrecon::sandbox::manners::{Endpoint, Fault, What};
+use billrecon::sandbox::{Local, Manners};
 use serde_json::Value;
 
 use super::local::{ask, open, raw, report};
@@ -355,7 +355,8 @@ async fn a_customers_requests_are_known_by_path_parameter_payload_subscription_a
     };
     let (acme, other) = (of("cus_acme"), of("cus_other"));
     let get = async |local: &Local, path: &str| ask(local, "GET", path, &[], &[KEY]).await;
-    let (meters, invoices) = (get(&other, "/v1/billing/meters").await.ok(), get(&other, "/v1/invoices").await.ok());
+    let (meters, invoices) =
+        (get(&other, "/v1/billing/meters").await.ok(), get(&other, "/v1/invoices").await.ok());
     let (meter, invoice) = (id(&data(&meters)[0]), id(&data(&invoices)[0]));
     let (start, end) = (OCTOBER, OCTOBER + HOUR);
     let paths = [
@@ -365,7 +366,9 @@ async fn a_customers_requests_are_known_by_path_parameter_payload_subscription_a
         "/v1/invoices?subscription=sub_acme".to_owned(),
         format!("/v1/invoices/{invoice}"),
         format!("/v1/invoices/{invoice}/lines"),
-        format!("/v1/billing/meters/{meter}/event_summaries?customer=cus_acme&start_time={start}&end_time={end}"),
+        format!(
+            "/v1/billing/meters/{meter}/event_summaries?customer=cus_acme&start_time={start}&end_time={end}"
+        ),
     ];
     for path in paths {
         assert_eq!(get(&acme, &path).await.status, 503, "{path}");
