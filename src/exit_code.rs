@@ -111,6 +111,7 @@ fn of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<ExitCode> {
         return Some(match error {
             SandboxError::InUse(_) => ExitCode::TryAgain,
             SandboxError::Damaged { .. } | SandboxError::Seed(_) => ExitCode::BadData,
+            SandboxError::Manners { .. } => ExitCode::Configuration,
             SandboxError::Journal { .. } | SandboxError::Listen { .. } => ExitCode::Io,
         });
     }

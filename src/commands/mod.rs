@@ -13,6 +13,7 @@ mod run;
 mod sandbox;
 mod serve;
 mod status;
+mod what_if;
 
 use std::io::IsTerminal;
 

@@ -1,6 +1,6 @@
 //! `billrecon sandbox`: serves the sandbox to others until a signal ends it.
 //!
-//! In: where to listen, the journal, the clock. Out: one line on stdout, the address, once it is ready. Reads no
+//! In: where to listen, the journal, the clock, the manners. Out: one line on stdout, the address, once it is ready. Reads no
 //! configuration and no database.
 
 use std::future::pending;
@@ -15,7 +15,8 @@ pub async fn execute(flags: &SandboxFlags) -> anyhow::Result<ExitCode> {
     let mut signals = Signals::listen()?;
     let clock = flags.now.map_or(Clock::Wall, Clock::At);
     let state = State::File(flags.state.clone());
-    let local = Local::open(state, clock, &Seed::default(), Manners::default())?;
+    let manners = flags.manners.as_deref().map_or_else(|| Ok(Manners::default()), Manners::read)?;
+    let local = Local::open(state, clock, &Seed::default(), manners)?;
     let sandbox = Sandbox::listen(flags.listen, local).await?;
     print::data(sandbox.base_url().trim_end_matches('/'))?;
     let ended = signals.unless_interrupted(pending()).await;

@@ -5,7 +5,8 @@
 
 pub mod catalog_change;
 mod catalogs;
-mod checks;
+pub mod checks;
+mod claims;
 mod compare;
 mod connection;
 mod deliver;
@@ -30,6 +31,7 @@ mod run;
 mod seed;
 mod standing;
 pub mod status;
+mod what_if;
 
 pub use connection::Target;
 pub use interrupt::{Interrupted, Signals};
@@ -37,6 +39,7 @@ pub use message::difference;
 pub use outcome::{PeriodOutcome, exception};
 pub use plan::Purpose;
 pub use run::{RunOptions, Wake, run, run_on};
+pub use what_if::{Outcome, WhatIf};
 
 use std::path::PathBuf;
 use std::time::Duration;

@@ -10,7 +10,7 @@ use crate::domain::intent::Intent;
 use crate::domain::period::Period;
 use crate::domain::tenant::TenantWindow;
 use crate::job::catalogs::Catalogs;
-use crate::job::compare::{Compared, compare, orphans};
+use crate::job::compare::{Compared, compare, orphans, unread};
 use crate::job::connection::Wire;
 use crate::job::due::{self, ClosedWindows, PeriodWindows};
 use crate::job::edges;
@@ -22,12 +22,14 @@ use crate::job::observe::{self, Kept};
 use crate::job::outcome::PeriodOutcome;
 use crate::job::plan::{self, Known, PeriodPlan, Purpose, Rated};
 use crate::job::push::{self, PushCounts, PushPlan};
-use crate::job::reading::{Answers, read_previews, read_totals};
+use crate::job::reading::{self, Answers, read_previews, read_totals};
 use crate::job::run::Rules;
 use crate::job::standing::Standing;
+use crate::job::what_if::{self, WhatIf};
 use crate::job::{Settings, deliver, message, new_run_id};
 use crate::store::Store;
 use crate::store::books::{PeriodJob, PeriodStatus};
+use crate::stripe::StripeError;
 
 /// What holds for all periods of a wake.
 pub struct Wake<'a> {
@@ -38,6 +40,8 @@ pub struct Wake<'a> {
     pub store: &'a Store,
     /// `None`: a dry run.
     pub lease: Option<&'a Lease>,
+    /// Stripe is also asked what other prices would come to.
+    pub what_if: bool,
     pub now: Timestamp,
 }
 
@@ -72,6 +76,7 @@ pub async fn play(period: Period, wake: &Wake<'_>) -> anyhow::Result<Option<Peri
     let mut rated = Rated::new(&windows, (&rules.catalog, &rules.catalog_hash), &observed.totals);
     let mut run = PeriodRun { period, run_id: new_run_id(wake.now), started: false };
     let exchange = wake.exchange(&mut run, &windows, &mut rated, &mut intents, &observed.totals).await?;
+    let what_if = wake.what_if(&exchange, &rated).await?;
     let is_off = push::is_off(&wake.settings.off_switch);
     let sends = if is_off { Vec::new() } else { exchange.pushes.sends };
     let known = Known {
@@ -87,11 +92,12 @@ pub async fn play(period: Period, wake: &Wake<'_>) -> anyhow::Result<Option<Peri
         pushed: exchange.counts.pushed,
         errors: exchange.counts.errors,
         compared: exchange.compared,
-        orphans: orphans(wake.standing, &rules.tenants),
+        beside: [orphans, unread].map(|rows| rows(wake.standing, &rules.tenants)).concat(),
         evidence: exchange.answers.evidence,
     };
     let plan = plan::plan(known, rated, observed)?;
-    wake.finish(run, plan, sends).await.map(Some)
+    let outcome = wake.finish(run, plan, sends).await?;
+    Ok(Some(PeriodOutcome { what_if, ..outcome }))
 }
 
 /// What passed between us and Stripe about one period.
@@ -164,8 +170,11 @@ impl<'a> Wake<'a> {
         let stage = |window: &TenantWindow<'_>| self.stage(window);
         let mut mapped = rated.map(windows, &self.rules.catalog, self.standing, run.period, stage, self.now);
         edges::note(&mut mapped, &self.rules.tenants, &self.rules.catalog, totals)?;
-        let mut answers = Answers::default();
+        let evidence = reading::unread(self.standing, &self.rules.tenants);
+        let mut answers = Answers { evidence, ..Answers::default() };
         read_totals(&mapped, |_| true, self.wire, self.standing, &mut answers).await?;
+        rated.park(&answers.without_customer);
+        mapped.retain(|one| !answers.is_without_customer(one));
         let mut pushes = push::plan(&mapped, intents, &answers, self.wire, self.now)?;
         let pending = intents.of_period(run.period).filter(|one| one.is_pending()).count();
         let pending_before = (pending + pushes.new.len()) as u64;
@@ -182,6 +191,14 @@ impl<'a> Wake<'a> {
         let compared = compare(&mapped, intents, &answers, self.standing, self.wire)?;
         rated.park_incomplete(&compared);
         Ok(Exchange { mapped, pushes, pending_before, counts, answers, confirmed, compared })
+    }
+
+    async fn what_if(&self, exchange: &Exchange, rated: &Rated) -> Result<Vec<WhatIf>, StripeError> {
+        if !self.what_if {
+            return Ok(Vec::new());
+        }
+        let (mapped, answers) = (&exchange.mapped, &exchange.answers);
+        what_if::ask(mapped, &self.rules.catalog, self.standing, rated.open(), answers, self.wire).await
     }
 
     /// Sends what is planned, and then what had to wait for a push in doubt.

@@ -110,6 +110,10 @@ impl Rated {
         all
     }
 
+    pub fn open(&self) -> &[WindowFigures] {
+        &self.open
+    }
+
     pub fn park(&mut self, parked: &BTreeMap<(String, Window), ParkReason>) {
         for figures in self.due.iter_mut().chain(&mut self.open).filter(|one| one.park.is_none()) {
             if let Some(reason) = parked.get(&(figures.tenant_id.clone(), figures.window)) {
@@ -157,7 +161,8 @@ pub struct Known<'a> {
     pub errors: u64,
     /// In the order of `mapped`.
     pub compared: Vec<Compared>,
-    pub orphans: Vec<ReconciliationRow>,
+    /// Rows about what no window has: strange subscriptions, and those that are not understood.
+    pub beside: Vec<ReconciliationRow>,
     pub evidence: Vec<String>,
 }
 
@@ -243,7 +248,7 @@ fn compared_rows(known: &Known<'_>, new: &[WindowFigures]) -> Vec<ComparedRow> {
         let closed = closing.contains(&(one.tenant_id.as_str(), one.window_start));
         rows.extend(one.rows.iter().map(|row| ComparedRow { row: row.clone(), closed }));
     }
-    rows.extend(known.orphans.iter().map(|row| ComparedRow { row: row.clone(), closed: false }));
+    rows.extend(known.beside.iter().map(|row| ComparedRow { row: row.clone(), closed: false }));
     rows
 }
 

@@ -1,15 +1,21 @@
 //! Keys: any test key opens the same account; a live-looking one, or none, opens nothing.
 //!
-//! In: the `Authorization` header. Out: nothing, or a 401 in Stripe's shape. Never keeps or repeats a key.
+//! In: the `Authorization` header. Out: the key's kind, or a 401 in Stripe's shape. Never keeps or repeats a key.
 
 use super::error::ApiError;
 
-const TEST_KEYS: [&str; 2] = ["sk_test_", "rk_test_"];
+const TEST_KEYS: [(&str, Key); 2] = [("sk_test_", Key::Secret), ("rk_test_", Key::Restricted)];
 const NO_KEY: &str = "You did not provide an API key. You need to provide your API key in the Authorization header, \
                       using Bearer auth (e.g. 'Authorization: Bearer YOUR_SECRET_KEY').";
 const LIVE_KEY: &str = "Invalid API Key provided: it is a live key, and this is a sandbox. Use a test key, such as sk_test_anything.";
 
-pub fn check(header: Option<&str>) -> Result<(), ApiError> {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Key {
+    Secret,
+    Restricted,
+}
+
+pub fn check(header: Option<&str>) -> Result<Key, ApiError> {
     let (scheme, given) =
         header.and_then(|header| header.trim().split_once(' ')).ok_or(ApiError::unauthorized(NO_KEY))?;
     let key = match scheme.to_ascii_lowercase().as_str() {
@@ -18,12 +24,13 @@ pub fn check(header: Option<&str>) -> Result<(), ApiError> {
         "basic" => base64(given.trim()).map(|pair| pair.split(':').next().unwrap_or_default().to_owned()),
         _ => None,
     };
-    match key.as_deref() {
-        None | Some("") => Err(ApiError::unauthorized(NO_KEY)),
-        Some(key) if TEST_KEYS.iter().any(|start| key.len() > start.len() && key.starts_with(start)) => {
-            Ok(())
-        }
-        Some(key) if key.contains("_live_") => Err(ApiError::unauthorized(LIVE_KEY)),
+    let kind = |key: &str| {
+        TEST_KEYS.into_iter().find(|(start, _)| key.len() > start.len() && key.starts_with(start))
+    };
+    match key.as_deref().map(|key| (key, kind(key))) {
+        None | Some(("", _)) => Err(ApiError::unauthorized(NO_KEY)),
+        Some((_, Some((_, kind)))) => Ok(kind),
+        Some((key, None)) if key.contains("_live_") => Err(ApiError::unauthorized(LIVE_KEY)),
         Some(_) => Err(ApiError::unauthorized("Invalid API Key provided: it is no test key.")),
     }
 }
@@ -57,10 +64,10 @@ mod tests {
 
     #[test]
     fn a_test_key_opens_and_everything_else_does_not() {
-        for header in ["Bearer sk_test_1", "bearer rk_test_x", "Basic c2tfdGVzdF94Og==", "Basic c2tfdGVzdF94"]
-        {
-            assert!(check(Some(header)).is_ok(), "{header}");
+        for header in ["Bearer sk_test_1", "Basic c2tfdGVzdF94Og==", "Basic c2tfdGVzdF94"] {
+            assert_eq!(check(Some(header)).unwrap(), Key::Secret, "{header}");
         }
+        assert_eq!(check(Some("bearer rk_test_x")).unwrap(), Key::Restricted);
         for header in
             ["", "Bearer", "Bearer sk_live_1", "Bearer sk_test_", "Basic ???", "Basic c2tfbGl2ZV94Og=="]
         {

@@ -1,4 +1,4 @@
-//! Customers: create, retrieve, list.
+//! Customers: create, retrieve, list, delete.
 //!
 //! In: parameters. Out: a customer. Charges nobody: addresses, taxes and payment methods are taken and forgotten.
 
@@ -8,6 +8,7 @@ use super::objects;
 use super::records::{Customer, Fact};
 use super::request::Params;
 use super::routes::Reply;
+use super::subscriptions;
 use super::world::World;
 
 /// Stripe's other parameters: accepted, without effect on what is billed here.
@@ -44,6 +45,7 @@ pub fn create(world: &mut World, params: &Params) -> Result<Reply, ApiError> {
         phone: params.owned("phone")?,
         test_clock,
         metadata: params.map("metadata")?,
+        deleted: false,
     };
     let shown = objects::customer(&customer);
     world.record(Fact::Customer(customer));
@@ -56,6 +58,17 @@ pub fn retrieve(world: &World, id: &str, params: &Params) -> Result<Reply, ApiEr
     Ok(Reply::new(objects::customer(customer)))
 }
 
+/// Its subscriptions end at once, and what is reported for it is accepted and dropped.
+pub fn delete(world: &mut World, id: &str, params: &Params) -> Result<Reply, ApiError> {
+    params.only(&[])?;
+    let customer = world.living_customer(id).ok_or_else(|| ApiError::not_found("customer", id))?;
+    let customer = Customer { deleted: true, ..customer.clone() };
+    subscriptions::cancel_all_of(world, id);
+    let shown = objects::customer(&customer);
+    world.record(Fact::Customer(customer));
+    Ok(Reply::new(shown))
+}
+
 pub fn list(world: &World, params: &Params) -> Result<Reply, ApiError> {
     params.only(&[&["email", "created", "test_clock"][..], &lists::PAGE].concat())?;
     let (email, created) = (params.text("email")?, Instants::of(params, "created")?);
@@ -63,11 +76,13 @@ pub fn list(world: &World, params: &Params) -> Result<Reply, ApiError> {
     let customers: Vec<&Customer> = world
         .customers
         .newest_first()
+        .filter(|one| !one.deleted)
         .filter(|one| email.is_none_or(|email| one.email.as_deref() == Some(email)))
         .filter(|one| clock.is_none_or(|clock| one.test_clock.as_deref() == Some(clock)))
         .filter(|one| created.hold(one.created))
         .collect();
     let render = |one: &&Customer| objects::customer(one);
-    let page = lists::page(params, "/v1/customers", "customer", &customers, |one| one.id.clone(), render)?;
+    let page =
+        lists::page(world, params, "/v1/customers", "customer", &customers, |one| one.id.clone(), render)?;
     Ok(Reply::new(page))
 }

@@ -64,3 +64,14 @@ pub fn packages(number: &BigDecimal, size: i64, up: bool) -> BigDecimal {
 pub fn json(number: &BigDecimal) -> Value {
     serde_json::from_str(&text(number)).unwrap_or(Value::Null)
 }
+
+/// As a binary float would be written: always with a point.
+pub fn with_point(number: &BigDecimal) -> String {
+    let text = text(number);
+    if text.contains('.') { text } else { format!("{text}.0") }
+}
+
+/// Such as `1.3e2`.
+pub fn with_exponent(number: &BigDecimal) -> String {
+    number.normalized().to_scientific_notation()
+}

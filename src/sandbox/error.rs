@@ -7,6 +7,9 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
+use super::manners::Reason;
+use super::objects::ACCOUNT;
+
 /// The sandbox cannot start or cannot go on.
 #[derive(Debug, thiserror::Error)]
 pub enum SandboxError {
@@ -22,6 +25,8 @@ pub enum SandboxError {
     Listen { address: String, cause: std::io::Error },
     #[error("the sandbox cannot be seeded: {0}")]
     Seed(String),
+    #[error("the manners file {path} cannot be used: {problem}")]
+    Manners { path: PathBuf, problem: String },
 }
 
 /// An error answer.
@@ -32,7 +37,7 @@ pub struct ApiError {
     code: Option<&'static str>,
     param: Option<String>,
     message: String,
-    pub should_retry: Option<bool>,
+    pub headers: Vec<(&'static str, String)>,
 }
 
 impl ApiError {
@@ -44,7 +49,7 @@ impl ApiError {
             code: None,
             param: None,
             message: message.into(),
-            should_retry: None,
+            headers: Vec::new(),
         }
     }
 
@@ -86,6 +91,38 @@ impl ApiError {
         Self { status: 401, ..Self::invalid(message) }
     }
 
+    /// Never says which key.
+    pub fn expired_key() -> Self {
+        Self::unauthorized("Expired API Key provided: **********************").with_code("api_key_expired")
+    }
+
+    /// A restricted key that may not do this.
+    pub fn forbidden(permission: impl std::fmt::Display) -> Self {
+        let message = format!(
+            "The provided key 'rk_test_**********' does not have the required permissions for this endpoint on account \
+             '{ACCOUNT}'. Having the '{permission}' permission would allow this request to continue."
+        );
+        Self { status: 403, ..Self::invalid(message) }
+    }
+
+    pub fn rate_limited(reason: Reason, retry_after: Option<u64>) -> Self {
+        let message = "Request rate limit exceeded. You can learn more about rate limits here \
+                       https://stripe.com/docs/rate-limits.";
+        let error = Self { status: 429, ..Self::invalid(message) }.with_code("rate_limit");
+        let error = error.with_header("stripe-rate-limited-reason", reason.as_str());
+        match retry_after {
+            Some(seconds) => error.with_header("retry-after", seconds.to_string()),
+            None => error,
+        }
+    }
+
+    pub fn lock_timeout() -> Self {
+        let message = "This object cannot be accessed right now because another API request or Stripe process is \
+                       currently accessing it. If you see this error intermittently, retry the request.";
+        let error = Self { status: 429, ..Self::invalid(message) }.with_code("lock_timeout");
+        error.with_header("stripe-should-retry", "true")
+    }
+
     pub fn other_parameters(key: &str) -> Self {
         let message = format!(
             "Keys for idempotent requests can only be used with the same parameters they were first used with. Try \
@@ -107,7 +144,13 @@ impl ApiError {
 
     #[must_use]
     pub fn never_retry(self) -> Self {
-        Self { should_retry: Some(false), ..self }
+        self.with_header("stripe-should-retry", "false")
+    }
+
+    #[must_use]
+    pub fn with_header(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.headers.push((name, value.into()));
+        self
     }
 
     pub fn body(&self) -> Value {

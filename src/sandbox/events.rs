@@ -6,6 +6,7 @@
 
 use super::decimal;
 use super::error::ApiError;
+use super::manners::DropCode;
 use super::objects;
 use super::records::{Counts, Event, Fact, Metadata, Meter};
 use super::request::Params;
@@ -25,9 +26,8 @@ pub fn create(world: &mut World, params: &Params) -> Result<Reply, ApiError> {
     }
     let timestamp = params.instant("timestamp")?.unwrap_or(world.now);
     check_timestamp(timestamp, world.now)?;
-    let meter = world.meter_of_event(event_name);
-    let counts = match meter {
-        Some(meter) => counts(world, meter, &payload)?,
+    let meant = match world.meter_of_event(event_name) {
+        Some(meter) => Some((meter, counts(meter, &payload)?)),
         None => None,
     };
     let identifier = match params.owned("identifier")? {
@@ -41,8 +41,23 @@ pub fn create(world: &mut World, params: &Params) -> Result<Reply, ApiError> {
         let message = format!("An event already exists with identifier {identifier}.");
         return Err(ApiError::about("identifier", message).never_retry());
     }
-    let event =
-        Event { name: event_name.to_owned(), identifier, payload, timestamp, received: world.now, counts };
+    let dropped = match &meant {
+        None => Some(DropCode::NoMeter),
+        Some((meter, _)) if meter.deactivated_at.is_some() => Some(DropCode::ArchivedMeter),
+        Some((_, counts)) if world.living_customer(&counts.customer).is_none() => {
+            Some(DropCode::MeterEventCustomerNotFound)
+        }
+        Some((_, counts)) => world.manners.dropped(&counts.customer, &identifier),
+    };
+    let event = Event {
+        name: event_name.to_owned(),
+        identifier,
+        payload,
+        timestamp,
+        received: world.now,
+        counts: meant.map(|(_, counts)| counts).filter(|_| dropped.is_none()),
+        dropped,
+    };
     let shown = objects::meter_event(&event);
     world.record(Fact::Event(event));
     Ok(Reply::new(shown))
@@ -64,8 +79,8 @@ fn check_timestamp(timestamp: i64, now: i64) -> Result<(), ApiError> {
     Ok(())
 }
 
-/// What the event counts for, if its meter is active and its customer exists.
-fn counts(world: &World, meter: &Meter, payload: &Metadata) -> Result<Option<Counts>, ApiError> {
+/// What the event counts for, if nothing is found out about it later.
+fn counts(meter: &Meter, payload: &Metadata) -> Result<Counts, ApiError> {
     let of = |key: &str| {
         let text = payload.get(key).filter(|text| !text.is_empty());
         text.ok_or_else(|| {
@@ -81,10 +96,5 @@ fn counts(world: &World, meter: &Meter, payload: &Metadata) -> Result<Option<Cou
         let message = format!("Meter event values must have at most {DIGITS_MAX} significant digits.");
         return Err(ApiError::about(param, message));
     }
-    let is_kept = meter.deactivated_at.is_none() && world.customers.get(customer).is_some();
-    Ok(is_kept.then(|| Counts {
-        meter: meter.id.clone(),
-        customer: customer.clone(),
-        value: decimal::text(&value),
-    }))
+    Ok(Counts { meter: meter.id.clone(), customer: customer.clone(), value: decimal::text(&value) })
 }

@@ -10,12 +10,9 @@ use super::invoices::{self, Invoice, Kind};
 use super::lines::{self, PricedLine};
 use super::lists;
 use super::records::{Item, Price, Window};
-use super::usage::aggregate;
+use super::usage::{Known, aggregate};
 use super::world::World;
 use super::{decimal, objects, preview};
-
-/// How many lines stand on the invoice itself.
-const LINES_SHOWN: usize = 10;
 
 pub fn by_id(world: &World, id: &str) -> Option<Value> {
     invoices::by_id(world, id).map(|one| invoice(world, &one))
@@ -53,7 +50,7 @@ pub fn invoice(world: &World, one: &Invoice<'_>) -> Value {
 pub fn preview(world: &World, one: &Invoice<'_>, id: &str) -> Value {
     let mut shown = frame(world, one, id, "draft");
     shown["billing_reason"] = json!("upcoming");
-    shown["next_payment_attempt"] = json!(one.created + world.manners.draft_seconds);
+    shown["next_payment_attempt"] = json!(one.created + i64::from(world.manners.drafts.seconds));
     shown
 }
 
@@ -113,14 +110,23 @@ fn metered<'a>(
     }
     let counted = Window { start: period.start.max(item.added), end: period.end };
     let meter = world.meters.get(meter)?;
-    let quantity =
-        aggregate(world, meter, &subscription.customer, counted, one.finalizes_at).unwrap_or_default();
+    let known = known(world, one);
+    let quantity = aggregate(world, meter, &subscription.customer, counted, known).unwrap_or_default();
     let lines = if subscription.is_trial(period) {
         lines::free(&quantity)
     } else {
         lines::price(&price.scheme, &quantity)
     };
     Some(Billed { item, price, period, lines })
+}
+
+/// Once finalized, all that came in before; until then what is shown, of a stale draft what was shown at its creation.
+fn known(world: &World, one: &Invoice<'_>) -> Known {
+    if !one.is_draft(world.now) {
+        return Known::Received(one.finalizes_at);
+    }
+    let is_stale = world.manners.drafts.stale && one.created <= world.now;
+    Known::Shown(if is_stale { one.created } else { world.now })
 }
 
 /// Paid in advance: the first window at the start, later the one that begins.
@@ -194,8 +200,9 @@ fn frame(world: &World, one: &Invoice<'_>, id: &str, status: &str) -> Value {
     let total = all.iter().filter_map(|line| line["amount"].as_i64()).fold(0, i64::saturating_add);
     let due = total.max(0);
     let is_paid = status == "paid";
-    let has_more = all.len() > LINES_SHOWN;
-    let shown = &all[..all.len().min(LINES_SHOWN)];
+    let lines_shown = world.manners.lists.lines_shown;
+    let has_more = all.len() > lines_shown;
+    let shown = &all[..all.len().min(lines_shown)];
     let customer = world.customers.get(&subscription.customer);
     let frame = json!({
         "id": id, "object": "invoice", "amount_due": due, "amount_paid": if is_paid { due } else { 0 },

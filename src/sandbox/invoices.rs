@@ -10,6 +10,7 @@ use super::error::ApiError;
 use super::ids;
 use super::invoice_object;
 use super::lists::{self, Instants};
+use super::preview;
 use super::records::{Status, Subscription, Window};
 use super::request::Params;
 use super::routes::Reply;
@@ -65,7 +66,7 @@ impl Invoice<'_> {
 
 /// All invoices of a subscription, oldest first.
 pub fn of_subscription<'a>(world: &World, one: &'a Subscription) -> Vec<Invoice<'a>> {
-    let (now, draft) = (world.now, world.manners.draft_seconds);
+    let (now, draft) = (world.now, i64::from(world.manners.drafts.seconds));
     if one.start > now {
         return Vec::new();
     }
@@ -88,6 +89,9 @@ pub fn of_subscription<'a>(world: &World, one: &'a Subscription) -> Vec<Invoice<
 /// What a window's end brings, by the status that the subscription had then.
 fn renewal(one: &Subscription, ended: Ended, draft: i64) -> Option<Invoice<'_>> {
     let created = ended.window.end;
+    if ended.is_last && one.ends_unbilled {
+        return None;
+    }
     let finalizes_at = match status_on(one, created) {
         Status::Paused | Status::Incomplete | Status::IncompleteExpired => return None,
         Status::Unpaid => NEVER,
@@ -114,10 +118,14 @@ fn pauses(one: &Subscription, now: i64, draft: i64) -> impl Iterator<Item = Invo
     })
 }
 
-pub fn by_id<'a>(world: &'a World, id: &str) -> Option<Invoice<'a>> {
+/// Whose invoice it is, if there is one of that id.
+pub fn subscription_of<'a>(world: &'a World, id: &str) -> Option<&'a Subscription> {
     // The tag is hexadecimal, so it has a fixed length and no other letter.
-    let tag = id.strip_prefix("in_")?.get(..16)?;
-    let subscription = world.subscription_by_tag(tag)?;
+    world.subscription_by_tag(id.strip_prefix("in_")?.get(..16)?)
+}
+
+pub fn by_id<'a>(world: &'a World, id: &str) -> Option<Invoice<'a>> {
+    let subscription = subscription_of(world, id)?;
     of_subscription(world, subscription).into_iter().find(|invoice| invoice.id() == id)
 }
 
@@ -150,7 +158,7 @@ pub fn list(world: &World, params: &Params) -> Result<Reply, ApiError> {
         .collect();
     invoices.sort_by_key(|one| std::cmp::Reverse(one.created));
     let render = |one: &Invoice<'_>| invoice_object::invoice(world, one);
-    let page = lists::page(params, "/v1/invoices", "invoice", &invoices, Invoice::id, render)?;
+    let page = lists::page(world, params, "/v1/invoices", "invoice", &invoices, Invoice::id, render)?;
     Ok(Reply::new(page))
 }
 
@@ -162,8 +170,11 @@ pub fn retrieve(world: &World, id: &str, params: &Params) -> Result<Reply, ApiEr
 /// All lines of an invoice, or of a preview as it would be now.
 pub fn lines(world: &World, id: &str, params: &Params) -> Result<Reply, ApiError> {
     params.only(&lists::PAGE)?;
+    if world.manners.lists.previews_unpaged && preview::subscription_of(world, id).is_some() {
+        return Err(ApiError::not_found("invoice", id));
+    }
     let lines = invoice_object::all_lines(world, id).ok_or_else(|| ApiError::not_found("invoice", id))?;
     let url = format!("/v1/invoices/{id}/lines");
     let id_of = |line: &Value| line["id"].as_str().unwrap_or_default().to_owned();
-    Ok(Reply::new(lists::page(params, &url, "line item", &lines, id_of, Value::clone)?))
+    Ok(Reply::new(lists::page(world, params, &url, "line item", &lines, id_of, Value::clone)?))
 }

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::error::ApiError;
 use super::request::Params;
+use super::world::World;
 
 pub const PAGE: [&str; 3] = ["limit", "starting_after", "ending_before"];
 const LIMIT_DEFAULT: i64 = 10;
@@ -13,6 +14,7 @@ const LIMIT_MAX: i64 = 100;
 
 /// A list object; only what stands on the page is rendered.
 pub fn page<T>(
+    world: &World,
     params: &Params,
     url: &str,
     what: &str,
@@ -39,7 +41,8 @@ pub fn page<T>(
         }
         (_, Some(before)) => (before.saturating_sub(limit)..before, before > limit),
         (after, None) => {
-            let start = after.map_or(0, |after| after + 1);
+            let overlap = usize::from(world.manners.lists.overlap && limit > 1);
+            let start = after.map_or(0, |after| after + 1 - overlap);
             let end = all.len().min(start + limit);
             (start..end, end < all.len())
         }

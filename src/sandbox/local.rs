@@ -13,8 +13,9 @@ use hyper::{Request, Response};
 use jiff::Timestamp;
 
 use super::account::{Account, Outcome};
+use super::manners::{Limits, Reason};
 use super::records::Window;
-use super::usage::aggregate;
+use super::usage::{Known, aggregate};
 use super::{Clock, Manners, SandboxError, Seed, State, decimal};
 
 const BODY_MAX: usize = 1024 * 1024;
@@ -40,10 +41,18 @@ impl Local {
         self.account().plant(seed)
     }
 
+    /// From now on it behaves like this; what it has done before stays.
+    pub fn behave(&self, manners: Manners) {
+        self.account().behave(manners);
+    }
+
     /// An error where a client gets no whole answer.
     pub async fn answer(&self, request: Request<Full<Bytes>>) -> io::Result<Response<Full<Bytes>>> {
-        match self.outcome(request).await {
+        match self.outcome(request, None).await {
             Outcome::Answer(response) => Ok(response.map(Full::new)),
+            Outcome::Cut(_) => Err(io::ErrorKind::UnexpectedEof.into()),
+            Outcome::Reset => Err(io::ErrorKind::ConnectionReset.into()),
+            Outcome::Hang => Err(io::ErrorKind::TimedOut.into()),
         }
     }
 
@@ -55,7 +64,7 @@ impl Local {
         start: Timestamp,
         end: Timestamp,
     ) -> Option<String> {
-        self.total(event_name, customer, start, end, i64::MAX)
+        self.total(event_name, customer, start, end, Known::Received(i64::MAX))
     }
 
     /// What came in before the renewal invoice of that window left draft: what is billed.
@@ -66,8 +75,8 @@ impl Local {
         start: Timestamp,
         end: Timestamp,
     ) -> Option<String> {
-        let finalized = end.as_second() + self.account().world.manners.draft_seconds;
-        self.total(event_name, customer, start, end, finalized)
+        let finalized = end.as_second() + i64::from(self.account().world.manners.drafts.seconds);
+        self.total(event_name, customer, start, end, Known::Received(finalized))
     }
 
     fn total(
@@ -76,16 +85,20 @@ impl Local {
         customer: &str,
         start: Timestamp,
         end: Timestamp,
-        received_before: i64,
+        known: Known,
     ) -> Option<String> {
         let account = self.account();
         let meter = account.world.meter_of_event(event_name)?;
         let window = Window { start: start.as_second(), end: end.as_second() };
-        let total = aggregate(&account.world, meter, customer, window, received_before);
+        let total = aggregate(&account.world, meter, customer, window, known);
         Some(decimal::text(&total.unwrap_or_default()))
     }
 
-    pub(super) async fn outcome<B>(&self, request: Request<B>) -> Outcome
+    pub(super) async fn outcome<B>(
+        &self,
+        request: Request<B>,
+        too_many: Option<Reason>,
+    ) -> Outcome<Response<Bytes>>
     where
         B: Body,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -93,7 +106,11 @@ impl Local {
         let (parts, body) = request.into_parts();
         let whole = Limited::new(body, BODY_MAX).collect().await;
         let text = whole.ok().and_then(|whole| String::from_utf8(whole.to_bytes().into()).ok());
-        self.account().outcome(&Request::from_parts(parts, text))
+        self.account().outcome(&Request::from_parts(parts, text), too_many)
+    }
+
+    pub(super) fn limits(&self) -> Limits {
+        self.account().world.manners.limits.clone()
     }
 
     /// Gives the file back, whoever still holds a connection.

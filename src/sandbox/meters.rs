@@ -92,6 +92,7 @@ pub fn list(world: &World, params: &Params) -> Result<Reply, ApiError> {
         .filter(|one| status.is_none_or(|status| (status == "active") == one.deactivated_at.is_none()))
         .collect();
     let render = |one: &&Meter| objects::meter(one);
-    let page = lists::page(params, "/v1/billing/meters", "meter", &meters, |one| one.id.clone(), render)?;
+    let page =
+        lists::page(world, params, "/v1/billing/meters", "meter", &meters, |one| one.id.clone(), render)?;
     Ok(Reply::new(page))
 }

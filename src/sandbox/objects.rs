@@ -25,6 +25,9 @@ pub fn account() -> Value {
 }
 
 pub fn customer(one: &Customer) -> Value {
+    if one.deleted {
+        return json!({"id": one.id, "object": "customer", "deleted": true});
+    }
     json!({
         "id": one.id, "object": "customer", "address": null, "balance": 0, "created": one.created,
         "currency": null, "customer_account": null, "default_source": null, "delinquent": false,

@@ -240,6 +240,6 @@ pub fn list(world: &World, params: &Params) -> Result<Reply, ApiError> {
     };
     let prices: Vec<&Price> = world.prices.newest_first().filter(wanted).collect();
     let render = |one: &&Price| objects::price(one);
-    let page = lists::page(params, "/v1/prices", "price", &prices, |one| one.id.clone(), render)?;
+    let page = lists::page(world, params, "/v1/prices", "price", &prices, |one| one.id.clone(), render)?;
     Ok(Reply::new(page))
 }

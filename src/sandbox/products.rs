@@ -63,6 +63,7 @@ pub fn list(world: &World, params: &Params) -> Result<Reply, ApiError> {
         .filter(|one| ids.is_empty() || ids.contains(&one.id))
         .collect();
     let render = |one: &&Product| objects::product(one);
-    let page = lists::page(params, "/v1/products", "product", &products, |one| one.id.clone(), render)?;
+    let page =
+        lists::page(world, params, "/v1/products", "product", &products, |one| one.id.clone(), render)?;
     Ok(Reply::new(page))
 }

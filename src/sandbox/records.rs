@@ -8,6 +8,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use super::manners::DropCode;
+
 pub type Metadata = BTreeMap<String, String>;
 
 /// One line of the journal: what a request changed, and the answer to be repeated for its idempotency key.
@@ -27,6 +29,17 @@ pub struct StoredAnswer {
     pub request: String,
     /// As text: there is one for every event of the last 24 hours, and hardly any is asked for again.
     pub body: Box<RawValue>,
+    #[serde(default = "done", skip_serializing_if = "is_done")]
+    pub status: u16,
+}
+
+const fn done() -> u16 {
+    200
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the shape that serde wants")]
+fn is_done(status: &u16) -> bool {
+    *status == done()
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -51,6 +64,8 @@ pub struct Customer {
     pub phone: Option<String>,
     pub test_clock: Option<String>,
     pub metadata: Metadata,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub deleted: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -194,6 +209,9 @@ pub struct Event {
     pub received: i64,
     /// What it counts for; nothing where the meter or the customer was unknown when it came in.
     pub counts: Option<Counts>,
+    /// Why it counts for nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dropped: Option<DropCode>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -224,6 +242,9 @@ pub struct Subscription {
     pub ends_at: Option<i64>,
     pub cancel_requested_at: Option<i64>,
     pub cancel_at_period_end: bool,
+    /// Its customer was deleted: nothing bills what was used last.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub ends_unbilled: bool,
     /// Windows that ended until then have no renewal invoice.
     pub invoiced_from: i64,
     pub flexible: bool,

@@ -9,7 +9,7 @@ use super::error::ApiError;
 use super::request::Params;
 use super::world::World;
 use super::{
-    customers, events, expand, invoices, meters, objects, preview, prices, products, subscriptions,
+    customers, events, expand, invoices, meters, objects, preview, prices, products, reports, subscriptions,
     summaries, test_clocks,
 };
 
@@ -50,9 +50,11 @@ pub fn answer(world: &mut World, method: Method, path: &str, params: &Params) ->
     let parts: Vec<&str> = inner.split('/').collect();
     let paths = params.texts("expand")?;
     let mut reply = match method {
+        Method::Get if path == reports::PATH => Some(reports::list(world, params)),
         Method::Get => read(world, &parts, params),
         Method::Post => write(world, &parts, params),
         Method::Delete => match parts.as_slice() {
+            ["customers", id] => Some(customers::delete(world, id, params)),
             ["subscriptions", id] => Some(subscriptions::cancel(world, id, params)),
             _ => None,
         },

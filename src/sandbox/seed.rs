@@ -161,6 +161,7 @@ fn new_customer(given: &SeedCustomer, now: i64) -> Customer {
         phone: None,
         test_clock: None,
         metadata: Metadata::new(),
+        deleted: false,
     }
 }
 
@@ -259,6 +260,7 @@ fn new_subscription(world: &World, given: &SeedSubscription) -> Result<Subscript
         ends_at: ends_at(given, world.now),
         cancel_requested_at: None,
         cancel_at_period_end: false,
+        ends_unbilled: false,
         invoiced_from: start,
         flexible: false,
         collection_method: "charge_automatically".to_owned(),

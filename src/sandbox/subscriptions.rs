@@ -45,7 +45,7 @@ const WITHOUT_EFFECT: [&str; 9] = [
 pub fn create(world: &mut World, params: &Params) -> Result<Reply, ApiError> {
     params.only(&[&KNOWN[..], &WITHOUT_EFFECT].concat())?;
     let customer = params.required("customer")?;
-    if world.customers.get(customer).is_none() {
+    if world.living_customer(customer).is_none() {
         return Err(ApiError::missing("customer", customer, "customer"));
     }
     let now = world.now;
@@ -82,6 +82,7 @@ pub fn create(world: &mut World, params: &Params) -> Result<Reply, ApiError> {
         ends_at: None,
         cancel_requested_at: None,
         cancel_at_period_end: false,
+        ends_unbilled: false,
         invoiced_from: now,
         flexible: is_flexible(params)?,
         collection_method: params
@@ -168,6 +169,15 @@ fn common_terms(world: &World, items: &[Item]) -> Result<(Cycle, String), ApiErr
     Ok((cycle, first.currency.clone()))
 }
 
+/// The same, of a subscription that is there already.
+pub fn check_terms(world: &World, one: &Subscription) -> Result<Cycle, ApiError> {
+    let (cycle, currency) = common_terms(world, &one.items)?;
+    if currency != one.currency {
+        return Err(ApiError::about("items", format!("The subscription is billed in {}.", one.currency)));
+    }
+    Ok(cycle)
+}
+
 fn trial_end(params: &Params, now: i64) -> Result<Option<i64>, ApiError> {
     let days = params.integer("trial_period_days")?.filter(|days| (1..=730).contains(days));
     let end = match params.text("trial_end")? {
@@ -226,10 +236,7 @@ pub fn update(world: &mut World, id: &str, params: &Params) -> Result<Reply, Api
     for given in params.hashes("items")? {
         change_item(world, &mut one, &given, now)?;
     }
-    let (cycle, currency) = common_terms(world, &one.items)?;
-    if currency != one.currency {
-        return Err(ApiError::about("items", format!("The subscription is billed in {}.", one.currency)));
-    }
+    let cycle = check_terms(world, &one)?;
     if one.phases.last().is_some_and(|phase| phase.cycle != cycle) {
         // As at Stripe, another interval begins a new cycle at once.
         one.phases.push(Phase { from: now, anchor: now, cycle });
@@ -271,7 +278,8 @@ pub fn change_trial(one: &mut Subscription, end: Option<i64>, now: i64) {
     }
 }
 
-fn change_item(world: &World, one: &mut Subscription, given: &Params, now: i64) -> Result<(), ApiError> {
+/// What a change of items comes to; the rest of an update's rules are [`check_terms`].
+pub fn change_item(world: &World, one: &mut Subscription, given: &Params, now: i64) -> Result<(), ApiError> {
     let Some(id) = given.text("id")? else {
         let item = new_item(world, &one.id, given, now, &one.items)?;
         one.items.push(item);
@@ -306,11 +314,22 @@ fn change_item(world: &World, one: &mut Subscription, given: &Params, now: i64) 
 
 pub fn cancel(world: &mut World, id: &str, params: &Params) -> Result<Reply, ApiError> {
     params.only(&["invoice_now", "prorate", "cancellation_details"])?;
+    let one = living(world, id)?;
+    Ok(recorded(world, ended(one, world.now)))
+}
+
+/// Without a last invoice, as far as Stripe documents it.
+pub fn cancel_all_of(world: &mut World, customer: &str) {
     let now = world.now;
-    let mut one = living(world, id)?;
-    one.ends_at = Some(now);
-    one.cancel_requested_at = Some(now);
-    Ok(recorded(world, one))
+    let living = world.subscriptions_of(customer).filter(|one| status_at(one, now) != Status::Canceled);
+    let ends: Vec<Subscription> = living.cloned().collect();
+    for one in ends {
+        world.record(Fact::Subscription(Subscription { ends_unbilled: true, ..ended(one, now) }));
+    }
+}
+
+fn ended(one: Subscription, now: i64) -> Subscription {
+    Subscription { ends_at: Some(now), cancel_requested_at: Some(now), ..one }
 }
 
 pub fn retrieve(world: &World, id: &str, params: &Params) -> Result<Reply, ApiError> {
@@ -357,7 +376,15 @@ pub fn list(world: &World, params: &Params) -> Result<Reply, ApiError> {
     subscriptions.sort_by_key(|one| std::cmp::Reverse(one.created));
     let render = |one: &&Subscription| object::subscription(world, one);
     let id_of = |one: &&Subscription| one.id.clone();
-    Ok(Reply::new(lists::page(params, "/v1/subscriptions", "subscription", &subscriptions, id_of, render)?))
+    Ok(Reply::new(lists::page(
+        world,
+        params,
+        "/v1/subscriptions",
+        "subscription",
+        &subscriptions,
+        id_of,
+        render,
+    )?))
 }
 
 /// Without a filter, canceled subscriptions are not shown.

@@ -12,7 +12,7 @@ use super::lists;
 use super::records::{Bucket, Meter, Window};
 use super::request::Params;
 use super::routes::Reply;
-use super::usage::aggregate;
+use super::usage::{Known, aggregate};
 use super::world::World;
 
 /// More buckets than any page loop would want.
@@ -30,7 +30,7 @@ pub fn list(world: &World, id: &str, params: &Params) -> Result<Reply, ApiError>
         _ => Bucket::Day,
     });
     check(window, grouping)?;
-    if world.customers.get(customer).is_none() {
+    if world.living_customer(customer).is_none() {
         return Err(ApiError::missing("customer", customer, "customer"));
     }
     let windows = match grouping {
@@ -44,7 +44,7 @@ pub fn list(world: &World, id: &str, params: &Params) -> Result<Reply, ApiError>
         .collect();
     let id_of = |one: &Value| one["id"].as_str().unwrap_or_default().to_owned();
     let url = format!("/v1/billing/meters/{id}/event_summaries");
-    Ok(Reply::new(lists::page(params, &url, "summary", &summaries, id_of, Value::clone)?))
+    Ok(Reply::new(lists::page(world, params, &url, "summary", &summaries, id_of, Value::clone)?))
 }
 
 fn check(window: Window, grouping: Option<Bucket>) -> Result<(), ApiError> {
@@ -83,7 +83,7 @@ fn summary(
     window: Window,
     even_if_empty: bool,
 ) -> Option<Value> {
-    let value = aggregate(world, meter, customer, window, i64::MAX);
+    let value = aggregate(world, meter, customer, window, Known::Shown(world.now));
     let value = if even_if_empty { value.unwrap_or_default() } else { value? };
     let id = format!("{} {customer} {} {}", meter.id, window.start, window.end);
     Some(json!({

@@ -53,7 +53,7 @@ pub fn list(world: &World, params: &Params) -> Result<Reply, ApiError> {
     let clocks: Vec<&TestClock> = world.clocks.newest_first().collect();
     let url = "/v1/test_helpers/test_clocks";
     let render = |one: &&TestClock| objects::test_clock(one);
-    Ok(Reply::new(lists::page(params, url, "test clock", &clocks, |one| one.id.clone(), render)?))
+    Ok(Reply::new(lists::page(world, params, url, "test clock", &clocks, |one| one.id.clone(), render)?))
 }
 
 /// What a sandbox reads at each request.

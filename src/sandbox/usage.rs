@@ -1,7 +1,7 @@
 //! What a meter says about one customer between two instants.
 //!
 //! In: counted events. Out: one exact number. An event belongs to where its timestamp is, start included, end not; what
-//! came in too late for an invoice is left out by the caller's deadline.
+//! came in too late for an invoice, or is not shown yet, is left out by what the caller may know.
 
 use std::collections::BTreeMap;
 
@@ -10,16 +10,34 @@ use bigdecimal::BigDecimal;
 use super::records::{Formula, Meter, Window};
 use super::world::{Usage, World};
 
+/// Which events somebody knows of at an instant.
+#[derive(Clone, Copy, Debug)]
+pub enum Known {
+    /// All that had come in before.
+    Received(i64),
+    /// Those that previews, summaries and drafts show by then.
+    Shown(i64),
+}
+
+impl Known {
+    fn holds(self, event: &Usage) -> bool {
+        match self {
+            Self::Received(before) => event.received < before,
+            Self::Shown(at) => event.shown <= at,
+        }
+    }
+}
+
 /// The meter's aggregate; `None` where no event is in the window.
 pub fn aggregate(
     world: &World,
     meter: &Meter,
     customer: &str,
     window: Window,
-    received_before: i64,
+    known: Known,
 ) -> Option<BigDecimal> {
     let events = world.usage(&meter.id, customer).iter().filter(|event| {
-        window.start <= event.timestamp && event.timestamp < window.end && event.received < received_before
+        window.start <= event.timestamp && event.timestamp < window.end && known.holds(event)
     });
     let events = match meter.event_time_window {
         None => events.collect(),

@@ -137,6 +137,7 @@ mod tests {
             ends_at: None,
             cancel_requested_at: None,
             cancel_at_period_end: false,
+            ends_unbilled: false,
             invoiced_from: start,
             flexible: false,
             collection_method: "charge_automatically".to_owned(),

@@ -4,12 +4,13 @@
 //! looks at a clock, so reading a journal again gives the same account.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use bigdecimal::BigDecimal;
 
 use super::decimal;
 use super::ids;
-use super::manners::Manners;
+use super::manners::{DropCode, Manners};
 use super::records::{
     Customer, Entry, Event, Fact, Meter, Price, Product, StoredAnswer, Subscription, TestClock,
 };
@@ -21,7 +22,7 @@ pub const REMEMBERED: i64 = 24 * 3_600;
 pub struct World {
     /// The present, in Unix seconds.
     pub now: i64,
-    pub manners: Manners,
+    pub manners: Arc<Manners>,
     pub customers: Shelf<Customer>,
     pub products: Shelf<Product>,
     pub prices: Shelf<Price>,
@@ -33,6 +34,8 @@ pub struct World {
     /// Meter, customer → what counts.
     usage: BTreeMap<(String, String), Vec<Usage>>,
     identifiers: BTreeMap<String, i64>,
+    /// In the order in which they came.
+    pub dropped: Vec<Dropped>,
     answers: BTreeMap<String, (i64, StoredAnswer)>,
     /// Facts that are applied and not yet in the journal.
     pending: Vec<Fact>,
@@ -41,13 +44,26 @@ pub struct World {
     pub on_wall_clock: bool,
     /// How many previews were asked for since the start.
     pub previews: u64,
+    /// What was previewed with other items, by the preview's number.
+    pub planned: BTreeMap<u64, Subscription>,
 }
 
 /// One counted event.
 pub struct Usage {
     pub timestamp: i64,
     pub received: i64,
+    /// From then on previews, summaries and drafts show it.
+    pub shown: i64,
     pub value: BigDecimal,
+}
+
+/// An event that was accepted and is not counted.
+pub struct Dropped {
+    /// `None`: no meter takes events of that name.
+    pub meter: Option<String>,
+    pub code: DropCode,
+    pub identifier: String,
+    pub received: i64,
 }
 
 /// Records of one kind, by id, with their order of creation.
@@ -84,7 +100,7 @@ impl<T> Shelf<T> {
 
 impl World {
     pub fn new(manners: Manners) -> Self {
-        Self { manners, ..Self::default() }
+        Self { manners: Arc::new(manners), ..Self::default() }
     }
 
     /// Takes in what a journal tells, entry by entry.
@@ -139,6 +155,11 @@ impl World {
         let shelves = [self.customers.len(), self.products.len(), self.prices.len(), self.meters.len()];
         let place = (shelves, self.subscriptions.len(), self.clocks.len(), self.events);
         ids::derived(prefix, &format!("{prefix} {place:?} {what}"))
+    }
+
+    /// A customer that was not deleted.
+    pub fn living_customer(&self, id: &str) -> Option<&Customer> {
+        self.customers.get(id).filter(|one| !one.deleted)
     }
 
     pub fn meter_of_event(&self, event_name: &str) -> Option<&Meter> {
@@ -205,12 +226,18 @@ impl World {
 
     fn apply_event(&mut self, event: Event) {
         self.events += 1;
-        self.identifiers.insert(event.identifier, event.received);
         if let Some(counts) = event.counts {
             let value = decimal::stored(&counts.value);
-            let usage = Usage { timestamp: event.timestamp, received: event.received, value };
+            let shown = event.received.saturating_add(self.manners.lateness(&event.identifier));
+            let usage = Usage { timestamp: event.timestamp, received: event.received, shown, value };
             self.usage.entry((counts.meter, counts.customer)).or_default().push(usage);
         }
+        if let Some(code) = event.dropped {
+            let meter = self.meter_of_event(&event.name).map(|meter| meter.id.clone());
+            let identifier = event.identifier.clone();
+            self.dropped.push(Dropped { meter, code, identifier, received: event.received });
+        }
+        self.identifiers.insert(event.identifier, event.received);
     }
 
     fn apply_subscription(&mut self, subscription: Subscription) {

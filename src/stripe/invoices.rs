@@ -9,7 +9,7 @@ use stripe_billing::invoice_line_item::ListInvoiceInvoiceLineItem;
 use stripe_client_core::StripeRequest;
 use stripe_types::{RangeBoundsTs, RangeQueryTs};
 
-use crate::domain::invoice::Invoice;
+use crate::domain::invoice::{Invoice, Listing};
 use crate::domain::period::Window;
 
 use super::decode::invoice::{FoundInvoice, invoice, line, preview};
@@ -21,7 +21,14 @@ const NOTHING_UPCOMING: &str = "invoice_upcoming_none";
 impl Stripe {
     /// The next invoice of a subscription; `None` where there will be none.
     pub async fn preview(&self, subscription_id: &str) -> Result<Option<Invoice>, StripeError> {
-        let request = CreatePreviewInvoice::new().subscription(subscription_id);
+        self.previewed(CreatePreviewInvoice::new().subscription(subscription_id)).await
+    }
+
+    /// A preview with all its lines.
+    pub(super) async fn previewed(
+        &self,
+        request: CreatePreviewInvoice,
+    ) -> Result<Option<Invoice>, StripeError> {
         match self.read(request.build(), preview).await {
             Ok(found) => {
                 let id = found.lines_url.as_deref().and_then(invoice_of_lines).map(str::to_owned);
@@ -32,8 +39,13 @@ impl Stripe {
         }
     }
 
-    /// All invoices that were created in `[start, end)`, whatever their status.
-    pub async fn invoices(&self, created: Window) -> Result<Vec<Invoice>, StripeError> {
+    /// All invoices that were created in `[start, end)`, whatever their status; those that are of interest with all their
+    /// lines, each of which may cost a request of its own.
+    pub async fn invoices(
+        &self,
+        created: Window,
+        is_of_interest: impl Fn(&Invoice) -> bool,
+    ) -> Result<Listing<Invoice>, StripeError> {
         // Creation times are whole seconds, so both edges of a half-open span go up.
         let created = RangeQueryTs::Bounds(RangeBoundsTs {
             gte: Some(second_at_or_after(created.start)),
@@ -44,12 +56,13 @@ impl Stripe {
             let request = ListInvoice::new().created(created).limit(PAGE);
             cursor.into_iter().fold(request, ListInvoice::starting_after).build()
         };
-        let mut invoices = Vec::new();
-        for found in self.list(request_after, invoice).await?.elements {
-            let id = found.invoice.id.clone();
-            invoices.push(self.with_all_lines(found, Some(id)).await?);
+        let listed = self.listing(request_after, invoice).await?;
+        let mut read = Vec::new();
+        for found in listed.read {
+            let id = is_of_interest(&found.invoice).then(|| found.invoice.id.clone());
+            read.push(self.with_all_lines(found, id).await?);
         }
-        Ok(invoices)
+        Ok(Listing { read, unread: listed.unread })
     }
 
     /// Reads the lines anew in large pages where the answer held only the first of them. A preview makes up new ids each

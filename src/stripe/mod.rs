@@ -19,6 +19,7 @@ mod paging;
 mod retry;
 mod traffic;
 mod transport;
+mod what_if;
 
 use std::fmt;
 use std::sync::Arc;
@@ -35,11 +36,15 @@ use transport::{Answer, Call, Refusal, Transport};
 
 pub use error::{Hints, RateLimit, StripeError};
 pub use limits::{Limits, Pace, Waits};
-pub use meters::{Delivery, MeterEvent};
+pub use meters::{Delivery, MeterEvent, Total};
 pub use transport::Exchange;
+pub use what_if::{ITEMS_AT_MOST, Replaced};
 
 /// The largest page that Stripe gives; the default of 10 would cost ten times the requests.
 const PAGE: i64 = 100;
+
+/// What Stripe answers for an id that it does not have.
+const MISSING: &str = "resource_missing";
 
 /// Whom to talk to.
 #[derive(Clone, Debug)]

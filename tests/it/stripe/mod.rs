@@ -12,6 +12,7 @@ mod sending;
 mod simulated;
 mod stopping;
 mod transport;
+mod unread;
 
 use std::time::Duration;
 

@@ -60,7 +60,7 @@ async fn requests_to_one_endpoint_use_their_rate_and_never_exceed_it_in_any_seco
 #[tokio::test(start_paused = true)]
 async fn all_endpoints_together_use_the_overall_rate_and_never_exceed_it() {
     let (stripe, log) = simulated(paced(80, 40), LATENCY, |_, _| account());
-    let invoices = join_all((0..800).map(async |_| stripe.invoices(october()).await));
+    let invoices = join_all((0..800).map(async |_| stripe.invoices(october(), |_| true).await));
     tokio::join!(prices(&stripe, 800), accounts(&stripe, 800), invoices);
     assert!(log.most_in_a_second("") <= 80 && log.most_in_a_second(PRICES) <= 40);
     let times = log.times("");

@@ -9,7 +9,7 @@ use billrecon::exit_code::ExitCode;
 use billrecon::stripe::{Limits, RateLimit, Stripe, StripeError};
 use tokio::io::AsyncReadExt;
 
-use super::fake::{Fake, Reply, answer, error, list, ok, with_header};
+use super::fake::{Fake, Reply, answer, error, ok, with_header};
 use super::{CANARY, limits, october, stripe, stripe_within, target};
 
 const ACCOUNT: &str = r#"{"id": "acct_1", "object": "account", "charges_enabled": true}"#;
@@ -237,14 +237,14 @@ async fn the_key_is_in_no_error_and_in_no_debug_text() {
         error(400, CANARY, CANARY, &format!("No such key: '{CANARY}'")),
         with_header(error(401, "x", "y", CANARY), "Request-Id", CANARY),
         ok(format!(r#"{{"id": ["{CANARY}"]}}"#)),
-        ok(list(&[format!(r#"{{"id": "in_1", "status": "{CANARY}"}}"#)], false)),
+        ok(format!(r#"{{"data": "{CANARY}", "has_more": false}}"#)),
         with_header(error(429, "x", "y", CANARY), "Stripe-Should-Retry", "false"),
         error(404, "x", "y", &format!("{}{CANARY}", "x".repeat(280))),
     ];
     for reply in echoes {
         let fake = Fake::in_turn([reply]).await;
         let stripe = stripe(&fake);
-        let error = stripe.invoices(october()).await.unwrap_err();
+        let error = stripe.invoices(october(), |_| true).await.unwrap_err();
         for text in
             [format!("{error}"), format!("{error:?}"), format!("{stripe:?}"), format!("{:?}", target("x"))]
         {
