@@ -68,12 +68,20 @@ async fn all_endpoints_together_use_the_overall_rate_and_never_exceed_it() {
     assert!(share(&times, 80) >= 95, "{:?}", times.last());
 }
 
+/// One comes each millisecond, so at each moment at which one may leave, another is just coming.
 #[tokio::test(start_paused = true)]
 async fn who_comes_first_is_served_first() {
-    let (stripe, log) = simulated(paced(80, 20), LATENCY, |_, _| account());
-    prices(&stripe, 100).await;
-    let in_order: Vec<String> = (0..100).map(|number| format!("{PRICES}/price_{number:04}")).collect();
-    assert_eq!(log.paths(), in_order);
+    for mut rates in [paced(1_000, 20), paced(20, 1_000)] {
+        rates.pace.requests_at_a_time = NonZeroU32::new(1_000);
+        let (stripe, log) = simulated(rates, LATENCY, |_, _| account());
+        let requests = (0..100).map(async |number| {
+            tokio::time::sleep(Duration::from_millis(number)).await;
+            stripe.price(&PriceRef::Id(format!("price_{number:04}"))).await
+        });
+        join_all(requests).await;
+        let in_order: Vec<String> = (0..100).map(|number| format!("{PRICES}/price_{number:04}")).collect();
+        assert_eq!(log.paths(), in_order);
+    }
 }
 
 #[tokio::test(start_paused = true)]
