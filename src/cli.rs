@@ -140,9 +140,8 @@ pub struct RunFlags {
     /// Run as at this instant; with a real account only an earlier one, and only to look
     #[arg(long, value_name = "INSTANT")]
     pub as_of: Option<Timestamp>,
-    /// Say what a run would do, and do nothing
-    #[arg(long)]
-    pub dry_run: bool,
+    #[command(flatten)]
+    pub look: LookFlags,
     /// End with 20 (`NO_GO` or `REVIEW`), 22 (insufficient data) or 21 (differences) where a run would end with 0
     #[arg(long)]
     pub detailed_exitcode: bool,
@@ -152,6 +151,17 @@ pub struct RunFlags {
     /// Print one JSON object per period
     #[arg(long)]
     pub json: bool,
+}
+
+/// Ways to run that write nothing and send nothing but reads.
+#[derive(Args, Debug)]
+pub struct LookFlags {
+    /// Say what a run would do, and do nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Also ask Stripe what open windows would cost at the candidate prices; does nothing else, as --dry-run
+    #[arg(long)]
+    pub what_if: bool,
 }
 
 #[derive(Args, Debug)]

@@ -30,6 +30,18 @@ pub fn json(text: &str) -> String {
     text.chars().map(escaped).collect()
 }
 
+/// A table as lines: the first column to the left, the others, which hold numbers, to the right.
+pub fn aligned<const N: usize>(rows: &[[String; N]]) -> Vec<String> {
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default();
+    let widths: Vec<usize> = (0..N).map(width).collect();
+    let line = |row: &[String; N]| {
+        let mut cells = vec![format!("{:<width$}", row[0], width = widths[0])];
+        cells.extend((1..N).map(|column| format!("{:>width$}", row[column], width = widths[column])));
+        cells.join("  ").trim_end().to_owned()
+    };
+    rows.iter().map(line).collect()
+}
+
 fn printable(line: &str) -> String {
     let keep = |one: char| one == '\n' || !(one.is_control() || is_bidi(one));
     line.chars().map(|one| if keep(one) { one } else { char::REPLACEMENT_CHARACTER }).collect()

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use crate::cli::{GlobalFlags, RunFlags};
-use crate::commands::{configured, failed, print, start_logging};
+use crate::commands::{configured, failed, print, start_logging, what_if};
 use crate::config::Config;
 use crate::domain::decide::VerdictWord;
 use crate::domain::intent::Intent;
@@ -16,7 +16,7 @@ use crate::exit_code::ExitCode;
 use crate::job::{self, PeriodOutcome, Purpose, RunOptions, Wake};
 
 /// How many exceptions, differences and pushes a terminal shows; all are in the files.
-const SHOWN: usize = 10;
+pub const SHOWN: usize = 10;
 
 pub async fn execute(global: &GlobalFlags, flags: &RunFlags, now: Timestamp) -> anyhow::Result<ExitCode> {
     let config = Config::load(global)?;
@@ -24,9 +24,11 @@ pub async fn execute(global: &GlobalFlags, flags: &RunFlags, now: Timestamp) -> 
     let settings = configured(&config)?;
     let options = RunOptions {
         period: flags.period,
-        dry_run: flags.dry_run,
+        dry_run: flags.look.dry_run,
+        what_if: flags.look.what_if,
         as_of: flags.as_of,
         lock_wait: flags.lock_wait,
+        longest_gap: None,
     };
     let wake = job::run(&settings, &options, now).await?;
     if wake.outcomes.is_empty() && wake.failures.is_empty() {
@@ -71,7 +73,7 @@ fn detailed(wake: &Wake) -> ExitCode {
 
 fn json_line(outcome: &PeriodOutcome, wake: &Wake) -> String {
     let counts = &outcome.counts;
-    json!({
+    let mut line = json!({
         "run_id": outcome.run_id,
         "period": outcome.period.to_string(),
         "status": outcome.status.as_str(),
@@ -86,8 +88,11 @@ fn json_line(outcome: &PeriodOutcome, wake: &Wake) -> String {
         "mode": wake.mode,
         "dry_run": wake.dry_run,
         "pushes": outcome.pushes.iter().map(push_json).collect::<Vec<_>>(),
-    })
-    .to_string()
+    });
+    if wake.what_if {
+        line["what_if"] = outcome.what_if.iter().map(what_if::json).collect();
+    }
+    line.to_string()
 }
 
 fn push_json(one: &Intent) -> serde_json::Value {
@@ -132,6 +137,9 @@ fn text(outcome: &PeriodOutcome, wake: &Wake) -> String {
     lines.extend(some(&differences, "reconciliation.csv"));
     let exceptions: Vec<String> = outcome.exceptions.iter().map(job::exception).collect();
     lines.extend(some(&exceptions, "exceptions.csv"));
+    if wake.what_if {
+        lines.extend(what_if::text(&outcome.what_if));
+    }
     if let (Some(run_id), Some(folder)) = (&outcome.run_id, &outcome.reports_dir) {
         lines.push(format!("  run {run_id}, files in {}", folder.display()));
     }

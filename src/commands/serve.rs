@@ -24,7 +24,10 @@ pub async fn execute(global: &GlobalFlags, flags: &ServeFlags) -> anyhow::Result
     let expression = flags.schedule.clone().unwrap_or(config.schedule);
     let schedule = Schedule { expression, time_zone: config.time_zone };
     let stop = stop()?;
-    let wake = async |now| wake(&settings, flags.json, now).await;
+    // What is wrong with a schedule is told when it is to ring.
+    let longest_gap = schedule.longest_gap(clock()).ok();
+    let options = RunOptions { longest_gap, ..RunOptions::default() };
+    let wake = async |now| wake(&settings, &options, flags.json, now).await;
     let ended = keep_waking(&schedule, clock, stop, wake).await.map_err(|error| match error {
         ScheduleError::Expression { .. } | ScheduleError::Never { .. } if by_flag => {
             Refusal::Usage(error.to_string()).into()
@@ -54,8 +57,13 @@ fn stop() -> std::io::Result<impl Future<Output = Interrupted>> {
 }
 
 /// One wake: what a cron line would do. It breaks off only for a signal.
-async fn wake(settings: &Settings, as_json: bool, now: Timestamp) -> ControlFlow<Interrupted> {
-    let printed = match job::run(settings, &RunOptions::default(), now).await {
+async fn wake(
+    settings: &Settings,
+    options: &RunOptions,
+    as_json: bool,
+    now: Timestamp,
+) -> ControlFlow<Interrupted> {
+    let printed = match job::run(settings, options, now).await {
         Ok(wake) => {
             if settings.slack_webhook.is_none() {
                 run::print_messages(&wake);

@@ -1,131 +1,180 @@
 //! Checks before the first push: whether what stands at Stripe can bill what the catalog says, without charging wrongly.
 //!
-//! In: a plan, a meter, a usage price, and what Stripe has of them. Out: nothing, or a refusal that names the plan, the price
-//! and what to do. Pure: it asks nobody, and never mends anything.
+//! In: plans, meters and usage prices, and what Stripe has of them. Out: a list of [`Finding`]s, each of which names its place
+//! and what to do. Pure: it asks nobody, and never mends anything. What would charge wrongly or lose usage is refused;
+//! what only will, or may, is a warning.
 
-use crate::domain::catalog::{Aggregation, Meter, Plan, PushScope, UsagePrice};
+mod account;
+mod meter;
+mod price;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use crate::domain::catalog::{Meter, Plan, PriceRef, UsagePrice};
 use crate::domain::intent::PushMode;
-use crate::domain::invoice::{MeterFormula, StripeMeter, StripePrice};
-use crate::domain::number::Quantity;
+use crate::domain::invoice::{StripeMeter, StripePrice};
 use crate::job::Refusal;
 
-pub fn find_meter<'a>(
-    meter: &Meter,
-    meters: &'a [StripeMeter],
-    push: PushMode,
-    place: &str,
-) -> Result<&'a StripeMeter, Refusal> {
-    let refused = |problem: &str| {
-        let event_name = &meter.event_name;
-        Refusal::Configuration(format!("{place}: Stripe's meter for the event `{event_name}` {problem}"))
-    };
-    let of_name = || meters.iter().filter(|one| one.event_name == meter.event_name);
-    let found = of_name().find(|one| one.active).or(of_name().next());
-    let found = found.ok_or_else(|| refused("does not exist: make it, or mend event_name in the catalog"))?;
-    if !found.active {
-        return Err(refused("is not active: reactivate it in Stripe"));
-    }
-    match push {
-        PushMode::Push => check_formula(meter, found).map_err(|problem| refused(&problem))?,
-        PushMode::Observe => {}
-    }
-    Ok(found)
+pub use account::{check_grace_period, check_items, check_key};
+pub use meter::meter_of;
+
+/// What is wrong, where, and what to do about it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Finding {
+    pub severity: Severity,
+    pub check: CheckName,
+    /// Such as: plan `pro`, meter `requests`.
+    pub place: String,
+    pub text: String,
 }
 
-/// What is pushed is a part of a sum, or the level of a gauge, of which the newest counts. Stripe's `count` would count our
-/// events instead of their units.
-fn check_formula(meter: &Meter, found: &StripeMeter) -> Result<(), String> {
-    let (needed, word) = match meter.aggregation {
-        Aggregation::Sum | Aggregation::Count => (MeterFormula::Sum, "sum"),
-        Aggregation::Max | Aggregation::Last => (MeterFormula::Last, "last"),
-    };
-    let aggregation = meter.aggregation.as_str();
-    let instead = format!(
-        "what is pushed for a meter with aggregation = \"{aggregation}\" needs one with the formula {word} and no \
-         event_time_window. Stripe's meters cannot be changed: make another one and name its event in event_name"
-    );
-    if found.pre_aggregates {
-        return Err(format!("keeps one event of each hour or day, so pushes would be lost: {instead}"));
-    }
-    if found.formula != Some(needed) {
-        let formula = match found.formula {
-            Some(MeterFormula::Sum) => "the formula sum",
-            Some(MeterFormula::Count) => "the formula count",
-            Some(MeterFormula::Last) => "the formula last",
-            None => "a formula that is not known here",
-        };
-        return Err(format!("has {formula}: {instead}"));
-    }
-    Ok(())
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// Nothing is sent, for anybody.
+    Refuse,
+    /// The run goes on.
+    Warn,
 }
 
-pub fn unnamed(place: &str, key: &str) -> Refusal {
-    Refusal::Configuration(format!("{place}: the catalog names no price at Stripe: set {key}"))
+/// Each is a row of the table in `docs/operations.md`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum CheckName {
+    MeterExists,
+    MeterActive,
+    MeterFormula,
+    PriceExists,
+    PriceActive,
+    Currency,
+    Interval,
+    PriceMeter,
+    Mode,
+    ShadowIsZero,
+    Quota,
+    PriceOfCatalog,
+    TwoItems,
+    GracePeriod,
+    KeyKind,
 }
 
-pub fn check_price(
-    price: &StripePrice,
-    plan: &Plan,
-    meter: &StripeMeter,
-    place: &str,
-) -> Result<(), Refusal> {
-    let refused = |problem: String| {
-        Err(Refusal::Configuration(format!("{place}: Stripe's price `{}` {problem}", price.id)))
-    };
-    if price.currency != plan.id.currency {
-        return refused(format!("is in {}, the plan in {}", price.currency, plan.id.currency));
-    }
-    if price.meter_id.as_deref() != Some(meter.id.as_str()) {
-        return refused(format!("does not bill the meter `{}`", meter.event_name));
-    }
-    if price.interval != plan.id.interval.as_str() {
-        return refused(format!("is per {}, the plan per {}", price.interval, plan.id.interval.as_str()));
-    }
-    Ok(())
-}
+impl CheckName {
+    pub const ALL: [Self; 15] = [
+        Self::MeterExists,
+        Self::MeterActive,
+        Self::MeterFormula,
+        Self::PriceExists,
+        Self::PriceActive,
+        Self::Currency,
+        Self::Interval,
+        Self::PriceMeter,
+        Self::Mode,
+        Self::ShadowIsZero,
+        Self::Quota,
+        Self::PriceOfCatalog,
+        Self::TwoItems,
+        Self::GracePeriod,
+        Self::KeyKind,
+    ];
 
-/// A shadow price that costs something would really charge (fault F38).
-pub fn check_shadow<'a>(shadow: Option<&'a StripePrice>, place: &str) -> Result<&'a StripePrice, Refusal> {
-    let shadow = shadow.ok_or_else(|| unnamed(place, "shadow_price_id"))?;
-    if shadow.is_zero() {
-        return Ok(shadow);
-    }
-    Err(Refusal::Configuration(format!(
-        "{place}: billing is \"shadow\", but Stripe's price `{}` is not 0 and would really charge; nothing is sent. Name \
-         a price of 0, or set billing = \"live\"",
-        shadow.id
-    )))
-}
-
-/// The quota must be in exactly one place: in Stripe's live price, or taken off before the push (fault F37).
-pub fn check_quota(usage: &UsagePrice, overage: Option<&StripePrice>, place: &str) -> Result<(), Refusal> {
-    let Some(quota) = usage.free_quota.filter(|quota| !quota.is_zero()) else { return Ok(()) };
-    // What never costs anything needs no quota at Stripe.
-    if usage.price.is_zero() && overage.is_none_or(StripePrice::is_zero) {
-        return Ok(());
-    }
-    // Nothing above a hard cap is ever sent, so it is enough that all up to it is free.
-    let never_charges = |price: &StripePrice| price.free_units().is_none_or(|free| free >= quota);
-    if usage.hard_cap && (usage.push == PushScope::Overage || overage.is_none_or(never_charges)) {
-        return Ok(());
-    }
-    let overage = overage.ok_or_else(|| unnamed(place, "overage_price_id"))?;
-    let free = overage.free_units();
-    let price = &overage.id;
-    let problem = match usage.push {
-        PushScope::Overage if free.is_none_or(|free| !free.is_zero()) => format!(
-            "the free quota of {quota} stands in two places: push = \"overage\" takes it off, and so does Stripe's price \
-             `{price}`"
-        ),
-        PushScope::All if free.is_some_and(Quantity::is_zero) => format!(
-            "the free quota of {quota} stands in no place: push = \"all\" sends everything, and Stripe's price `{price}` \
-             charges from the first unit"
-        ),
-        PushScope::All if free != Some(quota) => {
-            let free = free.map_or("all".to_owned(), |free| free.to_string());
-            format!("the free quota is {quota}, but Stripe's price `{price}` gives {free} units away")
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::MeterExists => "meter_exists",
+            Self::MeterActive => "meter_active",
+            Self::MeterFormula => "meter_formula",
+            Self::PriceExists => "price_exists",
+            Self::PriceActive => "price_active",
+            Self::Currency => "currency",
+            Self::Interval => "interval",
+            Self::PriceMeter => "price_meter",
+            Self::Mode => "mode",
+            Self::ShadowIsZero => "shadow_is_zero",
+            Self::Quota => "quota",
+            Self::PriceOfCatalog => "price_of_catalog",
+            Self::TwoItems => "two_items",
+            Self::GracePeriod => "grace_period",
+            Self::KeyKind => "key_kind",
         }
-        PushScope::All | PushScope::Overage => return Ok(()),
-    };
-    Err(Refusal::Configuration(format!("{place}: {problem}; nothing is sent")))
+    }
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{}: {} [{}]", self.place, self.text, self.check.as_str())
+    }
+}
+
+/// A usage price of the catalog, with what Stripe has under the names that it gives.
+pub struct Sold<'a> {
+    pub plan: &'a Plan,
+    pub meter: &'a Meter,
+    pub usage: &'a UsagePrice,
+    pub shadow: PriceAtStripe,
+    pub overage: PriceAtStripe,
+}
+
+/// What stands behind a name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PriceAtStripe {
+    /// The catalog gives no name.
+    Unnamed,
+    Missing(PriceRef),
+    Found(StripePrice),
+}
+
+impl PriceAtStripe {
+    pub fn found(&self) -> Option<&StripePrice> {
+        match self {
+            Self::Found(price) => Some(price),
+            Self::Unnamed | Self::Missing(_) => None,
+        }
+    }
+}
+
+/// Whose Stripe it is, and what we do there.
+#[derive(Clone, Copy, Debug)]
+pub struct Side {
+    pub push: PushMode,
+    /// The key's mode; `None`: the sandbox, which has one only.
+    pub livemode: Option<bool>,
+}
+
+impl Side {
+    /// What we would do wrong ourselves is refused; what somebody else sends is theirs, and the comparison shows it.
+    fn refuse_if_pushing(self) -> Severity {
+        match self.push {
+            PushMode::Push => Severity::Refuse,
+            PushMode::Observe => Severity::Warn,
+        }
+    }
+}
+
+/// All that can be said of prices and meters, in the catalog's order.
+pub fn check_catalog(sold: &[Sold<'_>], meters: &[StripeMeter], side: Side) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let mut seen = BTreeSet::new();
+    for one in sold {
+        let place = format!("plan `{}`, meter `{}`", one.plan.id.key, one.meter.key);
+        if seen.insert(&one.meter.key) {
+            findings.extend(meter::check(one.meter, meters, side, &place));
+        }
+        findings.extend(price::check(one, meter_of(one.meter, meters), side, &place));
+    }
+    findings
+}
+
+/// All refusals as one: whoever mends the first must not have to run again to hear of the next.
+pub fn refusal(findings: &[Finding]) -> Option<Refusal> {
+    let refused = findings.iter().filter(|one| one.severity == Severity::Refuse);
+    let texts: Vec<String> = refused.map(Finding::to_string).collect();
+    match &texts[..] {
+        [] => None,
+        [only] => Some(Refusal::Configuration(only.clone())),
+        all => Some(Refusal::Configuration(format!(
+            "{} things at Stripe are not as the catalog needs them, and nothing is sent:\n  {}",
+            all.len(),
+            all.join("\n  ")
+        ))),
+    }
 }

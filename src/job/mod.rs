@@ -5,7 +5,7 @@
 
 pub mod catalog_change;
 mod catalogs;
-mod checks;
+pub mod checks;
 mod claims;
 mod compare;
 mod connection;
@@ -31,6 +31,7 @@ mod run;
 mod seed;
 mod standing;
 pub mod status;
+mod what_if;
 
 pub use connection::Target;
 pub use interrupt::{Interrupted, Signals};
@@ -38,6 +39,7 @@ pub use message::difference;
 pub use outcome::{PeriodOutcome, exception};
 pub use plan::Purpose;
 pub use run::{RunOptions, Wake, run, run_on};
+pub use what_if::{Outcome, WhatIf};
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -52,6 +54,7 @@ use crate::domain::intent::PushMode;
 use crate::domain::period::Period;
 use crate::store::books::{BooksView, StoredCatalog};
 use crate::store::{Access, Database, Store};
+use crate::stripe::Pace;
 
 /// What the job refuses to begin, and why.
 #[derive(Debug, thiserror::Error)]
@@ -96,6 +99,7 @@ pub struct StripeSettings {
     pub sandbox: bool,
     /// Where the sandbox keeps its state; `None`: beside the database.
     pub sandbox_state: Option<PathBuf>,
+    pub pace: Pace,
 }
 
 impl Settings {

@@ -12,6 +12,7 @@ use crate::domain::reconcile::{Cause, Class, ReconciliationRow};
 use crate::domain::report::{Exception, ExceptionKind, Money};
 use crate::job::Settings;
 use crate::job::plan::{PeriodPlan, Purpose};
+use crate::job::what_if::WhatIf;
 use crate::store::books::{JobCounts, PeriodJob, PeriodStatus, Run, RunState};
 
 /// What became of one period, for a person and for a program.
@@ -41,6 +42,8 @@ pub struct PeriodOutcome {
     pub message: Option<String>,
     /// Whether something waits for a person.
     pub unfinished: bool,
+    /// What would be billed at other prices, where that was asked.
+    pub what_if: Vec<WhatIf>,
 }
 
 impl PeriodOutcome {
@@ -74,6 +77,7 @@ impl PeriodOutcome {
             money: report.money()?,
             message,
             unfinished: is_unfinished(plan),
+            what_if: Vec::new(),
         })
     }
 
@@ -98,6 +102,7 @@ impl PeriodOutcome {
             money: Vec::new(),
             message: None,
             unfinished: job.counts.parked > 0 || job.counts.pending_after > 0,
+            what_if: Vec::new(),
         }
     }
 }

@@ -25,9 +25,11 @@ use crate::job::push::{self, PushCounts, PushPlan};
 use crate::job::reading::{self, Answers, read_previews, read_totals};
 use crate::job::run::Rules;
 use crate::job::standing::Standing;
+use crate::job::what_if::{self, WhatIf};
 use crate::job::{Settings, deliver, message, new_run_id};
 use crate::store::Store;
 use crate::store::books::{PeriodJob, PeriodStatus};
+use crate::stripe::StripeError;
 
 /// What holds for all periods of a wake.
 pub struct Wake<'a> {
@@ -38,6 +40,8 @@ pub struct Wake<'a> {
     pub store: &'a Store,
     /// `None`: a dry run.
     pub lease: Option<&'a Lease>,
+    /// Stripe is also asked what other prices would come to.
+    pub what_if: bool,
     pub now: Timestamp,
 }
 
@@ -72,6 +76,7 @@ pub async fn play(period: Period, wake: &Wake<'_>) -> anyhow::Result<Option<Peri
     let mut rated = Rated::new(&windows, (&rules.catalog, &rules.catalog_hash), &observed.totals);
     let mut run = PeriodRun { period, run_id: new_run_id(wake.now), started: false };
     let exchange = wake.exchange(&mut run, &windows, &mut rated, &mut intents, &observed.totals).await?;
+    let what_if = wake.what_if(&exchange, &rated).await?;
     let is_off = push::is_off(&wake.settings.off_switch);
     let sends = if is_off { Vec::new() } else { exchange.pushes.sends };
     let known = Known {
@@ -91,7 +96,8 @@ pub async fn play(period: Period, wake: &Wake<'_>) -> anyhow::Result<Option<Peri
         evidence: exchange.answers.evidence,
     };
     let plan = plan::plan(known, rated, observed)?;
-    wake.finish(run, plan, sends).await.map(Some)
+    let outcome = wake.finish(run, plan, sends).await?;
+    Ok(Some(PeriodOutcome { what_if, ..outcome }))
 }
 
 /// What passed between us and Stripe about one period.
@@ -185,6 +191,14 @@ impl<'a> Wake<'a> {
         let compared = compare(&mapped, intents, &answers, self.standing, self.wire)?;
         rated.park_incomplete(&compared);
         Ok(Exchange { mapped, pushes, pending_before, counts, answers, confirmed, compared })
+    }
+
+    async fn what_if(&self, exchange: &Exchange, rated: &Rated) -> Result<Vec<WhatIf>, StripeError> {
+        if !self.what_if {
+            return Ok(Vec::new());
+        }
+        let (mapped, answers) = (&exchange.mapped, &exchange.answers);
+        what_if::ask(mapped, &self.rules.catalog, self.standing, rated.open(), answers, self.wire).await
     }
 
     /// Sends what is planned, and then what had to wait for a push in doubt.

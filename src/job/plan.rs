@@ -110,6 +110,10 @@ impl Rated {
         all
     }
 
+    pub fn open(&self) -> &[WindowFigures] {
+        &self.open
+    }
+
     pub fn park(&mut self, parked: &BTreeMap<(String, Window), ParkReason>) {
         for figures in self.due.iter_mut().chain(&mut self.open).filter(|one| one.park.is_none()) {
             if let Some(reason) = parked.get(&(figures.tenant_id.clone(), figures.window)) {

@@ -185,7 +185,10 @@ fn readable<T>(
         Ok(value) => Ok(Some(value)),
         Err(error) if error.concerns_all() => Err(error),
         Err(error) => {
-            tracing::warn!("tenant {}: {source} of {id} could not be read: {error}", one.tenant_id);
+            // An open circuit has been told of once, for all.
+            if !matches!(error, StripeError::CircuitOpen { .. }) {
+                tracing::warn!("tenant {}: {source} of {id} could not be read: {error}", one.tenant_id);
+            }
             evidence.push(line(one, source, id, error.request_id(), &error.to_string()));
             Ok(None)
         }

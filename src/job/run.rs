@@ -10,8 +10,10 @@ use anyhow::Context;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::domain::catalog::Catalog;
+use crate::domain::intent::PushMode;
 use crate::domain::period::Period;
 use crate::domain::tenant::Tenant;
+use crate::job::checks::{check_grace_period, check_key};
 use crate::job::connection::{Target, Wire, check_pin};
 use crate::job::execute;
 use crate::job::interrupt::Signals;
@@ -32,9 +34,13 @@ pub struct RunOptions {
     pub period: Option<Period>,
     /// Plan only.
     pub dry_run: bool,
+    /// Stripe is also asked what open windows would cost at the candidate prices. Nothing else is done then.
+    pub what_if: bool,
     /// Another time than now: a sandbox takes any, a real account only an earlier one, and only to look.
     pub as_of: Option<Timestamp>,
     pub lock_wait: Duration,
+    /// How far apart two wakes can be, where that is known.
+    pub longest_gap: Option<SignedDuration>,
 }
 
 /// What a wake did, and what it could not do.
@@ -44,6 +50,7 @@ pub struct Wake {
     pub mode: String,
     pub now: Timestamp,
     pub dry_run: bool,
+    pub what_if: bool,
     pub outcomes: Vec<PeriodOutcome>,
     /// Periods that failed by themselves; the others were not held up.
     pub failures: Vec<anyhow::Error>,
@@ -102,7 +109,7 @@ async fn run_until(
         let text = format!("--as-of {now} lies in the future; only a sandbox can look ahead");
         return Err(Refusal::Configuration(text).into());
     }
-    let dry_run = options.dry_run || (now < clock && !target.is_sandbox());
+    let dry_run = options.dry_run || options.what_if || (now < clock && !target.is_sandbox());
     let access = if dry_run { Access::ReadOnly } else { Access::Write };
     let store = signals.unless_interrupted(settings.open(access)).await?;
     let books = store.books();
@@ -127,7 +134,8 @@ async fn wake_up(
     now: Timestamp,
 ) -> anyhow::Result<Wake> {
     let books = store.books();
-    let mut wake = Wake { now, dry_run: lease.is_none(), ..Wake::default() };
+    let (dry_run, what_if) = (lease.is_none(), options.what_if);
+    let mut wake = Wake { now, dry_run, what_if, ..Wake::default() };
     let pinned = books.snapshot().await?.pinned_account().await?;
     check_pin(pinned.as_ref(), &target)?;
     if let Some(lease) = lease {
@@ -142,7 +150,7 @@ async fn wake_up(
         write.pin_account(&wire.account, now).await?;
         write.commit().await?;
     }
-    let played = play_periods(&mut wake, settings, &rules, &wire, store, lease, now).await;
+    let played = play_periods(&mut wake, settings, options, &rules, &wire, store, lease).await;
     wire.close().await;
     played?;
     if let Some(lease) = lease {
@@ -169,18 +177,29 @@ async fn finish_dead_runs(
 async fn play_periods(
     wake: &mut Wake,
     settings: &Settings,
+    options: &RunOptions,
     rules: &Rules,
     wire: &Wire,
     store: &Store,
     lease: Option<&Lease>,
-    now: Timestamp,
 ) -> anyhow::Result<()> {
     if rules.periods.is_empty() {
         return Ok(());
     }
+    let now = wake.now;
     let standing = read_standing(rules, settings, wire, now).await?;
+    warn(&standing, settings, options, wire);
     for period in rules.periods.clone() {
-        let one = PeriodWake { settings, rules, wire, standing: &standing, store, lease, now };
+        let one = PeriodWake {
+            settings,
+            rules,
+            wire,
+            standing: &standing,
+            store,
+            lease,
+            what_if: wake.what_if,
+            now,
+        };
         // The steps of a period hold much; the wake should not.
         let outcome = Box::pin(play(period, &one)).await;
         let outcome = wake.take(period, outcome)?.flatten();
@@ -207,6 +226,18 @@ async fn read_standing(
     let claimed_twice = claims::claimed_twice(&rules.tenants, &rules.catalog);
     let standing = standing::read(wire, &rules.catalog, &rules.tenants, since, now).await?;
     Ok(Standing { claimed_twice, ..standing })
+}
+
+/// Tells once what is not as it should be and still no reason to stop.
+fn warn(standing: &Standing, settings: &Settings, options: &RunOptions, wire: &Wire) {
+    let key = settings.stripe.api_key.as_ref().filter(|_| !wire.account.is_sandbox());
+    let gap = options.longest_gap.filter(|_| wire.push == PushMode::Push);
+    let invoices = || standing.invoices.values().flatten();
+    let of_key = key.and_then(check_key);
+    let of_gap = gap.and_then(|gap| check_grace_period(invoices(), gap));
+    for warning in standing.warnings.iter().chain(&of_key).chain(&of_gap) {
+        tracing::warn!("{warning}");
+    }
 }
 
 /// What holds for all periods of a wake.

@@ -18,7 +18,7 @@ use crate::domain::period::Window;
 use crate::domain::reconcile::Scope;
 use crate::domain::tenant::Tenant;
 use crate::job::Refusal;
-use crate::job::checks::{check_price, check_quota, check_shadow, find_meter, unnamed};
+use crate::job::checks::{Finding, PriceAtStripe, Side, Sold, check_catalog, check_items, meter_of, refusal};
 use crate::job::connection::Wire;
 use crate::job::seed::derived_price;
 use crate::stripe::StripeError;
@@ -28,6 +28,8 @@ use crate::stripe::StripeError;
 pub struct Standing {
     /// The id of the price in force, by plan and meter.
     pub in_force: BTreeMap<(PlanId, String), String>,
+    /// The id of the price that is to be charged later, by plan and meter, where another one is in force.
+    pub candidates: BTreeMap<(PlanId, String), String>,
     /// By our meter key.
     pub meters: BTreeMap<String, MeterAtStripe>,
     /// By id.
@@ -41,6 +43,8 @@ pub struct Standing {
     /// By subscription.
     pub invoices: BTreeMap<String, Vec<Invoice>>,
     pub unread_invoices: Vec<Unread>,
+    /// What is not as it should be and still no reason to stop.
+    pub warnings: Vec<Finding>,
 }
 
 impl Standing {
@@ -82,13 +86,29 @@ pub async fn read(
     }
     let meters = understood(wire.stripe.meters().await?, catalog)?;
     let mut prices = Prices { wire, read: BTreeMap::new() };
+    let mut sold = Vec::new();
     for plan in catalog.plans.values() {
         for (meter, usage) in &plan.usage {
             let meter = catalog.meters.get(meter).ok_or_else(|| internal("a plan without its meter"))?;
-            read_usage_price(plan, meter, usage, &meters, &mut prices, &mut standing).await?;
+            let shadow = price_of(usage, plan, meter, Billing::Shadow, &mut prices).await?;
+            let overage = price_of(usage, plan, meter, Billing::Live, &mut prices).await?;
+            sold.push(Sold { plan, meter, usage, shadow, overage });
         }
     }
+    let livemode = (!wire.account.is_sandbox()).then_some(wire.account.livemode);
+    standing.warnings = check_catalog(&sold, &meters, Side { push: wire.push, livemode });
+    if let Some(refusal) = refusal(&standing.warnings) {
+        return Err(refusal.into());
+    }
+    for one in &sold {
+        standing.learn(one, &meters);
+    }
     read_subscriptions(wire, &mut standing).await?;
+    for subscription in standing.subscriptions.values() {
+        let meters = standing.meters.iter();
+        let twice = meters.filter_map(|(key, meter)| check_items(subscription, key, &meter.scope));
+        standing.warnings.extend(twice);
+    }
     if let Some(since) = since {
         let created = Window { start: since, end: now.saturating_add(jiff::SignedDuration::from_secs(1))? };
         read_invoices(wire, tenants, created, &mut standing).await?;
@@ -168,46 +188,37 @@ fn internal(text: &str) -> Refusal {
     Refusal::Configuration(format!("the catalog is damaged: {text}; import it again"))
 }
 
-async fn read_usage_price(
-    plan: &Plan,
-    meter: &Meter,
-    usage: &UsagePrice,
-    meters: &[StripeMeter],
-    prices: &mut Prices<'_>,
-    standing: &mut Standing,
-) -> anyhow::Result<()> {
-    let place = format!("plan `{}`, meter `{}`", plan.id.key, meter.key);
-    let at_stripe = find_meter(meter, meters, prices.wire.push, &place)?;
-    let shadow = price_of(usage, plan, meter, Billing::Shadow, prices, &place).await?;
-    let overage = price_of(usage, plan, meter, Billing::Live, prices, &place).await?;
-    for price in [&shadow, &overage].into_iter().flatten() {
-        check_price(price, plan, at_stripe, &place)?;
+impl Standing {
+    /// Where a price and its meter stand, once they have been checked.
+    fn learn(&mut self, sold: &Sold<'_>, meters: &[StripeMeter]) {
+        let key = (sold.plan.id.clone(), sold.meter.key.clone());
+        let id = |price: &PriceAtStripe| price.found().map(|price| price.id.clone());
+        let (shadow, overage) = (id(&sold.shadow), id(&sold.overage));
+        let (in_force, candidate) = match sold.usage.billing {
+            Billing::Shadow => (shadow.clone(), overage.clone()),
+            Billing::Live => (overage.clone(), None),
+        };
+        self.in_force.extend(in_force.map(|id| (key.clone(), id)));
+        self.candidates.extend(candidate.map(|id| (key, id)));
+        let Some(at_stripe) = meter_of(sold.meter, meters) else { return };
+        let entry = self.meters.entry(sold.meter.key.clone()).or_insert_with(|| MeterAtStripe {
+            id: at_stripe.id.clone(),
+            event_name: at_stripe.event_name.clone(),
+            payload_keys: at_stripe.payload_keys.clone(),
+            scope: Scope::default(),
+        });
+        entry.scope.price_ids.extend([shadow, overage].into_iter().flatten());
     }
-    let in_force = match usage.billing {
-        Billing::Shadow => check_shadow(shadow.as_ref(), &place)?,
-        Billing::Live => overage.as_ref().ok_or_else(|| unnamed(&place, "overage_price_id"))?,
-    };
-    check_quota(usage, overage.as_ref(), &place)?;
-    standing.in_force.insert((plan.id.clone(), meter.key.clone()), in_force.id.clone());
-    let entry = standing.meters.entry(meter.key.clone()).or_insert_with(|| MeterAtStripe {
-        id: at_stripe.id.clone(),
-        event_name: at_stripe.event_name.clone(),
-        payload_keys: at_stripe.payload_keys.clone(),
-        scope: Scope::default(),
-    });
-    entry.scope.price_ids.extend([shadow, overage].into_iter().flatten().map(|price| price.id));
-    Ok(())
 }
 
-/// A price that the catalog names must exist; one that it does not name exists in the sandbox only.
+/// A price that the catalog does not name exists in the sandbox only.
 async fn price_of(
     usage: &UsagePrice,
     plan: &Plan,
     meter: &Meter,
     billing: Billing,
     prices: &mut Prices<'_>,
-    place: &str,
-) -> anyhow::Result<Option<StripePrice>> {
+) -> anyhow::Result<PriceAtStripe> {
     let named = match billing {
         Billing::Shadow => usage.shadow_price.as_ref(),
         Billing::Live => usage.overage_price.as_ref(),
@@ -215,11 +226,12 @@ async fn price_of(
     let price = match named {
         Some(price) => price.clone(),
         None if prices.wire.account.is_sandbox() => derived_price(&plan.id, &meter.key, usage, billing),
-        None => return Ok(None),
+        None => return Ok(PriceAtStripe::Unnamed),
     };
-    let found = prices.get(&price).await.with_context(|| format!("{place}: {price}"))?;
-    match (found, named) {
-        (None, Some(_)) => Err(Refusal::Configuration(format!("{place}: Stripe has no {price}")).into()),
-        (found, _) => Ok(found),
-    }
+    let place = || format!("plan `{}`, meter `{}`: {price}", plan.id.key, meter.key);
+    Ok(match (prices.get(&price).await.with_context(place)?, named) {
+        (Some(found), _) => PriceAtStripe::Found(found),
+        (None, Some(_)) => PriceAtStripe::Missing(price),
+        (None, None) => PriceAtStripe::Unnamed,
+    })
 }

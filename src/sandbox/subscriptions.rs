@@ -169,6 +169,15 @@ fn common_terms(world: &World, items: &[Item]) -> Result<(Cycle, String), ApiErr
     Ok((cycle, first.currency.clone()))
 }
 
+/// The same, of a subscription that is there already.
+pub fn check_terms(world: &World, one: &Subscription) -> Result<Cycle, ApiError> {
+    let (cycle, currency) = common_terms(world, &one.items)?;
+    if currency != one.currency {
+        return Err(ApiError::about("items", format!("The subscription is billed in {}.", one.currency)));
+    }
+    Ok(cycle)
+}
+
 fn trial_end(params: &Params, now: i64) -> Result<Option<i64>, ApiError> {
     let days = params.integer("trial_period_days")?.filter(|days| (1..=730).contains(days));
     let end = match params.text("trial_end")? {
@@ -227,10 +236,7 @@ pub fn update(world: &mut World, id: &str, params: &Params) -> Result<Reply, Api
     for given in params.hashes("items")? {
         change_item(world, &mut one, &given, now)?;
     }
-    let (cycle, currency) = common_terms(world, &one.items)?;
-    if currency != one.currency {
-        return Err(ApiError::about("items", format!("The subscription is billed in {}.", one.currency)));
-    }
+    let cycle = check_terms(world, &one)?;
     if one.phases.last().is_some_and(|phase| phase.cycle != cycle) {
         // As at Stripe, another interval begins a new cycle at once.
         one.phases.push(Phase { from: now, anchor: now, cycle });
@@ -272,7 +278,8 @@ pub fn change_trial(one: &mut Subscription, end: Option<i64>, now: i64) {
     }
 }
 
-fn change_item(world: &World, one: &mut Subscription, given: &Params, now: i64) -> Result<(), ApiError> {
+/// What a change of items comes to; the rest of an update's rules are [`check_terms`].
+pub fn change_item(world: &World, one: &mut Subscription, given: &Params, now: i64) -> Result<(), ApiError> {
     let Some(id) = given.text("id")? else {
         let item = new_item(world, &one.id, given, now, &one.items)?;
         one.items.push(item);

@@ -44,6 +44,8 @@ pub struct World {
     pub on_wall_clock: bool,
     /// How many previews were asked for since the start.
     pub previews: u64,
+    /// What was previewed with other items, by the preview's number.
+    pub planned: BTreeMap<u64, Subscription>,
 }
 
 /// One counted event.

@@ -11,8 +11,8 @@ pub use next::next_wake;
 use std::future::Future;
 use std::ops::ControlFlow;
 
-use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::schedule::alarm::AlarmClock;
 
@@ -32,6 +32,29 @@ pub struct Schedule {
     /// Five fields, as in a crontab; a sixth in front counts seconds.
     pub expression: String,
     pub time_zone: TimeZone,
+}
+
+/// Weekends and the end of a month lie in any such time.
+const LOOKED_AT_DAYS: i64 = 40;
+/// A week of wakes each minute; no more are looked at.
+const LOOKED_AT_WAKES: usize = 7 * 24 * 60;
+
+impl Schedule {
+    /// How far apart two wakes can be, to the minute.
+    pub fn longest_gap(&self, from: Timestamp) -> Result<SignedDuration, ScheduleError> {
+        let end = from.as_second() + LOOKED_AT_DAYS * 24 * 60 * 60;
+        let wakes = next::wakes(&self.expression, &self.time_zone, from, 60)?.take(LOOKED_AT_WAKES);
+        let (mut longest, mut before) = (0, None);
+        for second in wakes {
+            longest = longest.max(before.map_or(0, |before| second - before));
+            // One that begins in this time counts, however long it is.
+            if second > end && before.is_some() {
+                break;
+            }
+            before = Some(second);
+        }
+        Ok(SignedDuration::from_secs(longest))
+    }
 }
 
 /// Wakes until `stop` comes between two wakes or a wake breaks off. During a wake `stop` is not heard: the work listens
@@ -107,6 +130,33 @@ mod tests {
         let ended = run(keep_waking(&each_second(), clock, never, work));
         assert_eq!(ended.unwrap(), "the third wake");
         assert_eq!((most.into_inner(), wakes.into_inner()), (1, 3));
+    }
+
+    #[test]
+    fn the_longest_gap_of_a_schedule_is_found_in_whatever_part_of_a_month_it_lies() {
+        let minutes = |expression: &str, zone: &str| {
+            let time_zone = crate::domain::period::parse_zone(zone).unwrap();
+            let schedule = Schedule { expression: expression.to_owned(), time_zone };
+            schedule.longest_gap("2027-03-01T12:34:56Z".parse().unwrap()).unwrap().as_mins()
+        };
+        for (expression, expected) in [
+            ("5 * * * *", 60),
+            ("*/20 * * * *", 20),
+            ("5,10 * * * *", 55),
+            ("* * * * *", 1),
+            ("* * * * * *", 0),
+            ("0 9-17 * * *", 16 * 60),
+            ("*/5 9-17 * * MON-FRI", 3 * 24 * 60 - 8 * 60 - 55),
+            ("0 0 1 * *", 30 * 24 * 60),
+            ("0 0 1 1 *", 366 * 24 * 60),
+        ] {
+            // A minute of tolerance for schedules of seconds.
+            let found = minutes(expression, "UTC");
+            assert!((expected..=expected + 1).contains(&found), "{expression}: {found}");
+        }
+        // On 28 March the clocks skip an hour: what comes daily comes once, an hour late.
+        assert_eq!(minutes("30 2 * * *", "Europe/Berlin"), 24 * 60);
+        assert_eq!(minutes("30 12 * * *", "Europe/Berlin"), 24 * 60);
     }
 
     #[test]

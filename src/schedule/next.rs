@@ -20,12 +20,28 @@ const TWO_DAYS: i64 = 2 * 24 * 60 * 60;
 const STEPS: usize = 16;
 
 pub fn next_wake(expression: &str, zone: &TimeZone, after: Timestamp) -> Result<Timestamp, ScheduleError> {
-    let cron: Cron = expression.parse().map_err(|error: croner::errors::CronError| {
-        ScheduleError::Expression { expression: expression.to_owned(), problem: error.to_string() }
-    })?;
-    next_second(&cron, zone, after.as_second())
+    next_second(&parsed(expression)?, zone, after.as_second())
         .and_then(|second| Timestamp::from_second(second).ok())
         .ok_or_else(|| ScheduleError::Never { expression: expression.to_owned() })
+}
+
+/// The instants that follow, in seconds. Of those that are nearer to each other than this, only the first.
+pub fn wakes(
+    expression: &str,
+    zone: &TimeZone,
+    after: Timestamp,
+    nearer: i64,
+) -> Result<impl Iterator<Item = i64>, ScheduleError> {
+    let cron = parsed(expression)?;
+    let first = next_second(&cron, zone, after.as_second());
+    Ok(std::iter::successors(first, move |second| next_second(&cron, zone, second + nearer - 1)))
+}
+
+fn parsed(expression: &str) -> Result<Cron, ScheduleError> {
+    expression.parse().map_err(|error: croner::errors::CronError| ScheduleError::Expression {
+        expression: expression.to_owned(),
+        problem: error.to_string(),
+    })
 }
 
 /// `None`: it never comes.

@@ -21,7 +21,14 @@ const NOTHING_UPCOMING: &str = "invoice_upcoming_none";
 impl Stripe {
     /// The next invoice of a subscription; `None` where there will be none.
     pub async fn preview(&self, subscription_id: &str) -> Result<Option<Invoice>, StripeError> {
-        let request = CreatePreviewInvoice::new().subscription(subscription_id);
+        self.previewed(CreatePreviewInvoice::new().subscription(subscription_id)).await
+    }
+
+    /// A preview with all its lines.
+    pub(super) async fn previewed(
+        &self,
+        request: CreatePreviewInvoice,
+    ) -> Result<Option<Invoice>, StripeError> {
         match self.read(request.build(), preview).await {
             Ok(found) => {
                 let id = found.lines_url.as_deref().and_then(invoice_of_lines).map(str::to_owned);

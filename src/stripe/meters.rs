@@ -120,7 +120,7 @@ impl Stripe {
 
 fn not_accepted(error: StripeError) -> Delivery {
     match error {
-        StripeError::Refused { status: 400, code, message, request_id }
+        StripeError::Refused { status: 400, code, message, request_id, .. }
             if code == DUPLICATE_CODE || message.contains(DUPLICATE_WORDS) =>
         {
             drop((code, message));
@@ -131,7 +131,9 @@ fn not_accepted(error: StripeError) -> Delivery {
             why: format!("the identifier was used with other values before{}", asked(&request_id)),
         },
         // 409: the first request is still being worked on. Without a code: not an answer of Stripe's.
-        StripeError::Refused { status, code, message, request_id } if status != 409 && !code.is_empty() => {
+        StripeError::Refused { status, code, message, request_id, .. }
+            if status != 409 && !code.is_empty() =>
+        {
             Delivery::Rejected { code, message, request_id }
         }
         other => Delivery::Unknown { why: other.to_string() },
@@ -144,6 +146,7 @@ fn asked(request_id: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::{Hints, RateLimit};
     use super::*;
 
     #[test]
@@ -154,6 +157,7 @@ mod tests {
                 code: code.to_owned(),
                 message: message.to_owned(),
                 request_id: "req_1".to_owned(),
+                hints: Hints::default(),
             })
         };
         let there = |delivery| matches!(delivery, Delivery::AlreadyThere { .. });
@@ -166,7 +170,12 @@ mod tests {
         assert!(unknown(refused(400, IDEMPOTENCY_ERROR, "other parameters")));
         assert!(unknown(refused(409, "idempotency_key_in_use", "in use")));
         assert!(unknown(refused(413, "", "status 413, without an error of Stripe's own")));
-        let limited = StripeError::RateLimited { message: "slow down".into(), request_id: String::new() };
+        let limited = StripeError::RateLimited {
+            reason: RateLimit::Unnamed,
+            message: "slow down".into(),
+            request_id: String::new(),
+            hints: Hints::default(),
+        };
         assert!(unknown(not_accepted(limited)));
     }
 }

@@ -3,6 +3,7 @@
 //! In: a quote. Out: a line per invoice line with its exact and its rounded amount, the total, and how the units of each
 //! meter divide. Never rounds or adds anything itself.
 
+use crate::commands::print;
 use crate::domain::money::MinorAmount;
 use crate::domain::quote::{MeterQuote, Quote};
 use crate::domain::rating::{LineKind, RatedLine};
@@ -25,7 +26,7 @@ pub fn of(quote: &Quote) -> String {
     rows.push(total);
     let mut lines =
         vec![format!("plan {}, per {}, {code}", quote.plan.key, quote.plan.interval.as_str()), String::new()];
-    lines.extend(aligned(&rows));
+    lines.extend(print::aligned(&rows));
     lines.push(String::new());
     lines.extend(quote.meters.iter().map(units));
     lines.push(format!("unit amount and exact are in minor units, amount and total in {code}"));
@@ -64,17 +65,4 @@ fn units(one: &MeterQuote) -> String {
         parts.push_str(&format!(" + {} capped: the plan bills nothing above its quota", split.capped));
     }
     parts
-}
-
-/// The first column to the left, numbers to the right.
-fn aligned(rows: &[[String; 7]]) -> Vec<String> {
-    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default();
-    let widths: Vec<usize> = (0..HEAD.len()).map(width).collect();
-    let line = |row: &[String; 7]| {
-        let mut cells = vec![format!("{:<width$}", row[0], width = widths[0])];
-        cells
-            .extend((1..HEAD.len()).map(|column| format!("{:>width$}", row[column], width = widths[column])));
-        cells.join("  ").trim_end().to_owned()
-    };
-    rows.iter().map(line).collect()
 }

@@ -21,19 +21,19 @@ use crate::support::{
 
 /// Everything that is known about a company: what its database holds, and what the sandbox has written down.
 #[derive(Debug, PartialEq)]
-struct Known {
+pub struct Known {
     database: Content,
     journal: Option<Vec<u8>>,
 }
 
-fn known(workspace: &Workspace) -> Known {
+pub fn known(workspace: &Workspace) -> Known {
     Known { database: content(workspace), journal: journal::bytes(workspace) }
 }
 
 /// Everything that a database holds. PostgreSQL's rows come with where and by whom they were written, so that a row
 /// written again with the same content is seen as well.
 #[derive(Debug, PartialEq)]
-enum Content {
+pub enum Content {
     Bytes(Vec<u8>),
     Rows(BTreeMap<String, Vec<Vec<String>>>),
 }

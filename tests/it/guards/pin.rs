@@ -18,8 +18,8 @@ use crate::support::{CATALOG, ENGINES, Ended, Engine, TENANTS, USAGE, Workspace}
 const LIVE_KEY: &str = "sk_live_c4n4ry0f0ur0wn";
 
 /// The site's Stripe as a real account, at the machine's own time: one that no run may choose.
-struct Gate {
-    site: Site,
+pub(super) struct Gate {
+    pub(super) site: Site,
     customer: String,
     first_period: String,
     account: Arc<Mutex<&'static str>>,
@@ -30,7 +30,7 @@ struct Gate {
 
 impl Gate {
     /// One tenant since two days ago, with 130 requests of yesterday that wait to be pushed.
-    fn new(engine: Engine) -> Self {
+    pub(super) fn new(engine: Engine) -> Self {
         let two_days_ago = Timestamp::now() - SignedDuration::from_hours(48);
         let start = Timestamp::from_second(two_days_ago.as_second()).unwrap();
         let site = Site::since(engine, &start.to_string());
@@ -84,7 +84,7 @@ impl Gate {
         *self.account.lock().unwrap() = id;
     }
 
-    fn command(&self, flags: &[&str]) -> Command {
+    pub(super) fn command(&self, flags: &[&str]) -> Command {
         let mut command = self.site.command(&[&["run"], flags].concat());
         command.env("BILLRECON_STRIPE_API_BASE", self.fake.url());
         command

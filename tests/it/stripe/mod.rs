@@ -7,7 +7,10 @@ mod catalog;
 mod direct;
 pub mod fake;
 mod invoices;
+mod pace;
 mod sending;
+mod simulated;
+mod stopping;
 mod transport;
 mod unread;
 
