@@ -21,7 +21,7 @@ use crate::job::connection::Wire;
 use crate::job::intents::Intents;
 use crate::job::lease::Lease;
 use crate::job::mapping::{Mapped, MeterUse, Stage};
-use crate::job::reading::{Answers, CONCURRENCY};
+use crate::job::reading::Answers;
 use crate::job::standing::Standing;
 use crate::store::Books;
 use crate::stripe::{Delivery, MeterEvent, StripeError};
@@ -266,7 +266,7 @@ async fn send_all(
     let marked = stream::iter(batches(sends)).then(|batch| mark(batch, step));
     let lanes = marked.map_ok(|lanes| stream::iter(lanes.into_iter().map(anyhow::Ok))).try_flatten();
     let sending = lanes.map_ok(async |lane| anyhow::Ok(send(lane, step).await));
-    let mut sending = pin!(sending.try_buffer_unordered(CONCURRENCY));
+    let mut sending = pin!(sending.try_buffer_unordered(step.wire.stripe.at_a_time()));
     while let Some(sent) = sending.try_next().await? {
         if done.send(sent).is_err() {
             break;
