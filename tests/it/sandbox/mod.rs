@@ -13,6 +13,7 @@ mod meters;
 mod pricing;
 mod python_sdk;
 mod shapes;
+mod what_if;
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
