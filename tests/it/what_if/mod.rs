@@ -216,5 +216,8 @@ fn a_plan_that_is_still_to_come_has_no_item_to_ask_about() {
     let workspace = small(&catalog, &(TENANTS.to_owned() + &row("pro", "01", change) + &gold));
     let found = outcomes(&ask_small(&workspace).expect(0));
     let none = "skipped the subscription has no item at the price in force of its plan";
-    assert_eq!((found["odd b2b.match_request"].as_str(), found["acme b2b.match_request"].as_str()), (none, "agrees"));
+    assert_eq!(
+        (found["odd b2b.match_request"].as_str(), found["acme b2b.match_request"].as_str()),
+        (none, "agrees")
+    );
 }
