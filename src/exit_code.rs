@@ -142,6 +142,7 @@ fn of_stripe(error: &StripeError) -> ExitCode {
         StripeError::Unauthorized { .. } => ExitCode::Permission,
         StripeError::Unavailable { .. }
         | StripeError::RateLimited { .. }
+        | StripeError::CircuitOpen { .. }
         | StripeError::Undecodable { .. } => ExitCode::TryAgain,
         StripeError::Refused { .. } | StripeError::Configuration(_) => ExitCode::Configuration,
     }

@@ -25,6 +25,7 @@ use crate::config::{Config, ConfigError, no_color};
 use crate::exit_code::ExitCode;
 use crate::job::{Settings, StripeSettings};
 use crate::store::Database;
+use crate::stripe::Pace;
 
 pub async fn execute(cli: &Cli, now: Timestamp) -> ExitCode {
     let code = match &cli.command {
@@ -62,6 +63,12 @@ fn configured(config: &Config) -> anyhow::Result<Settings> {
             api_base: config.stripe.api_base.clone(),
             sandbox: config.stripe.sandbox,
             sandbox_state: config.stripe.sandbox_state.clone(),
+            pace: Pace {
+                requests_per_second: config.stripe.requests_per_second,
+                requests_per_second_per_endpoint: config.stripe.requests_per_second_per_endpoint,
+                meter_events_per_second: config.stripe.meter_events_per_second,
+                requests_at_a_time: config.stripe.requests_at_a_time,
+            },
         },
         push_mode: config.push_mode,
         off_switch: config.off_switch.clone(),

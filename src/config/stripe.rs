@@ -1,8 +1,9 @@
-//! The settings about Stripe: the key, the address, the sandbox.
+//! The settings about Stripe: the key, the address, the sandbox, the pace.
 //!
 //! In: the table `stripe` after all layers, and the key as text. Out: a checked [`StripeConfig`]. Never shows the key,
 //! and never lets two settings stand that contradict each other.
 
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
 use secrecy::{ExposeSecret, SecretString};
@@ -16,6 +17,11 @@ const API_BASE: &str = "https://api.stripe.com/";
 /// Secret and restricted keys; a publishable key cannot do what we do.
 const KEY_BEGINNINGS: [&str; 4] = ["sk_test_", "sk_live_", "rk_test_", "rk_live_"];
 
+/// Stripe takes no more than this of anybody, and of most far less.
+const MOST_PER_SECOND: i64 = 10_000;
+/// Each holds a connection, and its answer in memory.
+const MOST_AT_A_TIME: i64 = 1_000;
+
 /// What the job needs to know to talk to Stripe.
 #[derive(Clone, Debug)]
 pub struct StripeConfig {
@@ -26,6 +32,11 @@ pub struct StripeConfig {
     pub sandbox: bool,
     /// Where the sandbox keeps its state, where somebody has said so.
     pub sandbox_state: Option<PathBuf>,
+    /// The pace, where somebody has said something about it.
+    pub requests_per_second: Option<NonZeroU32>,
+    pub requests_per_second_per_endpoint: Option<NonZeroU32>,
+    pub meter_events_per_second: Option<NonZeroU32>,
+    pub requests_at_a_time: Option<NonZeroU32>,
 }
 
 /// The table as it was written.
@@ -37,6 +48,10 @@ pub struct RawStripe {
     #[serde(default)]
     sandbox: bool,
     sandbox_state: Option<String>,
+    requests_per_second: Option<i64>,
+    requests_per_second_per_endpoint: Option<i64>,
+    meter_events_per_second: Option<i64>,
+    requests_at_a_time: Option<i64>,
 }
 
 impl RawStripe {
@@ -73,11 +88,25 @@ impl RawStripe {
         if self.sandbox_state.as_deref() == Some("") {
             return Err(wrong("stripe.sandbox_state", "is empty; name a file, such as billrecon.sandbox"));
         }
+        let whole = |key: &str, number: Option<i64>, most: i64| {
+            let Some(number) = number else { return Ok(None) };
+            let fits = u32::try_from(number).ok().and_then(NonZeroU32::new).filter(|_| number <= most);
+            let problem = format!("must be a whole number from 1 to {most}");
+            fits.map(Some).ok_or_else(|| wrong(&format!("stripe.{key}"), &problem))
+        };
+        let rate = |key: &str, number| whole(key, number, MOST_PER_SECOND);
         Ok(StripeConfig {
             api_key: key.map(|secret| secret.text),
             api_base,
             sandbox: self.sandbox,
             sandbox_state: self.sandbox_state.map(|path| base.join(path)),
+            requests_per_second: rate("requests_per_second", self.requests_per_second)?,
+            requests_per_second_per_endpoint: rate(
+                "requests_per_second_per_endpoint",
+                self.requests_per_second_per_endpoint,
+            )?,
+            meter_events_per_second: rate("meter_events_per_second", self.meter_events_per_second)?,
+            requests_at_a_time: whole("requests_at_a_time", self.requests_at_a_time, MOST_AT_A_TIME)?,
         })
     }
 }

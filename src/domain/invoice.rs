@@ -2,7 +2,7 @@
 //!
 //! In: nothing; the Stripe adapter builds these from answers that it has understood. Out: plain values with the few
 //! questions that the job asks of them. Never a guess: what an answer left out is `None`, and what could not be read is
-//! an error of the adapter and never a value here. Shapes: Stripe's API reference of 2026-09-30.endive.
+//! an error of the adapter or an [`Unread`], and never a value here. Shapes: Stripe's API reference of 2026-09-30.endive.
 
 use jiff::Timestamp;
 
@@ -11,6 +11,25 @@ use crate::domain::number::{Quantity, UnitAmount};
 use crate::domain::period::Window;
 use crate::domain::price::Transform;
 use crate::domain::tenant::SubscriptionStatus;
+
+/// A list of Stripe's, and what of it is not understood.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listing<T> {
+    pub read: Vec<T>,
+    pub unread: Vec<Unread>,
+}
+
+/// One object of a list that is not understood, or not wholly. The others go on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unread {
+    /// `None`: not even that can be read.
+    pub id: Option<String>,
+    /// The subscription that an invoice belongs to, where that can be read.
+    pub subscription_id: Option<String>,
+    /// What is wrong, for a person.
+    pub what: String,
+    pub request_id: String,
+}
 
 /// The account that a key belongs to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -127,6 +146,8 @@ impl Default for PayloadKeys {
 pub struct StripeSubscription {
     pub id: String,
     pub customer_id: String,
+    /// The answer shows the customer, and that it is deleted.
+    pub customer_deleted: bool,
     /// `None`: one that we do not know.
     pub status: Option<SubscriptionStatus>,
     pub items: Vec<SubscriptionItem>,

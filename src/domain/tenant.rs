@@ -124,6 +124,8 @@ pub enum ParkReason {
     NoStripeMapping,
     /// Customer, subscription or price at Stripe are not those that the ledger names.
     Mapping,
+    /// Stripe has no such customer: deleted there, or of another account or mode.
+    CustomerDeleted,
     /// The subscription's period at Stripe is another one than our window.
     WindowMismatch,
     /// Stripe's meter holds usage that we have not sent.
@@ -139,7 +141,7 @@ pub enum ParkReason {
 }
 
 impl ParkReason {
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::UnknownPlan,
         Self::WindowChange,
         Self::Trial,
@@ -147,6 +149,7 @@ impl ParkReason {
         Self::Overflow,
         Self::NoStripeMapping,
         Self::Mapping,
+        Self::CustomerDeleted,
         Self::WindowMismatch,
         Self::ForeignUsage,
         Self::StripeAheadOfLedger,
@@ -168,6 +171,7 @@ impl ParkReason {
             Self::Overflow => "overflow",
             Self::NoStripeMapping => "no_stripe_mapping",
             Self::Mapping => "mapping",
+            Self::CustomerDeleted => "customer_deleted",
             Self::WindowMismatch => "window_mismatch",
             Self::ForeignUsage => "foreign_usage",
             Self::StripeAheadOfLedger => "stripe_ahead_of_ledger",
@@ -196,6 +200,9 @@ impl ParkReason {
             }
             Self::Mapping => {
                 "compare the tenant's customer, subscription, status and metered price with Stripe's (a customer is one tenant's only); then run again"
+            }
+            Self::CustomerDeleted => {
+                "Stripe has no such customer: give the tenant the stripe ids that it has now, of this account and mode, or bill what it used by hand"
             }
             Self::WindowMismatch => {
                 "set billing_anchor and interval to those of the Stripe subscription; then run again"

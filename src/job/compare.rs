@@ -5,18 +5,18 @@
 use std::collections::BTreeSet;
 
 use crate::domain::intent::{self, Intent, IntentState, PushMode};
-use crate::domain::invoice::{Invoice, StripeSubscription};
+use crate::domain::invoice::{Invoice, StripeSubscription, SubscriptionItem, Unread};
 use crate::domain::number::NumberError;
 use crate::domain::period::Window;
 use crate::domain::reconcile::{
     Cause, Class, Expected, ReconciliationRow, Scope, Source, compare_lines, compare_nothing, compare_total,
-    orphan, out_of_scope,
+    orphan, out_of_scope, unread_subscription,
 };
 use crate::domain::tenant::{SubscriptionStatus, Tenant};
 use crate::job::connection::Wire;
 use crate::job::intents::Intents;
 use crate::job::mapping::{Mapped, MeterUse, Stage};
-use crate::job::reading::{Answers, Preview};
+use crate::job::reading::{Answers, Preview, owners};
 use crate::job::standing::{MeterAtStripe, Standing};
 
 /// The rows of one window; `open` ones show what Stripe would bill now.
@@ -95,6 +95,11 @@ fn invoice_row(
         }
         (Stage::Open | Stage::Final, _) => expected,
     };
+    if let Some(unread) = one.unread_invoice(standing) {
+        let evidence = unread.id.as_deref().filter(|_| unread.subscription_id.is_some());
+        let evidence = evidence.unwrap_or(&one.subscription_id);
+        return compare_lines(&expected, None, Source::Invoice, &meter.scope, evidence);
+    }
     match invoice {
         Some(invoice) => compare_lines(&expected, Some(invoice), Source::Invoice, &meter.scope, &invoice.id),
         None => Ok(compare_nothing(&expected, Source::Invoice, &one.subscription_id)),
@@ -143,22 +148,39 @@ fn cause(using: &MeterUse, intents: &[Intent], wire: &Wire) -> Result<Option<Cau
 
 /// Subscriptions that have a price of ours and belong to no tenant.
 pub fn orphans(standing: &Standing, tenants: &[Tenant]) -> Vec<ReconciliationRow> {
-    let known: BTreeSet<&str> = tenants
-        .iter()
-        .flat_map(Tenant::subscriptions)
-        .map(|subscription| subscription.stripe_subscription_id.as_str())
-        .collect();
+    let owners = owners(tenants);
+    let strange = |one: &&StripeSubscription| !owners.contains_key(one.id.as_str()) && !is_over(one);
     let mut rows = Vec::new();
-    // One that has ended bills nobody any more.
-    let is_over = |one: &StripeSubscription| {
-        matches!(one.status, Some(SubscriptionStatus::Canceled | SubscriptionStatus::IncompleteExpired))
-    };
-    let strange = |one: &&StripeSubscription| !known.contains(one.id.as_str()) && !is_over(one);
     for subscription in standing.subscriptions.values().filter(strange) {
-        let billed = standing.meters.iter().filter(|(_, meter)| {
-            subscription.items.iter().any(|item| meter.scope.price_ids.contains(&item.price_id))
+        let billed = standing.meters.iter().filter(|(key, meter)| {
+            let has_price = |item: &SubscriptionItem| meter.scope.price_ids.contains(&item.price_id);
+            // Of one with more items than could be read, it is known only which prices it was found by.
+            let is_listed =
+                || standing.listed_by.get(&subscription.id).is_some_and(|meters| meters.contains(*key));
+            subscription.items.iter().any(has_price) || (!subscription.items_complete && is_listed())
         });
         rows.extend(billed.map(|(meter, _)| orphan(&subscription.id, meter)));
     }
     rows
+}
+
+/// Subscriptions with a price of ours that are not understood: nothing can be said of what they bill.
+pub fn unread(standing: &Standing, tenants: &[Tenant]) -> Vec<ReconciliationRow> {
+    let owners = owners(tenants);
+    let row = |(meter, one): &(String, Unread)| {
+        let id = one.id.as_deref().unwrap_or_default();
+        let owner = owners.get(id).copied();
+        // What is read in part is told elsewhere where it belongs to nobody, and of no matter where it is over.
+        let in_part = standing.subscriptions.get(id);
+        let is_told = in_part.is_some_and(|one| owner.is_none() || is_over(one));
+        (!is_told).then(|| unread_subscription(owner.unwrap_or_default(), id, meter))
+    };
+    // It may have been listed by several prices of a meter.
+    let rows: BTreeSet<ReconciliationRow> = standing.unread_subscriptions.iter().filter_map(row).collect();
+    rows.into_iter().collect()
+}
+
+/// One that has ended bills nobody any more.
+fn is_over(one: &StripeSubscription) -> bool {
+    matches!(one.status, Some(SubscriptionStatus::Canceled | SubscriptionStatus::IncompleteExpired))
 }

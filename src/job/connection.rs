@@ -12,7 +12,7 @@ use crate::domain::invoice::Account;
 use crate::job::{Refusal, Settings};
 use crate::sandbox::{Clock, Sandbox, Seed, State};
 use crate::store::Database;
-use crate::stripe::{Stripe, Target as StripeTarget};
+use crate::stripe::{Limits, Stripe, Target as StripeTarget};
 
 /// Any test key is the sandbox's one account.
 const SANDBOX_KEY: &str = "sk_test_billrecon_sandbox";
@@ -43,7 +43,7 @@ impl Target {
             return Ok(Self::Embedded(embedded_state(settings)?));
         };
         let target = StripeTarget { api_base: stripe.api_base.clone(), api_key: api_key.clone() };
-        let stripe = Stripe::new(target)?;
+        let stripe = Stripe::with_limits(target, limits(settings))?;
         let account = stripe.account().await?;
         Ok(Self::Remote(Box::new(stripe), account))
     }
@@ -71,7 +71,7 @@ impl Target {
                 let sandbox = Sandbox::start(state, Clock::At(now), seed).await?;
                 let target =
                     StripeTarget { api_base: sandbox.base_url(), api_key: SANDBOX_KEY.to_owned().into() };
-                let stripe = Stripe::new(target)?;
+                let stripe = Stripe::with_limits(target, limits(settings))?;
                 let account = stripe.account().await?;
                 (stripe, account, Some(sandbox))
             }
@@ -90,6 +90,10 @@ impl Wire {
             sandbox.stop().await;
         }
     }
+}
+
+fn limits(settings: &Settings) -> Limits {
+    Limits { pace: settings.stripe.pace, ..Limits::default() }
 }
 
 /// The account as every output names it.

@@ -10,13 +10,13 @@ use jiff::{SignedDuration, Timestamp};
 use crate::domain::catalog::{Aggregation, Billing, Catalog, PlanId, PushScope, UsagePrice};
 use crate::domain::figures::{SegmentUsage, WindowFigures};
 use crate::domain::intent::{Target, level};
-use crate::domain::invoice::{Invoice, InvoiceLine, StripeSubscription, SubscriptionItem};
+use crate::domain::invoice::{Invoice, InvoiceLine, StripeSubscription, SubscriptionItem, Unread};
 use crate::domain::money::MinorSum;
 use crate::domain::number::Quantity;
 use crate::domain::period::{Period, Window};
 use crate::domain::rating::LineKind;
 use crate::domain::reconcile::{Expected, is_period_of};
-use crate::domain::tenant::{ParkReason, Subscription, SubscriptionStatus, Tenant, TenantWindow};
+use crate::domain::tenant::{ParkReason, SubscriptionStatus, TenantWindow};
 use crate::job::due::{self, is_settled};
 use crate::job::standing::Standing;
 
@@ -136,7 +136,7 @@ fn is_metered(line: &InvoiceLine, standing: &Standing) -> bool {
 
 /// From the first invoiced segment's start to the last one's end: what a subscription that began, paused or ended inside
 /// is billed for.
-fn served(window: &TenantWindow<'_>) -> Window {
+pub fn served(window: &TenantWindow<'_>) -> Window {
     let start = window.invoiced().next().map_or(window.window.start, |segment| segment.range.start);
     let end = window.invoiced().next_back().map_or(window.window.end, |segment| segment.range.end);
     Window { start, end }
@@ -175,17 +175,8 @@ pub fn map(
     let stage = present.stage;
     let current = current_plan(window, present.now);
     let sold = sold(current, catalog);
-    let subscription = standing.subscriptions.get(subscription_id);
-    match subscription {
-        Some(one) if one.customer_id != customer_id || !one.items_complete => {
-            return Err(ParkReason::Mapping);
-        }
-        // It is listed by its prices: after a change of plan at the window's end it may have none of them any more.
-        None if !sold.is_empty() && !was_billed_to(customer_id, window, standing, stage) => {
-            return Err(ParkReason::Mapping);
-        }
-        Some(_) | None => {}
-    }
+    let is_needed = !sold.is_empty() && !was_billed_to(customer_id, window, standing, stage);
+    let subscription = find(subscription_id, customer_id, is_needed, standing, stage)?;
     if stage == Stage::Open && has_unsold_item(subscription, &prices, standing) {
         return Err(ParkReason::Mapping);
     }
@@ -213,6 +204,38 @@ pub fn map(
     }))
 }
 
+/// The subscription as Stripe has it. It is listed by its prices: after a change of plan at the window's end it may have none
+/// of them any more, and is not needed.
+fn find<'a>(
+    subscription_id: &str,
+    customer_id: &str,
+    is_needed: bool,
+    standing: &'a Standing,
+    stage: Stage,
+) -> Result<Option<&'a StripeSubscription>, ParkReason> {
+    let found = standing.subscriptions.get(subscription_id);
+    match found {
+        Some(one) if one.customer_id != customer_id => Err(ParkReason::Mapping),
+        Some(one) if one.customer_deleted => Err(ParkReason::CustomerDeleted),
+        _ if standing.is_unread(subscription_id) => Err(ParkReason::Incomplete),
+        None if is_needed => {
+            let is_invoice_unread =
+                stage != Stage::Open && standing.unread_invoice(subscription_id).is_some();
+            let may_be_there = standing.may_be_unread() || is_invoice_unread;
+            Err(if may_be_there { ParkReason::Incomplete } else { ParkReason::Mapping })
+        }
+        _ => Ok(found),
+    }
+}
+
+impl Mapped {
+    /// The invoice that is not understood, where the window has ended and found none of its own: it may be that one.
+    pub fn unread_invoice<'a>(&self, standing: &'a Standing) -> Option<&'a Unread> {
+        let is_missing = self.stage != Stage::Open && self.invoice_id.is_none();
+        standing.unread_invoice(&self.subscription_id).filter(|_| is_missing)
+    }
+}
+
 /// Whether a window that has ended was billed to this customer.
 fn was_billed_to(customer_id: &str, window: &TenantWindow<'_>, standing: &Standing, stage: Stage) -> bool {
     let invoice = usage_invoice(window, standing).filter(|_| stage != Stage::Open);
@@ -231,33 +254,6 @@ fn has_unsold_item(
         })
     };
     subscription.is_some_and(|one| one.items.iter().any(unsold))
-}
-
-/// The customers that two tenants with usage prices name for the same time. A meter's total is a customer's: nobody could
-/// tell whose usage it holds, and of two subscriptions each would be billed for all of it.
-pub fn claimed_twice(tenants: &[Tenant], catalog: &Catalog) -> BTreeSet<String> {
-    let sells_usage = |one: &&Subscription| {
-        let plan = catalog.plans.get(&one.plan);
-        !one.stripe_customer_id.is_empty() && plan.is_some_and(|plan| !plan.usage.is_empty())
-    };
-    let mut claims: Vec<(&str, Window)> = tenants
-        .iter()
-        .flat_map(Tenant::subscriptions)
-        .filter(sells_usage)
-        .map(|one| (one.stripe_customer_id.as_str(), one.span()))
-        .collect();
-    claims.sort_unstable();
-    // By start, so the one that reaches furthest is the one to fear. The rows of one tenant never overlap.
-    let mut furthest: Option<(&str, Window)> = None;
-    let mut twice = BTreeSet::new();
-    for claim in claims {
-        let before = furthest.filter(|one| one.0 == claim.0);
-        if before.is_some_and(|one| claim.1.start < one.1.end) {
-            twice.insert(claim.0.to_owned());
-        }
-        furthest = before.filter(|one| one.1.end >= claim.1.end).or(Some(claim));
-    }
-    twice
 }
 
 /// The usage prices of all invoiced segments, by meter.
@@ -387,70 +383,4 @@ fn total(aggregation: Aggregation, targets: &[Target]) -> Option<Quantity> {
         return Some(level::shown(targets).map_or(Quantity::ZERO, |target| target.quantity));
     }
     targets.iter().try_fold(Quantity::ZERO, |sum, target| sum.checked_add(target.quantity).ok())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::domain::money::Currency;
-    use crate::domain::period::Interval;
-
-    const CATALOG: &str = r#"
-[[meter]]
-key = "calls"
-aggregation = "sum"
-[[plan]]
-key = "pro"
-currency = "usd"
-amount = 0
-[[plan.usage]]
-meter = "calls"
-price = { billing_scheme = "per_unit", unit_amount_decimal = "1" }
-[[plan]]
-key = "flat"
-currency = "usd"
-amount = 0
-"#;
-
-    fn tenant(id: &str, rows: &[(&str, &str, u8, u8)]) -> Tenant {
-        let on = |day: u8| Some(format!("2026-10-{day:02}T00:00:00Z").parse().unwrap());
-        let row = |(plan, customer, start, end): &(&str, &str, u8, u8)| Subscription {
-            tenant_id: id.to_owned(),
-            name: String::new(),
-            plan: PlanId {
-                key: (*plan).to_owned(),
-                interval: Interval::Month,
-                currency: Currency::parse("usd").unwrap(),
-            },
-            stripe_customer_id: (*customer).to_owned(),
-            stripe_subscription_id: format!("sub_{id}"),
-            status: SubscriptionStatus::Active,
-            billing_anchor: None,
-            trial_end: None,
-            started_at: on(*start),
-            ended_at: on(*end),
-        };
-        Tenant::new(id.to_owned(), rows.iter().map(row).collect()).unwrap()
-    }
-
-    #[test]
-    fn a_customer_belongs_to_one_tenant_at_a_time() {
-        let catalog = crate::ingest::catalog::read(CATALOG, "catalog.toml").unwrap();
-        let long = tenant("long", &[("pro", "cus_1", 1, 30)]);
-        let short =
-            tenant("short", &[("pro", "cus_1", 2, 3), ("pro", "cus_2", 3, 9), ("pro", "cus_2", 9, 12)]);
-        let late = tenant("late", &[("pro", "cus_1", 29, 31)]);
-        let heir = tenant("heir", &[("pro", "cus_2", 12, 20)]);
-        let flat = tenant("flat", &[("flat", "cus_2", 1, 30)]);
-        let none = tenant("none", &[("pro", "", 1, 30)]);
-        let other = tenant("other", &[("pro", "", 1, 30)]);
-        let twice = |tenants: &[&Tenant]| -> Vec<String> {
-            let tenants: Vec<Tenant> = tenants.iter().map(|one| (*one).clone()).collect();
-            claimed_twice(&tenants, &catalog).into_iter().collect()
-        };
-        assert_eq!(twice(&[&long, &short]), ["cus_1"]);
-        assert_eq!(twice(&[&long, &late]), ["cus_1"]);
-        assert_eq!(twice(&[&short, &long, &late, &heir]), ["cus_1"]);
-        assert!(twice(&[&short, &heir, &flat, &none, &other]).is_empty());
-    }
 }

@@ -6,6 +6,7 @@
 pub mod catalog_change;
 mod catalogs;
 pub mod checks;
+mod claims;
 mod compare;
 mod connection;
 mod deliver;
@@ -53,6 +54,7 @@ use crate::domain::intent::PushMode;
 use crate::domain::period::Period;
 use crate::store::books::{BooksView, StoredCatalog};
 use crate::store::{Access, Database, Store};
+use crate::stripe::Pace;
 
 /// What the job refuses to begin, and why.
 #[derive(Debug, thiserror::Error)]
@@ -97,6 +99,7 @@ pub struct StripeSettings {
     pub sandbox: bool,
     /// Where the sandbox keeps its state; `None`: beside the database.
     pub sandbox_state: Option<PathBuf>,
+    pub pace: Pace,
 }
 
 impl Settings {

@@ -10,7 +10,7 @@ use crate::domain::intent::Intent;
 use crate::domain::period::Period;
 use crate::domain::tenant::TenantWindow;
 use crate::job::catalogs::Catalogs;
-use crate::job::compare::{Compared, compare, orphans};
+use crate::job::compare::{Compared, compare, orphans, unread};
 use crate::job::connection::Wire;
 use crate::job::due::{self, ClosedWindows, PeriodWindows};
 use crate::job::edges;
@@ -22,7 +22,7 @@ use crate::job::observe::{self, Kept};
 use crate::job::outcome::PeriodOutcome;
 use crate::job::plan::{self, Known, PeriodPlan, Purpose, Rated};
 use crate::job::push::{self, PushCounts, PushPlan};
-use crate::job::reading::{Answers, read_previews, read_totals};
+use crate::job::reading::{self, Answers, read_previews, read_totals};
 use crate::job::run::Rules;
 use crate::job::standing::Standing;
 use crate::job::what_if::{self, WhatIf};
@@ -92,7 +92,7 @@ pub async fn play(period: Period, wake: &Wake<'_>) -> anyhow::Result<Option<Peri
         pushed: exchange.counts.pushed,
         errors: exchange.counts.errors,
         compared: exchange.compared,
-        orphans: orphans(wake.standing, &rules.tenants),
+        beside: [orphans, unread].map(|rows| rows(wake.standing, &rules.tenants)).concat(),
         evidence: exchange.answers.evidence,
     };
     let plan = plan::plan(known, rated, observed)?;
@@ -170,8 +170,11 @@ impl<'a> Wake<'a> {
         let stage = |window: &TenantWindow<'_>| self.stage(window);
         let mut mapped = rated.map(windows, &self.rules.catalog, self.standing, run.period, stage, self.now);
         edges::note(&mut mapped, &self.rules.tenants, &self.rules.catalog, totals)?;
-        let mut answers = Answers::default();
+        let evidence = reading::unread(self.standing, &self.rules.tenants);
+        let mut answers = Answers { evidence, ..Answers::default() };
         read_totals(&mapped, |_| true, self.wire, self.standing, &mut answers).await?;
+        rated.park(&answers.without_customer);
+        mapped.retain(|one| !answers.is_without_customer(one));
         let mut pushes = push::plan(&mapped, intents, &answers, self.wire, self.now)?;
         let pending = intents.of_period(run.period).filter(|one| one.is_pending()).count();
         let pending_before = (pending + pushes.new.len()) as u64;

@@ -161,7 +161,8 @@ pub struct Known<'a> {
     pub errors: u64,
     /// In the order of `mapped`.
     pub compared: Vec<Compared>,
-    pub orphans: Vec<ReconciliationRow>,
+    /// Rows about what no window has: strange subscriptions, and those that are not understood.
+    pub beside: Vec<ReconciliationRow>,
     pub evidence: Vec<String>,
 }
 
@@ -247,7 +248,7 @@ fn compared_rows(known: &Known<'_>, new: &[WindowFigures]) -> Vec<ComparedRow> {
         let closed = closing.contains(&(one.tenant_id.as_str(), one.window_start));
         rows.extend(one.rows.iter().map(|row| ComparedRow { row: row.clone(), closed }));
     }
-    rows.extend(known.orphans.iter().map(|row| ComparedRow { row: row.clone(), closed: false }));
+    rows.extend(known.beside.iter().map(|row| ComparedRow { row: row.clone(), closed: false }));
     rows
 }
 

@@ -8,16 +8,17 @@ use std::collections::BTreeMap;
 use futures_util::stream::{self, StreamExt as _};
 use serde_json::json;
 
-use crate::domain::intent::{self, Intent};
-use crate::domain::invoice::{Invoice, MeterTotal};
+use crate::domain::intent::{self, Intent, PushMode};
+use crate::domain::invoice::{Invoice, MeterTotal, Unread};
 use crate::domain::number::NumberError;
 use crate::domain::period::Window;
+use crate::domain::tenant::{ParkReason, Tenant};
 use crate::job::connection::Wire;
 use crate::job::edges;
 use crate::job::intents::Intents;
 use crate::job::mapping::{Mapped, MeterUse, Stage};
 use crate::job::standing::Standing;
-use crate::stripe::StripeError;
+use crate::stripe::{StripeError, Total};
 
 /// Requests under way at a time: each is another tenant's.
 pub const CONCURRENCY: usize = 8;
@@ -30,6 +31,8 @@ pub struct Answers {
     pub totals: BTreeMap<TotalKey, Option<MeterTotal>>,
     /// By tenant and window; of open windows only.
     pub previews: BTreeMap<(String, Window), Preview>,
+    /// Tenant and window of the customers that Stripe does not have.
+    pub without_customer: BTreeMap<(String, Window), ParkReason>,
     /// What was asked and how it was answered, one JSON object a line.
     pub evidence: Vec<String>,
 }
@@ -46,6 +49,10 @@ pub enum Preview {
 impl Answers {
     pub fn total(&self, mapped: &Mapped, meter: &str) -> Option<&MeterTotal> {
         self.totals.get(&(mapped.tenant_id.clone(), mapped.window, meter.to_owned()))?.as_ref()
+    }
+
+    pub fn is_without_customer(&self, mapped: &Mapped) -> bool {
+        self.without_customer.contains_key(&(mapped.tenant_id.clone(), mapped.window))
     }
 
     /// The totals as they will be if all of these arrive, which are some of the intents.
@@ -74,7 +81,31 @@ impl Answers {
     }
 }
 
-/// Reads the meters' totals of the windows that `wanted` picks.
+/// The evidence of what stands at Stripe and is not understood, with the tenant whose it is.
+pub fn unread(standing: &Standing, tenants: &[Tenant]) -> Vec<String> {
+    let owners = owners(tenants);
+    let told = |source: &str, subscription_id: Option<&String>, one: &Unread| {
+        let tenant_id = subscription_id.and_then(|id| owners.get(id.as_str())).copied().unwrap_or_default();
+        json!({
+            "tenant_id": tenant_id, "window_start": "", "source": source, "id": one.id.as_deref().unwrap_or_default(),
+            "request_id": one.request_id, "answer": one.what,
+        })
+        .to_string()
+    };
+    let subscriptions = standing.unread_subscriptions.iter().map(|(_, one)| one);
+    let subscriptions = subscriptions.map(|one| told("subscription", one.id.as_ref(), one));
+    let invoices = standing.unread_invoices.iter();
+    subscriptions.chain(invoices.map(|one| told("invoice", one.subscription_id.as_ref(), one))).collect()
+}
+
+/// The tenant of each subscription.
+pub fn owners(tenants: &[Tenant]) -> BTreeMap<&str, &str> {
+    let rows = tenants.iter().flat_map(Tenant::subscriptions);
+    rows.map(|row| (row.stripe_subscription_id.as_str(), row.tenant_id.as_str())).collect()
+}
+
+/// Reads the meters' totals of the windows that `wanted` picks. Pushing, a window that would be final but for an invoice that
+/// is not understood is left alone: nobody can say what of it is too late.
 pub async fn read_totals(
     mapped: &[Mapped],
     wanted: impl Fn(&Mapped) -> bool,
@@ -84,7 +115,7 @@ pub async fn read_totals(
 ) -> Result<(), StripeError> {
     let asked: Vec<(&Mapped, &MeterUse, &str)> = mapped
         .iter()
-        .filter(|one| wanted(one))
+        .filter(|one| wanted(one) && !is_undecided(one, wire, standing))
         .flat_map(|one| one.meters.iter().map(move |using| (one, using)))
         .filter_map(|(one, using)| Some((one, using, standing.meters.get(&using.meter)?.id.as_str())))
         .collect();
@@ -93,16 +124,27 @@ pub async fn read_totals(
     });
     let mut results = stream::iter(requests).buffered(CONCURRENCY);
     while let Some((one, using, meter_id, result)) = results.next().await {
-        let total = readable(result, &mut answers.evidence, one, "meter_total", meter_id)?;
-        if let Some(total) = &total {
-            let quantity = total.quantity.to_string();
-            answers.evidence.push(line(one, "meter_total", meter_id, &total.request_id, &quantity));
-            if let Some(edges) = using.expected.edges {
-                let told = edges::told(edges);
-                answers.evidence.push(line(one, "edge_minutes", meter_id, &total.request_id, &told));
+        let answer = readable(result, &mut answers.evidence, one, "meter_total", meter_id)?;
+        let key = (one.tenant_id.clone(), one.window);
+        let total = match answer {
+            None => None,
+            Some(Total::NoCustomer { request_id }) => {
+                let told = format!("there is no customer {}", one.customer_id);
+                answers.evidence.push(line(one, "meter_total", meter_id, &request_id, &told));
+                answers.without_customer.insert(key.clone(), ParkReason::CustomerDeleted);
+                None
             }
-        }
-        answers.totals.insert((one.tenant_id.clone(), one.window, using.meter.clone()), total);
+            Some(Total::Counted(total)) => {
+                let quantity = total.quantity.to_string();
+                answers.evidence.push(line(one, "meter_total", meter_id, &total.request_id, &quantity));
+                if let Some(edges) = using.expected.edges {
+                    let told = edges::told(edges);
+                    answers.evidence.push(line(one, "edge_minutes", meter_id, &total.request_id, &told));
+                }
+                Some(total)
+            }
+        };
+        answers.totals.insert((key.0, key.1, using.meter.clone()), total);
     }
     Ok(())
 }
@@ -128,6 +170,10 @@ pub async fn read_previews(mapped: &[Mapped], wire: &Wire, answers: &mut Answers
     Ok(())
 }
 
+fn is_undecided(one: &Mapped, wire: &Wire, standing: &Standing) -> bool {
+    wire.push == PushMode::Push && one.stage == Stage::Final && one.unread_invoice(standing).is_some()
+}
+
 fn readable<T>(
     result: Result<T, StripeError>,
     evidence: &mut Vec<String>,
@@ -139,7 +185,10 @@ fn readable<T>(
         Ok(value) => Ok(Some(value)),
         Err(error) if error.concerns_all() => Err(error),
         Err(error) => {
-            tracing::warn!("tenant {}: {source} of {id} could not be read: {error}", one.tenant_id);
+            // An open circuit has been told of once, for all.
+            if !matches!(error, StripeError::CircuitOpen { .. }) {
+                tracing::warn!("tenant {}: {source} of {id} could not be read: {error}", one.tenant_id);
+            }
             evidence.push(line(one, source, id, error.request_id(), &error.to_string()));
             Ok(None)
         }

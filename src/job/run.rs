@@ -24,7 +24,7 @@ use crate::job::outcome::PeriodOutcome;
 use crate::job::period::{Wake as PeriodWake, play};
 use crate::job::seed::seed;
 use crate::job::standing::{self, Standing};
-use crate::job::{Refusal, Settings, current_catalog, deliver, due};
+use crate::job::{Refusal, Settings, claims, current_catalog, deliver, due};
 use crate::store::books::{PeriodJob, PeriodStatus, Run};
 use crate::store::{Access, Books, Store, StoreError};
 use crate::stripe::StripeError;
@@ -208,8 +208,7 @@ async fn play_periods(
     Ok(())
 }
 
-/// An invoice is made when its window ends; one that ends in the oldest period that is not closed is the first of
-/// interest.
+/// An invoice is made when what it bills has ended; the earliest end in a period that is not closed is the first of interest.
 async fn read_standing(
     rules: &Rules,
     settings: &Settings,
@@ -217,10 +216,15 @@ async fn read_standing(
     now: Timestamp,
 ) -> anyhow::Result<Standing> {
     let day = SignedDuration::from_hours(24);
-    let oldest = rules.periods.first().map(|period| period.start(&settings.time_zone));
-    let since = oldest.and_then(|start| start.checked_sub(day).ok());
-    let claimed_twice = mapping::claimed_twice(&rules.tenants, &rules.catalog);
-    let standing = standing::read(wire, &rules.catalog, since, now).await?;
+    let zone = &settings.time_zone;
+    let windows = rules
+        .periods
+        .iter()
+        .flat_map(|period| rules.tenants.iter().flat_map(move |tenant| tenant.windows(*period, zone)));
+    let earliest = windows.map(|window| mapping::served(&window).end).min();
+    let since = earliest.and_then(|end| end.checked_sub(day).ok());
+    let claimed_twice = claims::claimed_twice(&rules.tenants, &rules.catalog);
+    let standing = standing::read(wire, &rules.catalog, &rules.tenants, since, now).await?;
     Ok(Standing { claimed_twice, ..standing })
 }
 

@@ -2,21 +2,26 @@
 //! wake, and checked before anything is sent.
 //!
 //! In: the wire, the catalog. Out: a [`Standing`], or a refusal that names the plan and the price. Never one call per
-//! tenant: subscriptions are listed by price, invoices by time, 100 a page.
+//! tenant: subscriptions are listed by price, invoices by time, 100 a page. What of a list is not understood is kept apart: it
+//! concerns those only whose it may be.
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use anyhow::Context as _;
 use jiff::Timestamp;
 
-use crate::domain::catalog::PlanId;
-use crate::domain::catalog::{Billing, Catalog, Meter, Plan, UsagePrice};
-use crate::domain::invoice::{Invoice, PayloadKeys, StripeMeter, StripeSubscription};
+use crate::domain::catalog::{Billing, Catalog, Meter, Plan, PlanId, PriceRef, UsagePrice};
+use crate::domain::invoice::{
+    Invoice, Listing, PayloadKeys, StripeMeter, StripePrice, StripeSubscription, Unread,
+};
 use crate::domain::period::Window;
 use crate::domain::reconcile::Scope;
+use crate::domain::tenant::Tenant;
 use crate::job::Refusal;
 use crate::job::checks::{Finding, PriceAtStripe, Side, Sold, check_catalog, check_items, meter_of, refusal};
 use crate::job::connection::Wire;
 use crate::job::seed::derived_price;
+use crate::stripe::StripeError;
 
 /// What was read.
 #[derive(Debug, Default)]
@@ -29,12 +34,34 @@ pub struct Standing {
     pub meters: BTreeMap<String, MeterAtStripe>,
     /// By id.
     pub subscriptions: BTreeMap<String, StripeSubscription>,
+    /// By id: the meters whose prices each was listed by.
+    pub listed_by: BTreeMap<String, BTreeSet<String>>,
+    /// Subscriptions that are not understood, or not wholly, with the meter whose price each was listed by.
+    pub unread_subscriptions: Vec<(String, Unread)>,
     /// Customers that two tenants claim: nothing is sent to them.
     pub claimed_twice: BTreeSet<String>,
     /// By subscription.
     pub invoices: BTreeMap<String, Vec<Invoice>>,
+    pub unread_invoices: Vec<Unread>,
     /// What is not as it should be and still no reason to stop.
     pub warnings: Vec<Finding>,
+}
+
+impl Standing {
+    pub fn is_unread(&self, subscription_id: &str) -> bool {
+        self.unread_subscriptions.iter().any(|(_, one)| one.id.as_deref() == Some(subscription_id))
+    }
+
+    /// Whether a subscription that was not found may be one that is not understood.
+    pub fn may_be_unread(&self) -> bool {
+        self.unread_subscriptions.iter().any(|(_, one)| one.id.is_none())
+    }
+
+    /// The invoice that is not understood, where a subscription's own may be it.
+    pub fn unread_invoice(&self, subscription_id: &str) -> Option<&Unread> {
+        let may_be = |one: &&Unread| one.subscription_id.as_deref().is_none_or(|id| id == subscription_id);
+        self.unread_invoices.iter().find(may_be)
+    }
 }
 
 #[derive(Debug)]
@@ -49,6 +76,7 @@ pub struct MeterAtStripe {
 pub async fn read(
     wire: &Wire,
     catalog: &Catalog,
+    tenants: &[Tenant],
     since: Option<Timestamp>,
     now: Timestamp,
 ) -> anyhow::Result<Standing> {
@@ -56,13 +84,14 @@ pub async fn read(
     if catalog.plans.values().all(|plan| plan.usage.is_empty()) {
         return Ok(standing);
     }
-    let meters = wire.stripe.meters().await?;
+    let meters = understood(wire.stripe.meters().await?, catalog)?;
+    let mut prices = Prices { wire, read: BTreeMap::new() };
     let mut sold = Vec::new();
     for plan in catalog.plans.values() {
         for (meter, usage) in &plan.usage {
             let meter = catalog.meters.get(meter).ok_or_else(|| internal("a plan without its meter"))?;
-            let shadow = price_of(usage, plan, meter, Billing::Shadow, wire).await?;
-            let overage = price_of(usage, plan, meter, Billing::Live, wire).await?;
+            let shadow = price_of(usage, plan, meter, Billing::Shadow, &mut prices).await?;
+            let overage = price_of(usage, plan, meter, Billing::Live, &mut prices).await?;
             sold.push(Sold { plan, meter, usage, shadow, overage });
         }
     }
@@ -74,11 +103,7 @@ pub async fn read(
     for one in &sold {
         standing.learn(one, &meters);
     }
-    for price_id in standing.meters.values().flat_map(|meter| &meter.scope.price_ids) {
-        for subscription in wire.stripe.subscriptions_with_price(price_id).await? {
-            standing.subscriptions.insert(subscription.id.clone(), subscription);
-        }
-    }
+    read_subscriptions(wire, &mut standing).await?;
     for subscription in standing.subscriptions.values() {
         let meters = standing.meters.iter();
         let twice = meters.filter_map(|(key, meter)| check_items(subscription, key, &meter.scope));
@@ -86,13 +111,77 @@ pub async fn read(
     }
     if let Some(since) = since {
         let created = Window { start: since, end: now.saturating_add(jiff::SignedDuration::from_secs(1))? };
-        for invoice in wire.stripe.invoices(created).await? {
-            if let Some(subscription_id) = invoice.subscription_id.clone() {
-                standing.invoices.entry(subscription_id).or_default().push(invoice);
-            }
-        }
+        read_invoices(wire, tenants, created, &mut standing).await?;
     }
     Ok(standing)
+}
+
+/// A meter that is not understood is of no matter, unless it may be one of ours.
+fn understood(meters: Listing<StripeMeter>, catalog: &Catalog) -> Result<Vec<StripeMeter>, StripeError> {
+    let Listing { read, unread } = meters;
+    let is_found = |meter: &Meter| read.iter().any(|one| one.event_name == meter.event_name);
+    match unread.into_iter().next() {
+        Some(unread) if !catalog.meters.values().all(is_found) => {
+            let what = format!("a meter, which may be one of the catalog's: {}", unread.what);
+            Err(StripeError::Undecodable { what, request_id: unread.request_id })
+        }
+        _ => Ok(read),
+    }
+}
+
+async fn read_subscriptions(wire: &Wire, standing: &mut Standing) -> Result<(), StripeError> {
+    let Standing { meters, subscriptions, listed_by, unread_subscriptions, .. } = standing;
+    for (meter, at_stripe) in meters {
+        for price_id in &at_stripe.scope.price_ids {
+            let Listing { read, unread } = wire.stripe.subscriptions_with_price(price_id).await?;
+            for subscription in read {
+                listed_by.entry(subscription.id.clone()).or_default().insert(meter.clone());
+                subscriptions.insert(subscription.id.clone(), subscription);
+            }
+            unread_subscriptions.extend(unread.into_iter().map(|one| (meter.clone(), one)));
+        }
+    }
+    Ok(())
+}
+
+/// Only those of our tenants are read with all their lines: the account may bill others too.
+async fn read_invoices(
+    wire: &Wire,
+    tenants: &[Tenant],
+    created: Window,
+    standing: &mut Standing,
+) -> Result<(), StripeError> {
+    let ours: BTreeSet<&str> = tenants
+        .iter()
+        .flat_map(Tenant::subscriptions)
+        .map(|one| one.stripe_subscription_id.as_str())
+        .collect();
+    let is_ours = |invoice: &Invoice| invoice.subscription_id.as_deref().is_some_and(|id| ours.contains(id));
+    let Listing { read, unread } = wire.stripe.invoices(created, is_ours).await?;
+    for invoice in read {
+        if let Some(subscription_id) = invoice.subscription_id.clone() {
+            standing.invoices.entry(subscription_id).or_default().push(invoice);
+        }
+    }
+    standing.unread_invoices = unread;
+    Ok(())
+}
+
+/// Each price is asked for once a wake, however many plans name it.
+struct Prices<'a> {
+    wire: &'a Wire,
+    read: BTreeMap<PriceRef, Option<StripePrice>>,
+}
+
+impl Prices<'_> {
+    async fn get(&mut self, price: &PriceRef) -> Result<Option<StripePrice>, StripeError> {
+        if let Some(known) = self.read.get(price) {
+            return Ok(known.clone());
+        }
+        let found = self.wire.stripe.price(price).await?;
+        self.read.insert(price.clone(), found.clone());
+        Ok(found)
+    }
 }
 
 fn internal(text: &str) -> Refusal {
@@ -128,7 +217,7 @@ async fn price_of(
     plan: &Plan,
     meter: &Meter,
     billing: Billing,
-    wire: &Wire,
+    prices: &mut Prices<'_>,
 ) -> anyhow::Result<PriceAtStripe> {
     let named = match billing {
         Billing::Shadow => usage.shadow_price.as_ref(),
@@ -136,10 +225,11 @@ async fn price_of(
     };
     let price = match named {
         Some(price) => price.clone(),
-        None if wire.account.is_sandbox() => derived_price(&plan.id, &meter.key, usage, billing),
+        None if prices.wire.account.is_sandbox() => derived_price(&plan.id, &meter.key, usage, billing),
         None => return Ok(PriceAtStripe::Unnamed),
     };
-    Ok(match (wire.stripe.price(&price).await?, named) {
+    let place = || format!("plan `{}`, meter `{}`: {price}", plan.id.key, meter.key);
+    Ok(match (prices.get(&price).await.with_context(place)?, named) {
         (Some(found), _) => PriceAtStripe::Found(found),
         (None, Some(_)) => PriceAtStripe::Missing(price),
         (None, None) => PriceAtStripe::Unnamed,

@@ -128,6 +128,12 @@ enum Failure {
 }
 
 impl Account {
+    /// From now on.
+    pub fn behave(&mut self, manners: Manners) {
+        self.world.manners = Arc::new(manners);
+        self.faults = Faults::default();
+    }
+
     /// Reads the history, lets the clock go on, and plants the seed.
     pub fn open(state: State, clock: Clock, seed: &Seed, manners: Manners) -> Result<Self, SandboxError> {
         let mut world = World::new(manners);

@@ -41,6 +41,11 @@ impl Local {
         self.account().plant(seed)
     }
 
+    /// From now on it behaves like this; what it has done before stays.
+    pub fn behave(&self, manners: Manners) {
+        self.account().behave(manners);
+    }
+
     /// An error where a client gets no whole answer.
     pub async fn answer(&self, request: Request<Full<Bytes>>) -> io::Result<Response<Full<Bytes>>> {
         match self.outcome(request, None).await {

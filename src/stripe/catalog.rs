@@ -9,13 +9,10 @@ use stripe_client_core::StripeRequest;
 use stripe_product::price::{ListPrice, RetrievePrice};
 
 use crate::domain::catalog::PriceRef;
-use crate::domain::invoice::{StripeMeter, StripePrice, StripeSubscription};
+use crate::domain::invoice::{Listing, StripeMeter, StripePrice, StripeSubscription, Unread};
 
 use super::decode::{Node, Problem, meter, page, price, subscription};
-use super::{PAGE, Stripe, StripeError, segment};
-
-/// What Stripe answers for an id that it does not have.
-const MISSING: &str = "resource_missing";
+use super::{MISSING, PAGE, Stripe, StripeError, segment};
 
 impl Stripe {
     /// With its tiers; `None` where Stripe has no such price.
@@ -26,29 +23,45 @@ impl Stripe {
         }
     }
 
-    pub async fn meters(&self) -> Result<Vec<StripeMeter>, StripeError> {
+    pub async fn meters(&self) -> Result<Listing<StripeMeter>, StripeError> {
         let request_after = |cursor: Option<&str>| {
             let request = ListBillingMeter::new().limit(PAGE);
             cursor.into_iter().fold(request, ListBillingMeter::starting_after).build()
         };
-        Ok(self.list(request_after, |node, _| meter::meter(node)).await?.elements)
+        self.listing(request_after, |node, _| meter::meter(node)).await
     }
 
-    /// All that ever had the price, ended ones too, each once.
+    /// All that ever had the price, ended ones too, each once. One that is read in part is among the unread ones as well.
     pub async fn subscriptions_with_price(
         &self,
         price_id: &str,
-    ) -> Result<Vec<StripeSubscription>, StripeError> {
+    ) -> Result<Listing<StripeSubscription>, StripeError> {
         let request_after = |cursor: Option<&str>| {
             let request =
                 ListSubscription::new().price(price_id).status(ListSubscriptionStatus::All).limit(PAGE);
             cursor.into_iter().fold(request, ListSubscription::starting_after).build()
         };
-        let mut found = self.list(request_after, |node, _| subscription::subscription(node)).await?.elements;
-        for one in found.iter_mut().filter(|one| !one.items_complete) {
-            self.complete_items(one).await?;
+        let decode = |node: &Node<'_>, request_id: &str| {
+            Ok((subscription::subscription(node)?, request_id.to_owned()))
+        };
+        let Listing { read: found, mut unread } = self.listing(request_after, decode).await?;
+        let mut read = Vec::new();
+        for (mut one, request_id) in found {
+            if one.status.is_none() {
+                unread.push(in_part(&one, "its status is none that we know".to_owned(), &request_id));
+            }
+            if !one.items_complete
+                && let Err(error) = self.complete_items(&mut one).await
+            {
+                if error.concerns_all() {
+                    return Err(error);
+                }
+                let what = format!("its items cannot be read to the end: {error}");
+                unread.push(in_part(&one, what, error.request_id()));
+            }
+            read.push(one);
         }
-        Ok(found)
+        Ok(Listing { read, unread })
     }
 
     /// Reads the items anew in large pages. Where that fails, `items_complete` stays false.
@@ -57,18 +70,10 @@ impl Stripe {
             let request = ListSubscriptionItem::new(&*subscription.id).limit(PAGE);
             cursor.into_iter().fold(request, ListSubscriptionItem::starting_after).build()
         };
-        match self.list(request_after, |node, _| subscription::item(node, None)).await {
-            Ok(listed) => {
-                subscription.items = listed.elements;
-                subscription.items_complete = true;
-                Ok(())
-            }
-            Err(error) if error.concerns_all() => Err(error),
-            Err(error) => {
-                tracing::warn!(subscription = subscription.id, %error, "its items cannot be read to the end");
-                Ok(())
-            }
-        }
+        subscription.items =
+            self.list(request_after, |node, _| subscription::item(node, None)).await?.elements;
+        subscription.items_complete = true;
+        Ok(())
     }
 
     async fn price_by_id(&self, id: &str) -> Result<Option<StripePrice>, StripeError> {
@@ -88,6 +93,10 @@ impl Stripe {
             .limit(PAGE);
         self.read(request.build(), |node, _| only_one_with_key(node, key)).await
     }
+}
+
+fn in_part(one: &StripeSubscription, what: String, request_id: &str) -> Unread {
+    Unread { id: Some(one.id.clone()), subscription_id: None, what, request_id: request_id.to_owned() }
 }
 
 fn same_id(node: &Node<'_>, id: &str) -> Result<StripePrice, Problem> {

@@ -3,6 +3,8 @@
 //! In: statuses, codes and messages from outside. Out: one [`StripeError`], whose texts are short, free of control
 //! characters and free of keys. It never decides whether a request is repeated: `retry` does.
 
+use std::fmt;
+
 use secrecy::{ExposeSecret, SecretString};
 
 /// Longer messages are cut: a report line is no place for a page of HTML.
@@ -24,17 +26,22 @@ pub enum StripeError {
         "Stripe refused the key ({status}): {message}{}; check the key and what it is permitted to do",
         request(request_id)
     )]
-    Unauthorized { status: u16, message: String, request_id: String },
+    Unauthorized { status: u16, message: String, request_id: String, hints: Hints },
     /// Another 4xx: this request is wrong as it stands.
     #[error("Stripe refused the request ({status}{}): {message}{}", coded(code), request(request_id))]
-    Refused { status: u16, code: String, message: String, request_id: String },
+    Refused { status: u16, code: String, message: String, request_id: String, hints: Hints },
     /// 429, again and again.
-    #[error("Stripe is limiting our rate: {message}{}; run again later", request(request_id))]
-    RateLimited { message: String, request_id: String },
+    #[error("Stripe is limiting our rate ({reason}): {message}{}; run again later", request(request_id))]
+    RateLimited { reason: RateLimit, message: String, request_id: String, hints: Hints },
     /// No answer, or one of a server in trouble.
     #[error("Stripe cannot be reached or is in trouble: {why}{}; run again later", request(request_id))]
-    Unavailable { status: Option<u16>, why: String, request_id: String },
-    /// An answer that we do not understand; `what` names the field.
+    Unavailable { status: Option<u16>, why: String, request_id: String, hints: Hints },
+    /// Nothing was sent: so many requests before this one failed alike.
+    #[error(
+        "{failures} requests in a row failed alike, so Stripe is asked nothing more in this run; the last of them: {last}"
+    )]
+    CircuitOpen { failures: u32, last: Box<StripeError> },
+    /// An answer of success that we do not understand; `what` names the field.
     #[error("Stripe's answer cannot be understood: {what}{}", request(request_id))]
     Undecodable { what: String, request_id: String },
     #[error("Stripe settings: {0}")]
@@ -55,7 +62,66 @@ impl StripeError {
             | Self::RateLimited { request_id, .. }
             | Self::Unavailable { request_id, .. }
             | Self::Undecodable { request_id, .. } => request_id,
-            Self::Configuration(_) => "",
+            // Its last failure is another request's.
+            Self::CircuitOpen { .. } | Self::Configuration(_) => "",
+        }
+    }
+
+    /// Whether Stripe told an old trouble of its own again, because it had stored it under the request's key.
+    pub(super) fn is_stored_trouble(&self) -> bool {
+        matches!(self, Self::Unavailable { hints, .. } if hints.replayed)
+    }
+}
+
+/// What the headers of an answer say about trying again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Hints {
+    /// `Stripe-Should-Retry`.
+    pub should_retry: Option<bool>,
+    /// `Idempotent-Replayed`: the answer was stored under the request's key, nothing was done now.
+    pub replayed: bool,
+}
+
+/// Which limit a 429 speaks of: `Stripe-Rate-Limited-Reason`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RateLimit {
+    GlobalRate,
+    GlobalConcurrency,
+    EndpointRate,
+    EndpointConcurrency,
+    /// One object has too much to do, or another request holds it.
+    ResourceSpecific,
+    /// A word that we do not know.
+    Other(String),
+    Unnamed,
+}
+
+const REASONS: [(&str, RateLimit); 5] = [
+    ("global-rate", RateLimit::GlobalRate),
+    ("global-concurrency", RateLimit::GlobalConcurrency),
+    ("endpoint-rate", RateLimit::EndpointRate),
+    ("endpoint-concurrency", RateLimit::EndpointConcurrency),
+    ("resource-specific", RateLimit::ResourceSpecific),
+];
+
+impl RateLimit {
+    /// `word` must be fit to be shown.
+    pub(super) fn of(word: String) -> Self {
+        match REASONS.into_iter().find(|(name, _)| *name == word) {
+            Some((_, reason)) => reason,
+            None if word.is_empty() => Self::Unnamed,
+            None => Self::Other(word),
+        }
+    }
+}
+
+impl fmt::Display for RateLimit {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = REASONS.into_iter().find(|(_, reason)| reason == self).map(|(name, _)| name);
+        match (self, name) {
+            (_, Some(name)) => out.write_str(name),
+            (Self::Other(word), None) => out.write_str(word),
+            _ => out.write_str("no reason given"),
         }
     }
 }
@@ -139,6 +205,15 @@ mod tests {
         ] {
             assert_eq!(shown_by("hunter2-hunter2", text), expected);
         }
+    }
+
+    #[test]
+    fn each_reason_of_a_limit_keeps_its_word() {
+        for (word, reason) in REASONS {
+            assert_eq!((RateLimit::of(word.to_owned()), reason.to_string().as_str()), (reason.clone(), word));
+        }
+        assert_eq!(RateLimit::of("lunar-rate".to_owned()).to_string(), "lunar-rate");
+        assert_eq!(RateLimit::of(String::new()), RateLimit::Unnamed);
     }
 
     #[test]

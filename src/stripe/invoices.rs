@@ -9,7 +9,7 @@ use stripe_billing::invoice_line_item::ListInvoiceInvoiceLineItem;
 use stripe_client_core::StripeRequest;
 use stripe_types::{RangeBoundsTs, RangeQueryTs};
 
-use crate::domain::invoice::Invoice;
+use crate::domain::invoice::{Invoice, Listing};
 use crate::domain::period::Window;
 
 use super::decode::invoice::{FoundInvoice, invoice, line, preview};
@@ -39,8 +39,13 @@ impl Stripe {
         }
     }
 
-    /// All invoices that were created in `[start, end)`, whatever their status.
-    pub async fn invoices(&self, created: Window) -> Result<Vec<Invoice>, StripeError> {
+    /// All invoices that were created in `[start, end)`, whatever their status; those that are of interest with all their
+    /// lines, each of which may cost a request of its own.
+    pub async fn invoices(
+        &self,
+        created: Window,
+        is_of_interest: impl Fn(&Invoice) -> bool,
+    ) -> Result<Listing<Invoice>, StripeError> {
         // Creation times are whole seconds, so both edges of a half-open span go up.
         let created = RangeQueryTs::Bounds(RangeBoundsTs {
             gte: Some(second_at_or_after(created.start)),
@@ -51,12 +56,13 @@ impl Stripe {
             let request = ListInvoice::new().created(created).limit(PAGE);
             cursor.into_iter().fold(request, ListInvoice::starting_after).build()
         };
-        let mut invoices = Vec::new();
-        for found in self.list(request_after, invoice).await?.elements {
-            let id = found.invoice.id.clone();
-            invoices.push(self.with_all_lines(found, Some(id)).await?);
+        let listed = self.listing(request_after, invoice).await?;
+        let mut read = Vec::new();
+        for found in listed.read {
+            let id = is_of_interest(&found.invoice).then(|| found.invoice.id.clone());
+            read.push(self.with_all_lines(found, id).await?);
         }
-        Ok(invoices)
+        Ok(Listing { read, unread: listed.unread })
     }
 
     /// Reads the lines anew in large pages where the answer held only the first of them. A preview makes up new ids each

@@ -14,7 +14,7 @@ use crate::domain::period::Window;
 
 use super::decode::{IDEMPOTENCY_ERROR, Node, meter};
 use super::transport::Answer;
-use super::{PAGE, Stripe, StripeError, segment};
+use super::{MISSING, PAGE, Stripe, StripeError, segment};
 
 /// How Stripe says that it has the event already: by code, or only by words in some versions.
 const DUPLICATE_CODE: &str = "duplicate_meter_event";
@@ -31,6 +31,16 @@ pub struct MeterEvent {
     pub identifier: String,
     pub value: Quantity,
     pub timestamp: Timestamp,
+}
+
+/// What a meter says of a customer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Total {
+    Counted(MeterTotal),
+    /// Deleted, or of another account or mode.
+    NoCustomer {
+        request_id: String,
+    },
 }
 
 /// What became of an event.
@@ -53,23 +63,31 @@ impl Stripe {
         meter_id: &str,
         customer_id: &str,
         window: Window,
-    ) -> Result<MeterTotal, StripeError> {
+    ) -> Result<Total, StripeError> {
         let whole = window.in_whole_minutes();
         let (start, end) = (whole.start.as_second(), whole.end.as_second());
-        let meter_id = segment(meter_id);
+        let path_id = segment(meter_id);
         let request_after = |cursor: Option<&str>| {
             // In the order of the alphabet: the end stands before the start.
-            let request =
-                ListIdBillingMeterEventSummary::new(&*meter_id, customer_id, end, start).limit(PAGE);
+            let request = ListIdBillingMeterEventSummary::new(&*path_id, customer_id, end, start).limit(PAGE);
             cursor.into_iter().fold(request, ListIdBillingMeterEventSummary::starting_after).build()
         };
-        let listed = self.list(request_after, |node, _| meter::summary(node)).await?;
+        let listed = match self.list(request_after, |node, _| meter::summary(node)).await {
+            // The meter may be missing too; the words say which of them is.
+            Err(StripeError::Refused { code, message, request_id, .. })
+                if code == MISSING && message.contains(customer_id) && !message.contains(meter_id) =>
+            {
+                return Ok(Total::NoCustomer { request_id });
+            }
+            listed => listed?,
+        };
         let sum = listed.elements.iter().try_fold(Quantity::ZERO, |sum, one| sum.checked_add(*one));
         let quantity = sum.map_err(|error| StripeError::Undecodable {
             what: format!("the meter's total {error}"),
             request_id: listed.request_id.clone(),
         })?;
-        Ok(MeterTotal { quantity: quantity.at_float_precision(), request_id: listed.request_id })
+        let quantity = quantity.at_float_precision();
+        Ok(Total::Counted(MeterTotal { quantity, request_id: listed.request_id }))
     }
 
     /// Sends an event. An error only where every other event would fail alike.
@@ -102,7 +120,7 @@ impl Stripe {
 
 fn not_accepted(error: StripeError) -> Delivery {
     match error {
-        StripeError::Refused { status: 400, code, message, request_id }
+        StripeError::Refused { status: 400, code, message, request_id, .. }
             if code == DUPLICATE_CODE || message.contains(DUPLICATE_WORDS) =>
         {
             drop((code, message));
@@ -113,7 +131,9 @@ fn not_accepted(error: StripeError) -> Delivery {
             why: format!("the identifier was used with other values before{}", asked(&request_id)),
         },
         // 409: the first request is still being worked on. Without a code: not an answer of Stripe's.
-        StripeError::Refused { status, code, message, request_id } if status != 409 && !code.is_empty() => {
+        StripeError::Refused { status, code, message, request_id, .. }
+            if status != 409 && !code.is_empty() =>
+        {
             Delivery::Rejected { code, message, request_id }
         }
         other => Delivery::Unknown { why: other.to_string() },
@@ -126,6 +146,7 @@ fn asked(request_id: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::{Hints, RateLimit};
     use super::*;
 
     #[test]
@@ -136,6 +157,7 @@ mod tests {
                 code: code.to_owned(),
                 message: message.to_owned(),
                 request_id: "req_1".to_owned(),
+                hints: Hints::default(),
             })
         };
         let there = |delivery| matches!(delivery, Delivery::AlreadyThere { .. });
@@ -148,7 +170,12 @@ mod tests {
         assert!(unknown(refused(400, IDEMPOTENCY_ERROR, "other parameters")));
         assert!(unknown(refused(409, "idempotency_key_in_use", "in use")));
         assert!(unknown(refused(413, "", "status 413, without an error of Stripe's own")));
-        let limited = StripeError::RateLimited { message: "slow down".into(), request_id: String::new() };
+        let limited = StripeError::RateLimited {
+            reason: RateLimit::Unnamed,
+            message: "slow down".into(),
+            request_id: String::new(),
+            hints: Hints::default(),
+        };
         assert!(unknown(not_accepted(limited)));
     }
 }

@@ -6,34 +6,45 @@
 //! a redirect, and never shows the key.
 
 mod catalog;
+mod circuit;
 mod decode;
+mod endpoint;
 mod error;
 mod invoices;
+mod lane;
+mod limiter;
+mod limits;
 mod meters;
 mod paging;
 mod retry;
+mod traffic;
 mod transport;
 mod what_if;
 
 use std::fmt;
 use std::sync::Arc;
 
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 use stripe_client_core::{RequestBuilder, StripeMethod};
 
 use crate::domain::invoice::Account;
 
 use decode::{Node, Problem, error_body};
 use retry::{Again, Failure, Patience};
-use transport::{Answer, Refusal, Transport};
+use traffic::Traffic;
+use transport::{Answer, Call, Refusal, Transport};
 
-pub use error::StripeError;
-pub use meters::{Delivery, MeterEvent};
-pub use transport::{Exchange, Limits, Waits};
+pub use error::{Hints, RateLimit, StripeError};
+pub use limits::{Limits, Pace, Waits};
+pub use meters::{Delivery, MeterEvent, Total};
+pub use transport::Exchange;
 pub use what_if::{ITEMS_AT_MOST, Replaced};
 
 /// The largest page that Stripe gives; the default of 10 would cost ten times the requests.
 const PAGE: i64 = 100;
+
+/// What Stripe answers for an id that it does not have.
+const MISSING: &str = "resource_missing";
 
 /// Whom to talk to.
 #[derive(Clone, Debug)]
@@ -43,10 +54,15 @@ pub struct Target {
     pub api_key: SecretString,
 }
 
-/// A connection to one account. Clones share its pool.
+/// What another program holds, or Stripe is busy with.
+const LOCKED: &str = "lock_timeout";
+
+/// A connection to one account. Clones share its pool, its pace, and what has ended it: after a refused key, or many
+/// requests that failed alike, nothing more is sent.
 #[derive(Clone)]
 pub struct Stripe {
     transport: Arc<Transport>,
+    traffic: Arc<Traffic>,
 }
 
 impl fmt::Debug for Stripe {
@@ -61,14 +77,22 @@ impl Stripe {
     }
 
     pub fn with_limits(target: Target, limits: Limits) -> Result<Self, StripeError> {
-        let transport = Transport::new(target.api_base, target.api_key, limits)?;
-        Ok(Self { transport: Arc::new(transport) })
+        Ok(Self::over(Transport::new(target.api_base, target.api_key, limits)?, limits))
     }
 
     /// Over another way than a socket, to whatever answers there.
     pub fn through(exchange: Exchange, api_key: SecretString, limits: Limits) -> Result<Self, StripeError> {
-        let transport = Transport::through(exchange, api_key, limits)?;
-        Ok(Self { transport: Arc::new(transport) })
+        Ok(Self::over(Transport::through(exchange, api_key, limits)?, limits))
+    }
+
+    fn over(transport: Transport, limits: Limits) -> Self {
+        let traffic = Arc::new(Traffic::new(limits, transport.peer()));
+        Self { transport: Arc::new(transport), traffic }
+    }
+
+    /// How many requests are under way at a time: more that are asked for wait.
+    pub fn at_a_time(&self) -> usize {
+        self.traffic.at_a_time()
     }
 
     /// The account of the key. Its mode is not in the answer: it is a part of the key.
@@ -76,7 +100,7 @@ impl Stripe {
         // async-stripe has this one only in a crate of 100 other requests.
         let request = RequestBuilder::new(StripeMethod::Get, "/account");
         let id = self.read(request, |node, _| node.fields()?.get("id").text()).await?;
-        Ok(Account { id, livemode: is_live(self.transport.key().expose_secret()) })
+        Ok(Account { id, livemode: self.transport.is_live() })
     }
 
     /// Asks until an answer is understood. Previews are asked this way too: they are a POST, but they change nothing, and
@@ -88,41 +112,60 @@ impl Stripe {
     ) -> Result<T, StripeError> {
         let call = self.transport.call(request, None)?;
         let attempt = async || {
-            let answer = self.transport.attempt(&call, |refusal| self.refused(refusal)).await?;
+            let answer = self.attempt(&call).await?;
             let read = Node::root(&answer.body).and_then(|node| decode(&node, &answer.request_id));
             read.map_err(|problem| self.undecodable(&problem, &answer))
         };
-        retry::run(Patience::Read, self.transport.limits(), attempt).await
+        self.traffic.request(Patience::Read, attempt).await
     }
 
     /// Sends something that must happen once at most; the key makes a repetition the same request.
     async fn send(&self, request: RequestBuilder, idempotency_key: &str) -> Result<Answer, StripeError> {
         let call = self.transport.call(request, Some(idempotency_key))?;
-        let attempt = async || self.transport.attempt(&call, |refusal| self.refused(refusal)).await;
-        retry::run(Patience::Send, self.transport.limits(), attempt).await
+        let sent = self.traffic.request(Patience::Send, async || self.attempt(&call).await).await;
+        match sent {
+            // Stripe stores a trouble of its own under the key and tells it again for a day, without doing anything. Under
+            // another key it does look; should the first have been taken after all, the event's own identifier, which stays
+            // the same, makes the second one a duplicate.
+            Err(error) if error.is_stored_trouble() && self.traffic.may_repeat() => {
+                let call = call.under(&format!("{idempotency_key}-again"))?;
+                self.traffic.request(Patience::Send, async || self.attempt(&call).await).await
+            }
+            sent => sent,
+        }
+    }
+
+    async fn attempt(&self, call: &Call) -> Result<Answer, Failure> {
+        let sent = self.transport.attempt(call, |refusal| self.refused(refusal));
+        self.traffic.attempt(call.endpoint(), sent).await
     }
 
     fn refused(&self, refusal: &Refusal<'_>) -> StripeError {
-        let (status, request_id) = (refusal.status, refusal.request_id.clone());
+        let (status, hints, request_id) = (refusal.status, refusal.hints, refusal.request_id.clone());
         let body = error_body(refusal.body);
-        let said = if body.message.is_empty() {
+        let message = if body.message.is_empty() {
             format!("status {status}, without an error of Stripe's own")
         } else {
             self.transport.shown(&body.message)
         };
         match status {
-            401 | 403 => StripeError::Unauthorized { status, message: said, request_id },
-            429 => StripeError::RateLimited { message: said, request_id },
+            401 | 403 => StripeError::Unauthorized { status, message, request_id, hints },
+            429 => {
+                let word = self.transport.shown_word(refusal.limited_reason);
+                let reason =
+                    if body.code == LOCKED { RateLimit::ResourceSpecific } else { RateLimit::of(word) };
+                StripeError::RateLimited { reason, message, request_id, hints }
+            }
             400..=499 => {
                 let code = self.transport.shown_word(&body.code);
-                StripeError::Refused { status, code, message: said, request_id }
+                StripeError::Refused { status, code, message, request_id, hints }
             }
             300..=399 => {
                 let why =
                     "it answers with a redirect, which is never followed; check the base URL of the API";
-                StripeError::Unavailable { status: Some(status), why: why.to_owned(), request_id }
+                StripeError::Unavailable { status: Some(status), why: why.to_owned(), request_id, hints }
             }
-            _ => StripeError::Unavailable { status: Some(status), why: said, request_id },
+            _ => StripeError::Unavailable { status: Some(status), why: message, request_id, hints },
         }
     }
 
@@ -137,11 +180,6 @@ impl Stripe {
     }
 }
 
-/// `sk_live_…` and `rk_live_…`; the sandbox's keys and Stripe's test keys say `test`.
-fn is_live(key: &str) -> bool {
-    key.split('_').nth(1) == Some("live")
-}
-
 /// An id as one segment of a path, whatever is in it: old plans have ids that people made up.
 fn segment(id: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
@@ -153,20 +191,6 @@ fn segment(id: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_mode_is_read_from_the_key() {
-        for (key, live) in [
-            ("sk_live_51abc", true),
-            ("rk_live_51abc", true),
-            ("sk_test_51abc_live_x", false),
-            ("rk_test_1", false),
-            ("sandbox", false),
-            ("", false),
-        ] {
-            assert_eq!(is_live(key), live, "{key}");
-        }
-    }
 
     #[test]
     fn an_id_never_leaves_its_place_in_a_path() {

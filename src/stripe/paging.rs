@@ -1,12 +1,16 @@
 //! Lists, page after page.
 //!
 //! In: how to ask for the page after an id, and how to read an element. Out: all elements, each once. A list that does
-//! not advance is an error, so that no server can keep us here; a page that fails fails the list.
+//! not advance is an error, so that no server can keep us here; a page that fails fails the list. An element that is not
+//! understood fails it too, or is kept apart where the others are of use without it.
 
 use std::collections::BTreeSet;
 
 use stripe_client_core::RequestBuilder;
 
+use crate::domain::invoice::{Listing, Unread};
+
+use super::decode::invoice::subscription_id;
 use super::decode::{Node, Problem, page};
 use super::{Stripe, StripeError};
 
@@ -27,6 +31,44 @@ struct ReadPage<T> {
 }
 
 impl Stripe {
+    /// A list whose elements stand each for itself.
+    pub(super) async fn listing<T>(
+        &self,
+        request_after: impl Fn(Option<&str>) -> RequestBuilder,
+        decode: impl Fn(&Node<'_>, &str) -> Result<T, Problem>,
+    ) -> Result<Listing<T>, StripeError> {
+        let tolerant = |node: &Node<'_>, request_id: &str| {
+            Ok(decode(node, request_id).map_err(|problem| self.unread(node, &problem, request_id)))
+        };
+        let mut listing = Listing { read: Vec::new(), unread: Vec::new() };
+        for element in self.list(request_after, tolerant).await?.elements {
+            match element {
+                Ok(element) => listing.read.push(element),
+                Err(unread) => {
+                    let id = unread.id.as_deref().unwrap_or("one without an id");
+                    tracing::warn!(
+                        "{id} of a list of Stripe's is not understood: {} (request {})",
+                        unread.what,
+                        unread.request_id
+                    );
+                    listing.unread.push(unread);
+                }
+            }
+        }
+        Ok(listing)
+    }
+
+    /// What can still be read of it, so that it is known whom it concerns.
+    fn unread(&self, node: &Node<'_>, problem: &Problem, request_id: &str) -> Unread {
+        let fields = node.fields().ok();
+        Unread {
+            id: fields.as_ref().and_then(|fields| fields.get("id").text_if_any().ok()?),
+            subscription_id: fields.and_then(|fields| subscription_id(&fields).ok()?),
+            what: self.transport.shown(&problem.to_string()),
+            request_id: request_id.to_owned(),
+        }
+    }
+
     pub(super) async fn list<T>(
         &self,
         request_after: impl Fn(Option<&str>) -> RequestBuilder,
@@ -65,7 +107,8 @@ fn read_page<T>(
     decode: &impl Fn(&Node<'_>, &str) -> Result<T, Problem>,
 ) -> Result<ReadPage<T>, Problem> {
     let page = page(node)?;
-    let element = |node: &Node<'_>| Ok((node.fields()?.get("id").text_if_any()?, decode(node, request_id)?));
+    let id = |node: &Node<'_>| node.fields().ok().and_then(|fields| fields.get("id").text_if_any().ok()?);
+    let element = |node: &Node<'_>| Ok((id(node), decode(node, request_id)?));
     Ok(ReadPage {
         elements: page.data.iter().map(element).collect::<Result<_, Problem>>()?,
         has_more: page.has_more,

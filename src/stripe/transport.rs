@@ -24,7 +24,9 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use secrecy::{ExposeSecret, SecretString};
 use stripe_client_core::{RequestBuilder, StripeMethod};
 
-use super::error::{StripeError, shown, shown_word};
+use super::endpoint::Endpoint;
+use super::error::{Hints, StripeError, shown, shown_word};
+use super::limits::{Limits, Peer};
 use super::retry::{Again, Failure, is_worth_repeating};
 
 /// The API version whose shapes we ask for and decode. It is the one that async-stripe's requests are generated from,
@@ -37,6 +39,8 @@ const STRIPE_VERSION_HEADER: HeaderName = HeaderName::from_static("stripe-versio
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
 const SHOULD_RETRY: HeaderName = HeaderName::from_static("stripe-should-retry");
+const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
+const LIMITED_REASON: HeaderName = HeaderName::from_static("stripe-rate-limited-reason");
 const RETRY_AFTER: HeaderName = HeaderName::from_static("retry-after");
 
 const NO_KEY: &str = "the key holds a character that no key of Stripe's has; look for a line break in it";
@@ -45,51 +49,16 @@ const DIRECT_BASE: &str = "http://localhost/";
 
 /// Below the idle limits of usual load balancers, so that we seldom write into a connection that is being closed.
 const IDLE_CONNECTION: Duration = Duration::from_secs(30);
-const IDLE_CONNECTIONS: usize = 8;
-
-/// How long and how much we take. Tests shorten the times.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    pub connect_timeout: Duration,
-    /// One attempt from its start to the last byte of its answer.
-    pub attempt_timeout: Duration,
-    /// Before the first repetition; doubled for each further one, plus as much again at random.
-    pub first_wait: Duration,
-    pub longest_wait: Duration,
-    pub answer_bytes: usize,
-    pub waits: Waits,
-}
-
-/// Whether the time between attempts really passes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Waits {
-    Taken,
-    /// Every wait is planned and counted, and then left out: for simulations, whose time is not ours.
-    Skipped,
-}
 
 /// A way of a request to its answer other than a socket: the sandbox in the same process, a simulation. An error of kind
 /// `TimedOut` stands for an answer that did not come in time, any other for a broken connection.
 pub type Exchange =
     Arc<dyn Fn(Request<Full<Bytes>>) -> BoxFuture<'static, io::Result<Response<Full<Bytes>>>> + Send + Sync>;
 
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            connect_timeout: Duration::from_secs(10),
-            attempt_timeout: Duration::from_secs(30),
-            first_wait: Duration::from_millis(500),
-            longest_wait: Duration::from_secs(5),
-            // A full page of invoices with ten lines each is some 3 MiB.
-            answer_bytes: 16 * 1024 * 1024,
-            waits: Waits::Taken,
-        }
-    }
-}
-
 /// One request, ready to be sent as often as needed.
 #[derive(Debug)]
 pub(super) struct Call {
+    endpoint: Endpoint,
     method: Method,
     uri: Uri,
     body: Option<Bytes>,
@@ -108,6 +77,9 @@ pub(super) struct Refusal<'a> {
     pub status: u16,
     pub body: &'a [u8],
     pub request_id: String,
+    pub hints: Hints,
+    /// The word of a 429 for the limit that it speaks of.
+    pub limited_reason: &'a str,
 }
 
 pub(super) struct Transport {
@@ -122,6 +94,18 @@ enum HttpClient {
     Secure(Client<HttpsConnector<HttpConnector>, Full<Bytes>>),
     Plain(Client<HttpConnector, Full<Bytes>>),
     Direct(Exchange),
+}
+
+impl Call {
+    pub(super) fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
+    /// The same request under another key.
+    pub(super) fn under(self, idempotency_key: &str) -> Result<Self, StripeError> {
+        let key = HeaderValue::from_str(idempotency_key).map_err(|_| cannot_stand("an identifier"))?;
+        Ok(Self { idempotency_key: Some(key), ..self })
+    }
 }
 
 impl fmt::Debug for Transport {
@@ -147,7 +131,7 @@ impl Transport {
         }
         let client = match base.scheme_str() {
             Some("https") => HttpClient::Secure(secure_client(&limits)?),
-            Some("http") => HttpClient::Plain(pool().build(connector(&limits))),
+            Some("http") => HttpClient::Plain(pool(&limits).build(connector(&limits))),
             _ => return wrong("the base URL of the API must begin with https:// or http://"),
         };
         Ok(Self { api_base, key, client, limits })
@@ -164,12 +148,17 @@ impl Transport {
         Ok(Self { api_base: DIRECT_BASE.to_owned(), key, client: HttpClient::Direct(exchange), limits })
     }
 
-    pub(super) fn limits(&self) -> &Limits {
-        &self.limits
+    pub(super) fn peer(&self) -> Peer {
+        match &self.client {
+            HttpClient::Secure(_) if self.is_live() => Peer::Live,
+            HttpClient::Secure(_) => Peer::Test,
+            // The settings take plain http for addresses of this machine only.
+            HttpClient::Plain(_) | HttpClient::Direct(_) => Peer::StandIn,
+        }
     }
 
-    pub(super) fn key(&self) -> &SecretString {
-        &self.key
+    pub(super) fn is_live(&self) -> bool {
+        is_live(self.key.expose_secret())
     }
 
     /// Text from outside, fit to be shown.
@@ -187,21 +176,23 @@ impl Transport {
         request: RequestBuilder,
         idempotency_key: Option<&str>,
     ) -> Result<Call, StripeError> {
-        let wrong = |what: &str| StripeError::Configuration(format!("{what} cannot stand in a request"));
         let query = request
             .query
             .filter(|query| !query.is_empty())
             .map_or_else(String::new, |query| format!("?{query}"));
         let uri = format!("{}v1{}{query}", self.api_base, request.path);
-        let uri = uri.parse().map_err(|_| wrong("an id"))?;
+        let uri = uri.parse().map_err(|_| cannot_stand("an id"))?;
         let method = match request.method {
             StripeMethod::Get => Method::GET,
             StripeMethod::Post => Method::POST,
             StripeMethod::Delete => Method::DELETE,
         };
-        let idempotency_key = idempotency_key.map(HeaderValue::from_str).transpose();
-        let idempotency_key = idempotency_key.map_err(|_| wrong("an identifier"))?;
-        Ok(Call { method, uri, body: request.body.map(Bytes::from), idempotency_key })
+        let endpoint = Endpoint::of(&method, &request.path);
+        let call = Call { endpoint, method, uri, body: request.body.map(Bytes::from), idempotency_key: None };
+        match idempotency_key {
+            None => Ok(call),
+            Some(key) => call.under(key),
+        }
     }
 
     /// Sends it once. `refused` makes the error of an answer that is not 2xx.
@@ -213,7 +204,8 @@ impl Transport {
         let within = self.limits.attempt_timeout;
         tokio::time::timeout(within, self.exchange(call, refused)).await.unwrap_or_else(|_| {
             let why = format!("no whole answer within {within:?}");
-            let error = StripeError::Unavailable { status: None, why, request_id: String::new() };
+            let (request_id, hints) = (String::new(), Hints::default());
+            let error = StripeError::Unavailable { status: None, why, request_id, hints };
             Err(Failure { error, again: Again::TimedOut })
         })
     }
@@ -229,16 +221,18 @@ impl Transport {
             HttpClient::Plain(client) => self.whole_head(client.request(request).await)?.map(Either::Left),
             HttpClient::Direct(exchange) => self.whole_head(exchange(request).await)?.map(Either::Right),
         };
-        let status = response.status().as_u16();
-        let request_id = self.request_id(response.headers());
-        let after = retry_after(response.headers());
-        let should_retry = header(response.headers(), &SHOULD_RETRY).and_then(|word| word.parse().ok());
-        let body = self.body(status, &request_id, response).await?;
+        let (head, body) = response.into_parts();
+        let status = head.status.as_u16();
+        let request_id = self.request_id(&head.headers);
+        let body = self.body(status, &request_id, body).await?;
         if (200..300).contains(&status) {
             return Ok(Answer { body, request_id });
         }
-        let error = refused(&Refusal { status, body: &body, request_id });
-        let repeat = is_worth_repeating(status, should_retry);
+        let hints = hints(&head.headers);
+        let limited_reason = header(&head.headers, &LIMITED_REASON).unwrap_or_default();
+        let error = refused(&Refusal { status, body: &body, request_id, hints, limited_reason });
+        let after = retry_after(&head.headers);
+        let repeat = is_worth_repeating(status, hints);
         Err(Failure { error, again: if repeat { Again::Yes { after } } else { Again::No } })
     }
 
@@ -250,10 +244,10 @@ impl Transport {
         &self,
         status: u16,
         request_id: &str,
-        response: Response<Either<Incoming, Full<Bytes>>>,
+        body: Either<Incoming, Full<Bytes>>,
     ) -> Result<Bytes, Failure> {
         let limit = self.limits.answer_bytes;
-        match Limited::new(response.into_body(), limit).collect().await {
+        match Limited::new(body, limit).collect().await {
             Ok(body) => Ok(body.to_bytes()),
             // The same question would bring the same answer.
             Err(error) if error.is::<LengthLimitError>() => {
@@ -296,8 +290,18 @@ impl Transport {
         let why: Vec<String> = causes.iter().map(ToString::to_string).collect();
         let why = self.shown(&why.join(": "));
         let again = if timed_out { Again::TimedOut } else { Again::Yes { after: None } };
-        Failure { error: StripeError::Unavailable { status, why, request_id }, again }
+        let hints = Hints::default();
+        Failure { error: StripeError::Unavailable { status, why, request_id, hints }, again }
     }
+}
+
+fn cannot_stand(what: &str) -> StripeError {
+    StripeError::Configuration(format!("{what} cannot stand in a request"))
+}
+
+/// `sk_live_…` and `rk_live_…`; the sandbox's keys and Stripe's test keys say `test`.
+fn is_live(key: &str) -> bool {
+    key.split('_').nth(1) == Some("live")
 }
 
 /// `None` where the key cannot stand in a header.
@@ -309,6 +313,11 @@ fn bearer(key: &SecretString) -> Option<HeaderValue> {
 
 fn header<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
     headers.get(name)?.to_str().ok()
+}
+
+fn hints(headers: &HeaderMap) -> Hints {
+    let word = |name| header(headers, name).and_then(|word| word.trim().parse().ok());
+    Hints { should_retry: word(&SHOULD_RETRY), replayed: word(&REPLAYED).unwrap_or(false) }
 }
 
 /// Seconds only: the other form, a date, would need a clock.
@@ -324,7 +333,7 @@ fn secure_client(limits: &Limits) -> Result<Client<HttpsConnector<HttpConnector>
     })?;
     let mut plain = connector(limits);
     plain.enforce_http(false);
-    Ok(pool().build(builder.https_only().enable_http1().wrap_connector(plain)))
+    Ok(pool(limits).build(builder.https_only().enable_http1().wrap_connector(plain)))
 }
 
 fn connector(limits: &Limits) -> HttpConnector {
@@ -334,12 +343,12 @@ fn connector(limits: &Limits) -> HttpConnector {
     connector
 }
 
-fn pool() -> hyper_util::client::legacy::Builder {
+fn pool(limits: &Limits) -> hyper_util::client::legacy::Builder {
     let mut builder = Client::builder(TokioExecutor::new());
     builder
         .pool_timer(TokioTimer::new())
         .pool_idle_timeout(IDLE_CONNECTION)
-        .pool_max_idle_per_host(IDLE_CONNECTIONS);
+        .pool_max_idle_per_host(limits.pace.at_a_time());
     builder
 }
 
@@ -371,6 +380,28 @@ mod tests {
             assert!(matches!(error, StripeError::Configuration(_)), "{api_base}");
             assert!(!error.to_string().contains("hunter2"), "{error}");
         }
+    }
+
+    #[test]
+    fn the_mode_is_read_from_the_key() {
+        for (key, live) in [
+            ("sk_live_51abc", true),
+            ("rk_live_51abc", true),
+            ("sk_test_51abc_live_x", false),
+            ("rk_test_1", false),
+            ("sandbox", false),
+            ("", false),
+        ] {
+            assert_eq!(is_live(key), live, "{key}");
+        }
+    }
+
+    #[test]
+    fn only_stripe_itself_is_spared_unless_somebody_says_so() {
+        let peer = |api_base, key| transport(api_base, key).unwrap().peer();
+        assert_eq!(peer("https://api.stripe.com/", "rk_live_1"), Peer::Live);
+        assert_eq!(peer("https://api.stripe.com/", "rk_test_1"), Peer::Test);
+        assert_eq!(peer("http://127.0.0.1:1/", "rk_live_1"), Peer::StandIn);
     }
 
     #[test]

@@ -21,6 +21,7 @@ use crate::domain::audit::sha256_hex;
 use crate::exit_code::ExitCode;
 use crate::job::{Refusal, Settings, StripeSettings};
 use crate::store::Database;
+use crate::stripe::Pace;
 
 const FOLDER: &str = "billrecon-demo";
 /// The first line of the demo's config; it marks a folder as ours.
@@ -71,6 +72,7 @@ fn settings(folder: &Path) -> anyhow::Result<Settings> {
             api_base: String::new(),
             sandbox: true,
             sandbox_state: Some(folder.join(JOURNAL)),
+            pace: Pace::default(),
         },
         push_mode: None,
         off_switch: folder.join("billrecon.off"),

@@ -338,6 +338,7 @@ fn two_items_on_one_meter_are_named() {
         let subscription = StripeSubscription {
             id: "sub_1".to_owned(),
             customer_id: "cus_1".to_owned(),
+            customer_deleted: false,
             status: None,
             items: items.iter().map(|(id, price)| item(id, price)).collect(),
             items_complete: true,

@@ -41,14 +41,9 @@ fn found(
 ) -> Result<FoundInvoice, Problem> {
     let list = fields.get("lines");
     let lines = page(&list)?;
-    let since_basil = fields.get("parent").fields_if_any()?.get("subscription_details").fields_if_any()?;
-    let subscription_id = match since_basil.get("subscription").id_if_any()? {
-        Some(id) => Some(id),
-        None => fields.get("subscription").id_if_any()?,
-    };
     let invoice = Invoice {
         id,
-        subscription_id,
+        subscription_id: subscription_id(fields)?,
         customer_id: fields.get("customer").id_if_any()?,
         status,
         billing_reason: fields.get("billing_reason").text_if_any()?.unwrap_or_default(),
@@ -59,6 +54,14 @@ fn found(
         request_id: request_id.to_owned(),
     };
     Ok(FoundInvoice { invoice, lines_url: list.fields()?.get("url").text_if_any()? })
+}
+
+pub(in crate::stripe) fn subscription_id(fields: &Fields<'_>) -> Result<Option<String>, Problem> {
+    let since_basil = fields.get("parent").fields_if_any()?.get("subscription_details").fields_if_any()?;
+    match since_basil.get("subscription").id_if_any()? {
+        Some(id) => Ok(Some(id)),
+        None => fields.get("subscription").id_if_any(),
+    }
 }
 
 /// A status that we do not know could mean that Stripe still takes usage or that it does not: no guess.

@@ -115,6 +115,17 @@ impl<'a> Node<'a> {
         }
     }
 
+    /// What is deleted stands there as little more than its id.
+    pub(super) fn is_deleted(&self) -> Result<bool, Problem> {
+        match self.raw {
+            Some(raw) if raw.get().starts_with('{') => {
+                let deleted = self.fields()?.get("deleted");
+                if deleted.is_null() { Ok(false) } else { deleted.boolean() }
+            }
+            _ => Ok(false),
+        }
+    }
+
     pub(super) fn quantity(&self) -> Result<Quantity, Problem> {
         Quantity::parse(&self.number()?).map_err(|error| self.no_number(&error))
     }

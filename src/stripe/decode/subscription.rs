@@ -16,6 +16,7 @@ pub(in crate::stripe) fn subscription(node: &Node<'_>) -> Result<StripeSubscript
     Ok(StripeSubscription {
         id: fields.get("id").text()?,
         customer_id: customer.id_if_any()?.ok_or_else(|| customer.problem("is missing"))?,
+        customer_deleted: customer.is_deleted()?,
         status: SubscriptionStatus::parse(&fields.get("status").text()?),
         items: items.data.iter().map(|node| item(node, Some(&fields))).collect::<Result<_, _>>()?,
         items_complete: !items.has_more,
@@ -66,6 +67,15 @@ mod tests {
         assert_eq!(old.status, Some(SubscriptionStatus::PastDue));
         assert_eq!(old.items[0].current_period.start.as_second(), 1_668_552_093);
         assert!(old.items_complete);
+    }
+
+    #[test]
+    fn a_customer_that_stands_there_whole_says_whether_it_is_deleted() {
+        let with = |customer: &str| {
+            read(&SINCE_BASIL.replace(r#"{"id": "cus_1"}"#, customer)).unwrap().customer_deleted
+        };
+        assert!(with(r#"{"id": "cus_1", "object": "customer", "deleted": true}"#));
+        assert!(!with(r#"{"id": "cus_1", "deleted": false}"#) && !with(r#""cus_1""#));
     }
 
     #[test]

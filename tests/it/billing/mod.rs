@@ -6,9 +6,12 @@
 mod server;
 mod world;
 
+mod edge_minutes;
 mod gauges;
 mod kill;
 mod month;
 mod observe;
+mod reads;
 mod taken_back;
+mod unread;
 mod verdicts;

@@ -155,7 +155,7 @@ impl Asked {
 }
 
 /// What becomes of a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub enum Act {
     Pass,
     /// It never gets there.
@@ -164,6 +164,8 @@ pub enum Act {
     HoldAfter,
     /// The proxy answers itself.
     Answer(u16, &'static str),
+    /// It gets there, and the proxy rewrites what comes back.
+    Change(fn(&mut Value)),
 }
 
 type Rule = dyn FnMut(&Asked) -> Act + Send;
@@ -227,9 +229,13 @@ fn serve(
     let answer = match act {
         Act::Answer(status, body) => answer(status, body),
         Act::HoldBefore => Vec::new(),
-        Act::Pass | Act::HoldAfter => {
-            let forwarded = format!("{}Connection: close\r\n\r\n{}", asked.head, asked.body);
-            exchange(target, forwarded.as_bytes())
+        Act::Pass | Act::HoldAfter => passed(&asked, target),
+        Act::Change(change) => {
+            let text = String::from_utf8(passed(&asked, target)).unwrap();
+            let (_, body) = text.split_once("\r\n\r\n").unwrap();
+            let mut body: Value = serde_json::from_str(body).unwrap();
+            change(&mut body);
+            answer(200, &body.to_string())
         }
     };
     if matches!(act, Act::HoldBefore | Act::HoldAfter) {
@@ -239,6 +245,11 @@ fn serve(
         return;
     }
     let _left = stream.write_all(&answer);
+}
+
+fn passed(asked: &Asked, target: &str) -> Vec<u8> {
+    let forwarded = format!("{}Connection: close\r\n\r\n{}", asked.head, asked.body);
+    exchange(target, forwarded.as_bytes())
 }
 
 fn answer(status: u16, body: &str) -> Vec<u8> {

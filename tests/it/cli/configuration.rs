@@ -4,6 +4,7 @@
 //! Never a key that is silently ignored.
 
 use std::fs;
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
 use billrecon::cli::GlobalFlags;
@@ -156,6 +157,12 @@ fn an_unknown_key_or_a_wrong_value_is_78_with_the_key_and_the_file() {
         ("[stripe]\nsandbox = 1\n", "stripe.sandbox"),
         ("[stripe]\nsandbox = \"true\"\n", "stripe.sandbox"),
         ("[stripe]\nsandbox_state = \"\"\n", "stripe.sandbox_state"),
+        ("[stripe]\nrequests_per_second = 0\n", "stripe.requests_per_second must"),
+        ("[stripe]\nrequests_per_second = \"80\"\n", "stripe.requests_per_second"),
+        ("[stripe]\nrequests_per_second_per_endpoint = -1\n", "stripe.requests_per_second_per_endpoint"),
+        ("[stripe]\nmeter_events_per_second = 10001\n", "from 1 to 10000"),
+        ("[stripe]\nrequests_at_a_time = 1001\n", "stripe.requests_at_a_time"),
+        ("[stripe]\nrequests_at_a_time = 8.5\n", "stripe.requests_at_a_time"),
         ("[stripe]\napi_base = \"https://api.stripe.com/\"\n", "BILLRECON_STRIPE_API_KEY"),
         ("[slack]\nwebhook_url = \"https://hooks.slack.com/services/T/B/x\"\n", "slack"),
         ("[push]\nmode = \"both\"\n", "push.mode"),
@@ -237,6 +244,25 @@ fn the_settings_about_stripe_can_stand_in_the_file_and_the_key_beside_it() {
     assert!(config.stripe.sandbox && config.stripe.api_key.is_none());
     let state: PathBuf = folder.path().join("etc/state/stripe");
     assert_eq!((config.stripe.sandbox_state, config.push_mode), (Some(state), Some(PushMode::Push)));
+}
+
+#[test]
+fn how_fast_stripe_is_asked_can_be_said() {
+    let folder = folder();
+    let pace = |text: &str| {
+        let stripe = load(folder.path(), text).stripe;
+        let rates = [
+            stripe.requests_per_second,
+            stripe.requests_per_second_per_endpoint,
+            stripe.meter_events_per_second,
+            stripe.requests_at_a_time,
+        ];
+        rates.map(|rate| rate.map(NonZeroU32::get))
+    };
+    assert_eq!(pace(""), [None; 4]);
+    let text = "[stripe]\nrequests_per_second = 1\nrequests_per_second_per_endpoint = 2\n\
+                meter_events_per_second = 10000\nrequests_at_a_time = 4\n";
+    assert_eq!(pace(text), [Some(1), Some(2), Some(10_000), Some(4)]);
 }
 
 #[test]

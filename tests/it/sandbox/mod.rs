@@ -5,17 +5,20 @@
 
 mod async_stripe;
 mod embedded;
+mod faults;
 mod journal;
 mod life;
 mod local;
 mod manners;
 mod meters;
+mod moods;
 mod pricing;
 mod python_sdk;
 mod shapes;
 mod what_if;
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::PathBuf;
@@ -44,6 +47,7 @@ pub struct Answer {
     pub status: u16,
     headers: BTreeMap<String, String>,
     pub text: String,
+    /// Null where the text is no JSON.
     body: Value,
 }
 
@@ -77,6 +81,14 @@ impl Served {
 
     pub fn at(folder: TempDir, now: &str) -> Self {
         Self::with(folder, &["--now", now])
+    }
+
+    /// At 1 October 2026, with manners from a file.
+    fn mannered(manners: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("manners.toml");
+        fs::write(&path, manners).unwrap();
+        Self::with(folder, &["--now", "2026-10-01T00:00:00Z", "--manners", path.to_str().unwrap()])
     }
 
     fn with(folder: TempDir, arguments: &[&str]) -> Self {
@@ -237,13 +249,7 @@ fn body_of(form: &[(&str, &str)]) -> String {
 }
 
 pub fn exchange(address: &str, method: &str, path: &str, body: &str, headers: &[(&str, &str)]) -> Answer {
-    let mut request = format!("{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n");
-    for (name, value) in headers {
-        request.push_str(&format!("{name}: {value}\r\n"));
-    }
-    request.push_str(&format!("Content-Length: {}\r\n\r\n{body}", body.len()));
-    let mut stream = TcpStream::connect(address).unwrap();
-    stream.write_all(request.as_bytes()).unwrap();
+    let mut stream = sent(address, method, path, body, headers);
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
     let (head, text) = answer.split_once("\r\n\r\n").unwrap();
@@ -256,8 +262,20 @@ pub fn exchange(address: &str, method: &str, path: &str, body: &str, headers: &[
     answer_of(status, lines.map(header).collect(), text.to_owned())
 }
 
+/// A connection on which the answer, or whatever else, is still to come.
+fn sent(address: &str, method: &str, path: &str, body: &str, headers: &[(&str, &str)]) -> TcpStream {
+    let mut request = format!("{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n");
+    for (name, value) in headers {
+        request.push_str(&format!("{name}: {value}\r\n"));
+    }
+    request.push_str(&format!("Content-Length: {}\r\n\r\n{body}", body.len()));
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.write_all(request.as_bytes()).unwrap();
+    stream
+}
+
 fn answer_of(status: u16, headers: BTreeMap<String, String>, text: String) -> Answer {
-    Answer { status, headers, body: serde_json::from_str(&text).unwrap(), text }
+    Answer { status, headers, body: serde_json::from_str(&text).unwrap_or_default(), text }
 }
 
 pub fn encoded(text: &str) -> String {

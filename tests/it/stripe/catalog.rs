@@ -3,8 +3,9 @@
 //! In: lists of a server that pages well, badly or forever. Out: every element once, or an error; never a part of a list.
 
 use billrecon::domain::catalog::PriceRef;
+use billrecon::domain::invoice::MeterTotal;
 use billrecon::domain::period::Window;
-use billrecon::stripe::StripeError;
+use billrecon::stripe::{StripeError, Total};
 
 use super::fake::{Asked, Fake, Reply, error, list, ok};
 use super::stripe;
@@ -29,6 +30,11 @@ fn item(id: &str) -> String {
     format!(
         r#"{{"id": "{id}", "price": {{"id": "price_1"}}, "current_period_start": 1790812800, "current_period_end": 1793491200}}"#
     )
+}
+
+fn counted(answer: Result<Total, StripeError>) -> MeterTotal {
+    let Ok(Total::Counted(total)) = answer else { panic!("{answer:?}") };
+    total
 }
 
 fn cursors(asked: &[Asked]) -> Vec<Option<&str>> {
@@ -86,7 +92,8 @@ async fn all_pages_are_read_and_an_element_on_two_of_them_counts_once() {
     ];
     let fake = Fake::in_turn(pages).await;
     let found = stripe(&fake).subscriptions_with_price("price_1").await.unwrap();
-    let ids: Vec<&str> = found.iter().map(|one| one.id.as_str()).collect();
+    assert!(found.unread.is_empty());
+    let ids: Vec<&str> = found.read.iter().map(|one| one.id.as_str()).collect();
     assert_eq!(ids, ["1", "2", "3"]);
     let asked = fake.asked();
     assert_eq!(cursors(&asked), [None, Some("2"), Some("3")]);
@@ -135,7 +142,9 @@ async fn the_items_of_a_large_subscription_are_read_to_the_end_or_said_to_be_inc
     for (fails, items, complete) in [(false, 2, true), (true, 1, false)] {
         let fake = Fake::new(reads(fails)).await;
         let found = stripe(&fake).subscriptions_with_price("price_1").await.unwrap();
-        assert_eq!((found[0].items.len(), found[0].items_complete), (items, complete));
+        assert_eq!((found.read[0].items.len(), found.read[0].items_complete), (items, complete));
+        let unread: Vec<_> = found.unread.iter().map(|one| (one.id.as_deref(), &*one.request_id)).collect();
+        assert_eq!(unread, if fails { vec![(Some("1"), "req_fake")] } else { vec![] });
         assert_eq!(fake.asked()[1].query["subscription"], "1");
     }
 }
@@ -152,7 +161,7 @@ async fn a_meters_total_is_asked_for_in_whole_minutes_and_summed_exactly_over_al
         start: "2026-10-01T00:00:30Z".parse().unwrap(),
         end: "2026-11-01T00:00:30Z".parse().unwrap(),
     };
-    let total = stripe(&fake).meter_total("mtr_1", "cus_1", window).await.unwrap();
+    let total = counted(stripe(&fake).meter_total("mtr_1", "cus_1", window).await);
     assert_eq!((total.quantity.to_string().as_str(), total.request_id.as_str()), ("130.3", "req_fake"));
     let asked = fake.asked();
     assert_eq!(asked[0].path, "/v1/billing/meters/mtr_1/event_summaries");
@@ -167,7 +176,7 @@ async fn a_meter_that_counted_nothing_has_the_total_zero_and_an_unreadable_one_h
         Fake::in_turn([ok(list(&[], false)), ok(list(&[r#"{"aggregated_value": null}"#.into()], false))])
             .await;
     let stripe = stripe(&fake);
-    let nothing = stripe.meter_total("mtr_1", "cus_1", super::october()).await.unwrap();
+    let nothing = counted(stripe.meter_total("mtr_1", "cus_1", super::october()).await);
     assert!(nothing.quantity.is_zero());
     let error = stripe.meter_total("mtr_1", "cus_1", super::october()).await.unwrap_err();
     assert!(
@@ -184,6 +193,6 @@ async fn meters_are_listed_to_the_last_page() {
     };
     let fake = Fake::in_turn([ok(list(&[meter("mtr_1")], true)), ok(list(&[meter("mtr_2")], false))]).await;
     let meters = stripe(&fake).meters().await.unwrap();
-    assert_eq!(meters.iter().map(|meter| meter.id.as_str()).collect::<Vec<_>>(), ["mtr_1", "mtr_2"]);
+    assert_eq!(meters.read.iter().map(|meter| meter.id.as_str()).collect::<Vec<_>>(), ["mtr_1", "mtr_2"]);
     assert_eq!(fake.asked()[0].path, "/v1/billing/meters");
 }

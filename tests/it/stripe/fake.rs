@@ -12,6 +12,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 /// What the server does with one request.
+#[derive(Clone)]
 pub enum Reply {
     Answer {
         status: u16,

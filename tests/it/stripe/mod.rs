@@ -7,8 +7,12 @@ mod catalog;
 mod direct;
 pub mod fake;
 mod invoices;
+mod pace;
 mod sending;
+mod simulated;
+mod stopping;
 mod transport;
+mod unread;
 
 use std::time::Duration;
 

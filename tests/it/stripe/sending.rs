@@ -14,7 +14,7 @@ use super::{limits, stripe, stripe_within};
 /// The same answer to every attempt.
 type Script = fn() -> Reply;
 
-fn event() -> MeterEvent {
+pub fn event() -> MeterEvent {
     MeterEvent {
         payload_keys: PayloadKeys::default(),
         event_name: "b2b_match_request".to_owned(),
@@ -65,6 +65,27 @@ async fn a_repetition_is_the_same_request_to_the_letter() {
     for again in &asked[1..] {
         assert_eq!(again.headers["idempotency-key"], asked[0].headers["idempotency-key"]);
         assert_eq!(again.raw_body, asked[0].raw_body);
+    }
+}
+
+#[tokio::test]
+async fn a_stored_trouble_is_not_asked_for_again_but_got_round_with_another_key() {
+    let stored = || with_header(answer(500, "{}"), "Idempotent-Replayed", "true");
+    let there = || error(400, "invalid_request_error", "duplicate_meter_event", "duplicate");
+    let (id, again) = ("br-0123456789abcdef", "br-0123456789abcdef-again");
+    for (replies, keys, expected) in [
+        (vec![stored(), taken()], vec![id, again], "Accepted"),
+        (vec![answer(500, "{}"), stored(), taken()], vec![id, id, again], "Accepted"),
+        (vec![stored(), there()], vec![id, again], "AlreadyThere"),
+        (vec![stored(), answer(500, "{}"), stored()], vec![id, again, again], "Unknown"),
+        (vec![stored(), stored()], vec![id, again], "Unknown"),
+    ] {
+        let (delivery, asked) = delivery(replies).await;
+        assert!(format!("{delivery:?}").starts_with(expected), "{delivery:?}");
+        let sent: Vec<&str> = asked.iter().map(|one| one.headers["idempotency-key"].as_str()).collect();
+        assert_eq!(sent, keys);
+        // The event's own identifier, which protects from a second counting, never changes.
+        assert!(asked.iter().all(|one| one.raw_body == asked[0].raw_body));
     }
 }
 

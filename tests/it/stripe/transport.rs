@@ -3,13 +3,13 @@
 //! In: answers that are wrong in every way that was thought of. Out: the right error after the right number of requests,
 //! and the key nowhere but in the Authorization header.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use billrecon::exit_code::ExitCode;
-use billrecon::stripe::{Limits, Stripe, StripeError};
+use billrecon::stripe::{Limits, RateLimit, Stripe, StripeError};
 use tokio::io::AsyncReadExt;
 
-use super::fake::{Fake, Reply, answer, error, list, ok, with_header};
+use super::fake::{Fake, Reply, answer, error, ok, with_header};
 use super::{CANARY, limits, october, stripe, stripe_within, target};
 
 const ACCOUNT: &str = r#"{"id": "acct_1", "object": "account", "charges_enabled": true}"#;
@@ -145,14 +145,38 @@ async fn an_answer_that_would_be_the_same_again_is_asked_for_once() {
 }
 
 #[tokio::test]
-async fn stripe_may_ask_for_another_attempt_and_for_a_pause_before_it() {
-    let refusal = error(400, "api_error", "lock_timeout", "try again");
-    let refusal = with_header(with_header(refusal, "Stripe-Should-Retry", "true"), "Retry-After", "1");
-    let fake = Fake::in_turn([refusal, ok(ACCOUNT)]).await;
-    let began = Instant::now();
-    stripe(&fake).account().await.unwrap();
-    assert!(began.elapsed() >= Duration::from_secs(1));
-    assert_eq!(fake.asked().len(), 2);
+async fn a_refusal_tells_what_its_headers_said() {
+    let reasons = [
+        ("global-rate", RateLimit::GlobalRate),
+        ("global-concurrency", RateLimit::GlobalConcurrency),
+        ("endpoint-rate", RateLimit::EndpointRate),
+        ("endpoint-concurrency", RateLimit::EndpointConcurrency),
+        ("resource-specific", RateLimit::ResourceSpecific),
+        ("lunar-rate", RateLimit::Other("lunar-rate".to_owned())),
+        ("", RateLimit::Unnamed),
+    ];
+    for (word, expected) in reasons {
+        let refusal = with_header(rate_limit(), "Stripe-Should-Retry", "false");
+        let fake = Fake::in_turn([with_header(refusal, "Stripe-Rate-Limited-Reason", word)]).await;
+        let StripeError::RateLimited { reason, hints, .. } = stripe(&fake).account().await.unwrap_err()
+        else {
+            panic!("{word}")
+        };
+        assert_eq!((reason, hints.should_retry, hints.replayed), (expected, Some(false), false));
+    }
+    let locked = with_header(error(429, "x", "lock_timeout", "busy"), "Stripe-Should-Retry", "true");
+    let fake = Fake::new(move |_, _| locked.clone()).await;
+    let error = stripe(&fake).account().await.unwrap_err();
+    assert!(
+        matches!(error, StripeError::RateLimited { reason: RateLimit::ResourceSpecific, .. }),
+        "{error:?}"
+    );
+    assert_eq!(fake.asked().len(), 5);
+    let stored = with_header(answer(500, "{}"), "Idempotent-Replayed", "true");
+    let fake = Fake::in_turn([stored]).await;
+    let error = stripe(&fake).account().await.unwrap_err();
+    let StripeError::Unavailable { status: Some(500), hints, .. } = error else { panic!("{error:?}") };
+    assert_eq!((hints.should_retry, hints.replayed), (None, true));
 }
 
 #[tokio::test]
@@ -213,14 +237,14 @@ async fn the_key_is_in_no_error_and_in_no_debug_text() {
         error(400, CANARY, CANARY, &format!("No such key: '{CANARY}'")),
         with_header(error(401, "x", "y", CANARY), "Request-Id", CANARY),
         ok(format!(r#"{{"id": ["{CANARY}"]}}"#)),
-        ok(list(&[format!(r#"{{"id": "in_1", "status": "{CANARY}"}}"#)], false)),
+        ok(format!(r#"{{"data": "{CANARY}", "has_more": false}}"#)),
         with_header(error(429, "x", "y", CANARY), "Stripe-Should-Retry", "false"),
         error(404, "x", "y", &format!("{}{CANARY}", "x".repeat(280))),
     ];
     for reply in echoes {
         let fake = Fake::in_turn([reply]).await;
         let stripe = stripe(&fake);
-        let error = stripe.invoices(october()).await.unwrap_err();
+        let error = stripe.invoices(october(), |_| true).await.unwrap_err();
         for text in
             [format!("{error}"), format!("{error:?}"), format!("{stripe:?}"), format!("{:?}", target("x"))]
         {

@@ -1,0 +1,139 @@
+//! Seeded runs: a company of 300 tenants, an account with bad manners, and the job woken until it says done.
+//!
+//! In: a seed. Out: nothing, or what Stripe holds and should not. The account is asked without a socket and every instant
+//! is made up, so a seed always plays the same; `SEED=n cargo test --test it simulation` plays one alone and tells of it.
+
+mod company;
+mod play;
+mod storm;
+mod wire;
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use play::{Played, play};
+use storm::{Deed, Storm};
+use wire::Bug;
+
+const TENANTS: usize = 300;
+/// How many seeds are played; with the judges as many as the promise names.
+const SEEDS: u64 = 12;
+const SEEDS_OF_JUDGES: u64 = 200;
+
+#[test]
+fn whatever_stripe_does_each_tenant_is_billed_what_the_ledger_says_or_parked_with_the_cause() {
+    let judged = std::env::var_os("BILLRECON_TEST_JUDGES").is_some();
+    let seeds = match std::env::var("SEED") {
+        Ok(seed) => vec![seed.parse().unwrap()],
+        Err(_) => (0..if judged { SEEDS_OF_JUDGES } else { SEEDS }).collect(),
+    };
+    let played = side_by_side(&seeds, |seed| play(Storm::of(seed, TENANTS), TENANTS, Bug::None));
+    let wrong: Vec<String> = played.iter().flat_map(Played::faults).collect();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    let sum = |count: fn(&Played) -> u64| played.iter().map(count).sum::<u64>();
+    println!(
+        "{} seeds, {} wakes, {} requests, {} of them with a fault, {} tenants parked",
+        seeds.len(),
+        sum(|one| one.wakes),
+        sum(|one| one.requests),
+        sum(|one| one.faults_met),
+        sum(|one| one.parked)
+    );
+}
+
+#[test]
+fn a_retry_under_a_new_identifier_is_found_out() {
+    let seeds: Vec<u64> = (0..3).collect();
+    let played =
+        side_by_side(&seeds, |seed| play(Storm::of(seed, TENANTS), TENANTS, Bug::RetryWithNewIdentifier));
+    let wrong: Vec<String> = played.iter().flat_map(Played::faults).collect();
+    assert!(wrong.iter().any(|fault| fault.contains("counted twice")), "{wrong:?}");
+}
+
+/// Whether Stripe has taken them or not, nobody knows; a day later it has forgotten their names.
+#[test]
+fn a_doubt_and_a_day_count_nothing_twice() {
+    for what in ["hang_before", "hang_after", "reset_after", "error_after", "error_before", "cut", "garbled"]
+    {
+        let deeds = [("2026-10-20T06:00:00Z", Deed::Use(100)), ("2026-10-20T06:00:00Z", Deed::Wake)];
+        // The next wake comes 26 hours later, with more usage.
+        let played = play(Storm::with_events(what, &deeds), 20, Bug::None);
+        assert!(played.faults_met >= 20, "{what}");
+        assert_eq!((played.parked, played.faults()), (0, Vec::new()), "{what}");
+    }
+}
+
+/// The copy knows nothing of what was sent after it was made.
+#[test]
+fn after_a_restored_backup_nothing_is_sent_again() {
+    let deeds = [
+        ("2026-10-20T06:00:00Z", Deed::Use(50)),
+        ("2026-10-20T06:00:00Z", Deed::Wake),
+        ("2026-10-20T07:00:00Z", Deed::BackUp),
+        ("2026-10-20T08:00:00Z", Deed::Use(100)),
+        ("2026-10-20T08:00:00Z", Deed::Wake),
+        ("2026-10-20T09:00:00Z", Deed::Restore),
+    ];
+    restored(&deeds);
+}
+
+/// The copy holds pushes that were planned, and were sent after it was made.
+#[test]
+fn pushes_that_a_backup_holds_as_planned_are_not_sent_again() {
+    let deeds = [
+        ("2026-10-20T06:00:00Z", Deed::Use(100)),
+        ("2026-10-20T06:00:00Z", Deed::SwitchOff),
+        ("2026-10-20T06:00:00Z", Deed::Wake),
+        ("2026-10-20T07:00:00Z", Deed::BackUp),
+        ("2026-10-20T07:00:00Z", Deed::SwitchOn),
+        ("2026-10-20T07:00:00Z", Deed::Wake),
+        ("2026-10-20T08:00:00Z", Deed::Restore),
+    ];
+    restored(&deeds);
+}
+
+/// Each tenant of whom Stripe has more than the copy knows is parked, and stays billed once.
+#[track_caller]
+fn restored(deeds: &[(&str, Deed)]) {
+    let played = play(Storm { manners: String::new(), ..Storm::with_events("cut", deeds) }, 20, Bug::None);
+    let faults = played.faults();
+    assert!(!faults.iter().any(|fault| fault.contains("counted twice")), "{faults:?}");
+    let reasons = ["parked as foreign_usage", "parked as unknown_push"];
+    let parked = faults.iter().filter(|fault| reasons.iter().any(|reason| fault.contains(reason)));
+    assert_eq!((played.parked, parked.count()), (20, 20), "{faults:?}");
+}
+
+/// A switch that is never switched on again.
+#[test]
+fn while_pushing_is_off_nothing_is_sent_and_everything_waits() {
+    let deeds = [
+        ("2026-10-20T06:00:00Z", Deed::Use(100)),
+        ("2026-10-20T06:00:00Z", Deed::SwitchOff),
+        ("2026-10-20T06:00:00Z", Deed::Wake),
+    ];
+    let storm = Storm { manners: String::new(), ..Storm::with_events("cut", &deeds) };
+    let played = play(storm, 5, Bug::None);
+    assert_eq!(played.events, 0);
+    let faults = played.faults();
+    assert_eq!(
+        faults.iter().filter(|fault| fault.contains("not all there: 0.000 at Stripe")).count(),
+        5,
+        "{faults:?}"
+    );
+}
+
+/// Plays on every core.
+fn side_by_side(seeds: &[u64], play: impl Fn(u64) -> Played + Sync) -> Vec<Played> {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from).min(seeds.len());
+    let next = AtomicU64::new(0);
+    let worker = || {
+        let mut played = Vec::new();
+        while let Some(seed) = seeds.get(usize::try_from(next.fetch_add(1, Ordering::Relaxed)).unwrap()) {
+            played.push(play(*seed));
+        }
+        played
+    };
+    std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..cores).map(|_| scope.spawn(worker)).collect();
+        workers.into_iter().flat_map(|worker| worker.join().unwrap()).collect()
+    })
+}
