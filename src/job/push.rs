@@ -312,7 +312,7 @@ fn batches(sends: &[Intent]) -> Vec<Vec<Lane>> {
 
 /// From here on each of them may have arrived.
 async fn mark(mut batch: Vec<Lane>, step: &Step<'_>) -> anyhow::Result<Vec<Lane>> {
-    if is_off(step.off_switch) {
+    if is_off(step.off_switch) || step.wire.stripe.has_stopped() {
         return Ok(Vec::new());
     }
     for (one, _) in batch.iter_mut().flatten() {
@@ -376,6 +376,7 @@ fn settle(one: &mut Intent, delivery: Delivery, is_first: bool) {
         Delivery::Accepted { .. } | Delivery::AlreadyThere { .. } => Answer::Taken,
         Delivery::Rejected { code, message, .. } => Answer::Refused(format!("{code}: {message}")),
         Delivery::Unknown { why } => Answer::Unclear(why),
+        Delivery::Stopped => return,
     };
     one.answer(answer, is_first);
     if one.state != IntentState::Sent {

@@ -15,6 +15,7 @@ mod moods;
 mod pricing;
 mod python_sdk;
 mod shapes;
+mod what_if;
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -13,6 +13,7 @@ use crate::support::served::Served;
 use crate::support::{Ended, Workspace};
 
 const ACME: &str = "acme b2b.match_request";
+const UNITS: &str = "b2b.match_request";
 const BETA: &str = "beta b2b.match_request";
 
 /// Whether a request asks what if.
@@ -193,4 +194,33 @@ fn lines_that_are_missing_or_strange_are_never_taken_for_an_agreement() {
         assert_eq!(found[ACME], format!("skipped {reason}"));
         assert_eq!(found[BETA], "agrees", "{reason}");
     }
+}
+
+/// Only the sandbox has prices that the catalog does not name.
+#[test]
+fn without_a_candidate_price_there_is_nothing_to_ask() {
+    let shadow = |text: &str, meter: &str| {
+        let line = format!("meter = \"{meter}\"\n");
+        text.replacen(
+            &line,
+            &format!("{line}  shadow_price_id = \"price_zero_{}\"\n", meter.replace('.', "_")),
+            2,
+        )
+    };
+    let named =
+        CATALOG.replacen("free_quota = 100\n", "free_quota = 100\n  overage_price_id = \"price_seven\"\n", 1);
+    let workspace = small(&shadow(&shadow(&named, UNITS), "storage_gb"), TENANTS);
+    workspace.sql("DELETE FROM account_pin");
+    workspace.write("billrecon.toml", "first_period = \"2026-09\"\n");
+    let (ended, asked) = ask(&workspace, |asked, body| {
+        if asked.path == "/v1/account" {
+            body["id"] = json!("acct_1ABC");
+        }
+        None
+    });
+    let found = outcomes(&ended.expect(0));
+    let storage = "skipped the catalog names no candidate price at Stripe: set overage_price_id";
+    assert_eq!((found[ACME].as_str(), found["acme storage_gb"].as_str()), ("agrees", storage));
+    let items = asked.iter().filter(|asked| is_what_if(asked)).map(|asked| asked.form.len());
+    assert_eq!(items.collect::<Vec<_>>(), [4; 3]);
 }
