@@ -198,8 +198,7 @@ fn add_strange(list: &mut Value, change: fn(&mut Value)) {
 }
 
 #[test]
-fn a_meter_or_a_price_of_ours_that_is_not_understood_ends_the_run_with_its_request_and_a_strangers_does_not()
-{
+fn a_meter_or_price_of_ours_that_is_not_understood_ends_the_run_and_a_strangers_does_not() {
     let strangers: fn(&mut Value) =
         |list| list["data"].as_array_mut().unwrap().push(json!({"id": "mtr_x", "event_name": 7}));
     let ours: fn(&mut Value) = |list| list["data"][0]["status"] = Value::Null;
