@@ -180,6 +180,9 @@ pub fn map(
     if stage == Stage::Open && has_unsold_item(subscription, &prices, standing) {
         return Err(ParkReason::Mapping);
     }
+    if is_billed_otherwise(window, standing) {
+        return Err(ParkReason::WindowMismatch);
+    }
     let mut meters = Vec::new();
     for (meter, uses) in prices {
         // Once a window has ended, its items may have gone with its plan.
@@ -234,6 +237,21 @@ impl Mapped {
         let is_missing = self.stage != Stage::Open && self.invoice_id.is_none();
         standing.unread_invoice(&self.subscription_id).filter(|_| is_missing)
     }
+}
+
+/// Whether Stripe has billed usage for a time that lies across the window's edge. The subscription's current period does
+/// not show that any more when the next one has begun.
+fn is_billed_otherwise(window: &TenantWindow<'_>, standing: &Standing) -> bool {
+    let renewals = invoices_of(window, standing).filter(|one| one.billing_reason != "subscription_create");
+    let mut usage =
+        renewals.flat_map(|one| &one.lines).filter(|line| is_metered(line, standing) && !line.proration);
+    // Stripe knows whole seconds.
+    let inside = |one: Window, other: Window| {
+        other.start.as_second() <= one.start.as_second() && one.end.as_second() <= other.end.as_second()
+    };
+    let ours = window.window;
+    let crosses = |one: Window| one.intersection(ours).is_some() && !inside(one, ours) && !inside(ours, one);
+    usage.any(|line| crosses(line.period))
 }
 
 /// Whether a window that has ended was billed to this customer.

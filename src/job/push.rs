@@ -21,7 +21,7 @@ use crate::job::connection::Wire;
 use crate::job::intents::Intents;
 use crate::job::lease::Lease;
 use crate::job::mapping::{Mapped, MeterUse, Stage};
-use crate::job::reading::{Answers, CONCURRENCY};
+use crate::job::reading::Answers;
 use crate::job::standing::Standing;
 use crate::store::Books;
 use crate::stripe::{Delivery, MeterEvent, StripeError};
@@ -266,7 +266,7 @@ async fn send_all(
     let marked = stream::iter(batches(sends)).then(|batch| mark(batch, step));
     let lanes = marked.map_ok(|lanes| stream::iter(lanes.into_iter().map(anyhow::Ok))).try_flatten();
     let sending = lanes.map_ok(async |lane| anyhow::Ok(send(lane, step).await));
-    let mut sending = pin!(sending.try_buffer_unordered(CONCURRENCY));
+    let mut sending = pin!(sending.try_buffer_unordered(step.wire.stripe.at_a_time()));
     while let Some(sent) = sending.try_next().await? {
         if done.send(sent).is_err() {
             break;
@@ -312,7 +312,7 @@ fn batches(sends: &[Intent]) -> Vec<Vec<Lane>> {
 
 /// From here on each of them may have arrived.
 async fn mark(mut batch: Vec<Lane>, step: &Step<'_>) -> anyhow::Result<Vec<Lane>> {
-    if is_off(step.off_switch) {
+    if is_off(step.off_switch) || step.wire.stripe.has_stopped() {
         return Ok(Vec::new());
     }
     for (one, _) in batch.iter_mut().flatten() {
@@ -376,6 +376,7 @@ fn settle(one: &mut Intent, delivery: Delivery, is_first: bool) {
         Delivery::Accepted { .. } | Delivery::AlreadyThere { .. } => Answer::Taken,
         Delivery::Rejected { code, message, .. } => Answer::Refused(format!("{code}: {message}")),
         Delivery::Unknown { why } => Answer::Unclear(why),
+        Delivery::Stopped => return,
     };
     one.answer(answer, is_first);
     if one.state != IntentState::Sent {

@@ -20,9 +20,6 @@ use crate::job::mapping::{Mapped, MeterUse, Stage};
 use crate::job::standing::Standing;
 use crate::stripe::{StripeError, Total};
 
-/// Requests under way at a time: each is another tenant's.
-pub const CONCURRENCY: usize = 8;
-
 /// Tenant, window and meter.
 pub type TotalKey = (String, Window, String);
 
@@ -122,7 +119,7 @@ pub async fn read_totals(
     let requests = asked.into_iter().map(|(one, using, meter_id)| async move {
         (one, using, meter_id, wire.stripe.meter_total(meter_id, &one.customer_id, one.window).await)
     });
-    let mut results = stream::iter(requests).buffered(CONCURRENCY);
+    let mut results = stream::iter(requests).buffered(wire.stripe.at_a_time());
     while let Some((one, using, meter_id, result)) = results.next().await {
         let answer = readable(result, &mut answers.evidence, one, "meter_total", meter_id)?;
         let key = (one.tenant_id.clone(), one.window);
@@ -153,7 +150,7 @@ pub async fn read_totals(
 pub async fn read_previews(mapped: &[Mapped], wire: &Wire, answers: &mut Answers) -> Result<(), StripeError> {
     let open = mapped.iter().filter(|one| one.stage == Stage::Open);
     let requests = open.map(|one| async move { (one, wire.stripe.preview(&one.subscription_id).await) });
-    let mut results = stream::iter(requests.collect::<Vec<_>>()).buffered(CONCURRENCY);
+    let mut results = stream::iter(requests.collect::<Vec<_>>()).buffered(wire.stripe.at_a_time());
     while let Some((one, result)) = results.next().await {
         let answer = readable(result, &mut answers.evidence, one, "preview", &one.subscription_id)?;
         let preview = match answer {

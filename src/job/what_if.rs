@@ -18,7 +18,7 @@ use crate::domain::quote::amount_of;
 use crate::domain::reconcile::is_period_of;
 use crate::job::connection::Wire;
 use crate::job::mapping::{Mapped, MeterUse, Stage};
-use crate::job::reading::{Answers, CONCURRENCY, Preview};
+use crate::job::reading::{Answers, Preview};
 use crate::job::standing::Standing;
 use crate::stripe::{ITEMS_AT_MOST, Replaced, StripeError};
 
@@ -165,7 +165,7 @@ pub async fn ask(
         let replaced: Vec<Replaced> = questions.iter().map(|(_, replaced)| replaced.clone()).collect();
         (one, questions, wire.stripe.preview_with(&one.subscription_id, &replaced).await)
     });
-    let mut results = stream::iter(requests).buffered(CONCURRENCY);
+    let mut results = stream::iter(requests).buffered(wire.stripe.at_a_time());
     while let Some((one, questions, result)) = results.next().await {
         let preview = match result {
             Err(error) if error.concerns_all() => return Err(error),

@@ -231,17 +231,22 @@ impl Account {
             What::ResetBefore => Ok(Outcome::Reset),
             What::ErrorBefore => self.answer(&asked, Some(Failure::Before)).map(Outcome::Answer),
             What::ErrorAfter => self.answer(&asked, Some(Failure::After)).map(Outcome::Answer),
-            What::HangAfter | What::ResetAfter | What::Cut | What::Garbled => {
-                // A refusal is lost on its way like any other answer.
-                let answer = self.answer(&asked, None).unwrap_or_else(Answer::from);
-                Ok(match fault.what {
-                    What::HangAfter => Outcome::Hang,
-                    What::ResetAfter => Outcome::Reset,
-                    What::Cut => Outcome::Cut(answer),
-                    _ => Outcome::Answer(Answer { body: GARBLED.to_owned(), ..answer }),
-                })
+            What::HangAfter => {
+                self.lost(&asked);
+                Ok(Outcome::Hang)
             }
+            What::ResetAfter => {
+                self.lost(&asked);
+                Ok(Outcome::Reset)
+            }
+            What::Cut => Ok(Outcome::Cut(self.lost(&asked))),
+            What::Garbled => Ok(Outcome::Answer(Answer { body: GARBLED.to_owned(), ..self.lost(&asked) })),
         }
+    }
+
+    /// What the client never learns; a refusal goes the way of any other answer.
+    fn lost(&mut self, asked: &Asked<'_>) -> Answer {
+        self.answer(asked, None).unwrap_or_else(Answer::from)
     }
 
     /// The first answer to a key, or a new one.

@@ -2,13 +2,13 @@
 //!
 //! In: parameters. Out: a customer. Charges nobody: addresses, taxes and payment methods are taken and forgotten.
 
+use super::cancellations;
 use super::error::ApiError;
 use super::lists::{self, Instants};
 use super::objects;
 use super::records::{Customer, Fact};
 use super::request::Params;
 use super::routes::Reply;
-use super::subscriptions;
 use super::world::World;
 
 /// Stripe's other parameters: accepted, without effect on what is billed here.
@@ -63,7 +63,7 @@ pub fn delete(world: &mut World, id: &str, params: &Params) -> Result<Reply, Api
     params.only(&[])?;
     let customer = world.living_customer(id).ok_or_else(|| ApiError::not_found("customer", id))?;
     let customer = Customer { deleted: true, ..customer.clone() };
-    subscriptions::cancel_all_of(world, id);
+    cancellations::cancel_all_of(world, id);
     let shown = objects::customer(&customer);
     world.record(Fact::Customer(customer));
     Ok(Reply::new(shown))

@@ -8,6 +8,7 @@
 
 mod account;
 mod auth;
+mod cancellations;
 mod clock;
 mod customers;
 mod decimal;

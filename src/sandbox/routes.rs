@@ -9,8 +9,8 @@ use super::error::ApiError;
 use super::request::Params;
 use super::world::World;
 use super::{
-    customers, events, expand, invoices, meters, objects, preview, prices, products, reports, subscriptions,
-    summaries, test_clocks,
+    cancellations, customers, events, expand, invoices, meters, objects, preview, prices, products, reports,
+    subscriptions, summaries, test_clocks,
 };
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,7 +55,7 @@ pub fn answer(world: &mut World, method: Method, path: &str, params: &Params) ->
         Method::Post => write(world, &parts, params),
         Method::Delete => match parts.as_slice() {
             ["customers", id] => Some(customers::delete(world, id, params)),
-            ["subscriptions", id] => Some(subscriptions::cancel(world, id, params)),
+            ["subscriptions", id] => Some(cancellations::cancel(world, id, params)),
             _ => None,
         },
     }

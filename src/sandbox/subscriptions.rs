@@ -1,4 +1,4 @@
-//! Subscriptions: create, retrieve, list, update, cancel.
+//! Subscriptions: create, retrieve, list, update.
 //!
 //! In: parameters. Out: a subscription with its items. No prorations: a change of items counts from now on, in classic
 //! mode, so the usage of an item that is removed in mid-window is never billed. Takes no payment, so it is active at once.
@@ -97,7 +97,7 @@ pub fn create(world: &mut World, params: &Params) -> Result<Reply, ApiError> {
     Ok(recorded(world, subscription))
 }
 
-fn recorded(world: &mut World, subscription: Subscription) -> Reply {
+pub fn recorded(world: &mut World, subscription: Subscription) -> Reply {
     let id = subscription.id.clone();
     world.record(Fact::Subscription(subscription));
     let shown = world.subscriptions.get(&id).map(|one| object::subscription(world, one));
@@ -255,7 +255,7 @@ pub fn update(world: &mut World, id: &str, params: &Params) -> Result<Reply, Api
 }
 
 /// The subscription, as long as it has not ended.
-fn living(world: &World, id: &str) -> Result<Subscription, ApiError> {
+pub fn living(world: &World, id: &str) -> Result<Subscription, ApiError> {
     let one = world.subscriptions.get(id).ok_or_else(|| ApiError::not_found("subscription", id))?;
     if status_at(one, world.now) == Status::Canceled {
         let message = format!("No such subscription: '{id}' (it was canceled and cannot be changed)");
@@ -310,26 +310,6 @@ pub fn change_item(world: &World, one: &mut Subscription, given: &Params, now: i
     let quantity = if metered { None } else { quantity.or(old.quantity).or(Some(1)) };
     one.items.push(Item { price, quantity, added: now, removed: None, ..old });
     Ok(())
-}
-
-pub fn cancel(world: &mut World, id: &str, params: &Params) -> Result<Reply, ApiError> {
-    params.only(&["invoice_now", "prorate", "cancellation_details"])?;
-    let one = living(world, id)?;
-    Ok(recorded(world, ended(one, world.now)))
-}
-
-/// Without a last invoice, as far as Stripe documents it.
-pub fn cancel_all_of(world: &mut World, customer: &str) {
-    let now = world.now;
-    let living = world.subscriptions_of(customer).filter(|one| status_at(one, now) != Status::Canceled);
-    let ends: Vec<Subscription> = living.cloned().collect();
-    for one in ends {
-        world.record(Fact::Subscription(Subscription { ends_unbilled: true, ..ended(one, now) }));
-    }
-}
-
-fn ended(one: Subscription, now: i64) -> Subscription {
-    Subscription { ends_at: Some(now), cancel_requested_at: Some(now), ..one }
 }
 
 pub fn retrieve(world: &World, id: &str, params: &Params) -> Result<Reply, ApiError> {

@@ -37,8 +37,12 @@ impl Stripe {
         price_id: &str,
     ) -> Result<Listing<StripeSubscription>, StripeError> {
         let request_after = |cursor: Option<&str>| {
-            let request =
-                ListSubscription::new().price(price_id).status(ListSubscriptionStatus::All).limit(PAGE);
+            let request = ListSubscription::new()
+                .price(price_id)
+                .status(ListSubscriptionStatus::All)
+                // Only the object says that the customer was deleted.
+                .expand(["data.customer".to_owned()])
+                .limit(PAGE);
             cursor.into_iter().fold(request, ListSubscription::starting_after).build()
         };
         let decode = |node: &Node<'_>, request_id: &str| {

@@ -21,7 +21,10 @@ const PARTS: u64 = 32;
 /// A speed is so many sixteenths of the rate; the slowest is one of them.
 const FULL_SPEED: u32 = 16;
 /// Many requests are under way when the first 429 comes; theirs are no news.
-const BETWEEN_CHANGES: Duration = Duration::from_secs(1);
+const BETWEEN_HALVINGS: Duration = Duration::from_secs(1);
+/// From half of the rate to all of it in four seconds: one 429 by chance costs little, and a limit that is really lower is
+/// met seldom.
+const BETWEEN_STEPS: Duration = Duration::from_millis(500);
 
 pub(super) struct Lane {
     limiter: RateLimiter<NotKeyed, InMemoryState, Stopwatch, NoOpMiddleware<Duration>>,
@@ -78,7 +81,7 @@ impl Lane {
     pub(super) fn slow_down(&self) -> Option<u32> {
         let mut speed = self.speed.lock().unwrap_or_else(PoisonError::into_inner);
         let now = self.limiter.clock().now();
-        if speed.sixteenths == 1 || !is_due(speed.slowed, now) {
+        if speed.sixteenths == 1 || !has_passed(BETWEEN_HALVINGS, speed.slowed, now) {
             return None;
         }
         speed.sixteenths /= 2;
@@ -87,11 +90,11 @@ impl Lane {
         Some(speed.sixteenths)
     }
 
-    /// After a success: one sixteenth faster, once a second at most.
+    /// After a success: one sixteenth faster, twice a second at most.
     pub(super) fn recover(&self) {
         let mut speed = self.speed.lock().unwrap_or_else(PoisonError::into_inner);
         let now = self.limiter.clock().now();
-        if speed.sixteenths < FULL_SPEED && is_due(speed.changed, now) {
+        if speed.sixteenths < FULL_SPEED && has_passed(BETWEEN_STEPS, speed.changed, now) {
             speed.sixteenths += 1;
             speed.changed = Some(now);
         }
@@ -126,8 +129,8 @@ impl Turn<'_> {
     }
 }
 
-fn is_due(last: Option<Duration>, now: Duration) -> bool {
-    last.is_none_or(|last| now.saturating_sub(last) >= BETWEEN_CHANGES)
+fn has_passed(pause: Duration, since: Option<Duration>, now: Duration) -> bool {
+    since.is_none_or(|since| now.saturating_sub(since) >= pause)
 }
 
 #[cfg(test)]
@@ -148,7 +151,7 @@ mod tests {
         for expected in [Some(8), Some(4), Some(2), Some(1), None] {
             assert_eq!(lane.slow_down(), expected);
             assert_eq!(lane.slow_down(), None);
-            tokio::time::advance(BETWEEN_CHANGES).await;
+            tokio::time::advance(BETWEEN_HALVINGS).await;
         }
         let slowest = leave(&lane, 20).await;
         assert!((Duration::from_secs(9)..Duration::from_secs(11)).contains(&slowest), "{slowest:?}");
@@ -156,7 +159,7 @@ mod tests {
             lane.recover();
             lane.recover();
             assert_eq!(lane.sixteenths(), expected);
-            tokio::time::advance(BETWEEN_CHANGES).await;
+            tokio::time::advance(BETWEEN_STEPS).await;
         }
         lane.recover();
         assert_eq!(lane.sixteenths(), FULL_SPEED);

@@ -54,6 +54,8 @@ pub enum Delivery {
     Rejected { code: String, message: String, request_id: String },
     /// No answer that tells.
     Unknown { why: String },
+    /// The client has stopped asking; whether an earlier attempt has arrived is not known.
+    Stopped,
 }
 
 impl Stripe {
@@ -100,6 +102,7 @@ impl Stripe {
         match self.send(request.build(), &event.identifier).await {
             Ok(answer) => Ok(self.confirmed(&answer, event)),
             Err(error) if error.concerns_all() => Err(error),
+            Err(StripeError::CircuitOpen { .. }) => Ok(Delivery::Stopped),
             Err(error) => Ok(not_accepted(error)),
         }
     }

@@ -95,6 +95,11 @@ impl Stripe {
         self.traffic.at_a_time()
     }
 
+    /// Whether it asks nothing any more, because the key was refused or all fails alike.
+    pub fn has_stopped(&self) -> bool {
+        self.traffic.has_stopped()
+    }
+
     /// The account of the key. Its mode is not in the answer: it is a part of the key.
     pub async fn account(&self) -> Result<Account, StripeError> {
         // async-stripe has this one only in a crate of 100 other requests.

@@ -36,6 +36,10 @@ impl Traffic {
         self.limits.pace.at_a_time()
     }
 
+    pub(super) fn has_stopped(&self) -> bool {
+        self.circuit.check().is_err()
+    }
+
     /// A whole request: attempts until one succeeds or it makes no sense to go on.
     pub(super) async fn request<T, A, F>(&self, patience: Patience, attempt: A) -> Result<T, StripeError>
     where

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::server::seconds;
 use super::world::{METER, Row, SHADOW, World, compared, folder, outcome, table};
-use crate::support::ENGINES;
+use crate::support::{ENGINES, Engine};
 
 /// The window of October: `[10-05T07:31:17, 11-05T07:31:17)`.
 const ANCHOR: &str = "2026-09-05T07:31:17Z";
@@ -93,4 +93,22 @@ fn what_is_used_in_the_minutes_that_the_edges_cut_is_taken_off_the_meters_total_
         let lasts = |row: &Row| !row["evidence"].contains("units");
         assert!(table(&closed, "reconciliation").iter().all(lasts), "lasting ids only");
     }
+}
+
+#[test]
+fn a_gauges_total_may_show_a_reading_that_lies_beside_the_window() {
+    let gauge = SHADOW.replace("aggregation = \"sum\"", "aggregation = \"last\"");
+    let readings = |id| [(id, "5", BEFORE), (id, "50", INSIDE), (id, "3.5", AFTER)];
+    let (agrees, differs) = (readings("agrees"), readings("differs"));
+    let ledger = usage(&[&agrees[..], &differs].concat());
+    let mut world = World::remote(Engine::Sqlite, &gauge, &tenants(&["agrees", "differs"]), &ledger, BEFORE);
+    world.workspace.write("billrecon.toml", "[push]\nmode = \"observe\"\n");
+    world.connect(&world.sandbox().url());
+    let mut sent = [&agrees[..], &differs[..2], &[("differs", "9", AFTER)]].concat();
+    sent.sort_by_key(|(_, _, at)| *at);
+    send(&world, &sent);
+    let closed = outcome(&world.run(FINAL).expect(0), "2026-10");
+    assert_eq!(compared(&closed, "agrees"), ["invoice matched 50 50", "meter_total matched 50 50"]);
+    assert_eq!(compared(&closed, "differs")[1], "meter_total quantity_mismatch 50 9 period_boundary");
+    assert!(evidence(&closed, "agrees", "edge_minutes")[0].starts_with("a reading of 3.5 beside the window"));
 }

@@ -196,3 +196,22 @@ fn add_strange(list: &mut Value, change: fn(&mut Value)) {
         one
     }));
 }
+
+#[test]
+fn a_meter_or_a_price_of_ours_that_is_not_understood_ends_the_run_with_its_request_and_a_strangers_does_not()
+{
+    let strangers: fn(&mut Value) =
+        |list| list["data"].as_array_mut().unwrap().push(json!({"id": "mtr_x", "event_name": 7}));
+    let ours: fn(&mut Value) = |list| list["data"][0]["status"] = Value::Null;
+    let price: fn(&mut Value) = |price| price["billing_scheme"] = "by_mood".into();
+    for (path, change, code, expected) in [
+        ("/v1/billing/meters?", strangers, 0, vec!["mtr_x", "event_name is not a text"]),
+        ("/v1/billing/meters?", ours, 75, vec!["req_proxy", "one of the catalog's", "status is missing"]),
+        ("/v1/prices/", price, 75, vec!["req_proxy", "plan `pro`, meter `b2b.match_request`", "by_mood"]),
+    ] {
+        let (world, proxy) = pushed(Engine::Sqlite, SHADOW, &["a".to_owned()]);
+        proxy.rule(move |asked| if asked.path.starts_with(path) { Act::Change(change) } else { Act::Pass });
+        let ended = world.run(OPEN).expect(code);
+        assert!(expected.iter().all(|words| ended.stderr.contains(words)), "{}", ended.stderr);
+    }
+}

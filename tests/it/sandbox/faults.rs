@@ -5,11 +5,11 @@ use std::io::{ErrorKind, Read};
 use std::net::TcpStream;
 use std::num::NonZeroU64;
 
-use billrecon::sandbox::Manners;
 use billrecon::sandbox::manners::{Endpoint, Fault, What};
+use billrecon::sandbox::{Local, Manners};
 use serde_json::Value;
 
-use super::local::{open, raw, report};
+use super::local::{ask, open, raw, report};
 use super::{Answer, DAY, HOUR, KEY, OCTOBER, Served, body_of, command, data, id, sent};
 use crate::support::Ended;
 
@@ -211,7 +211,7 @@ async fn without_a_socket_a_broken_connection_is_an_error_at_once() {
         let local = open("2026-10-20T00:00:00Z", Manners { faults: vec![fault], ..Manners::default() });
         let error = raw(&local, "POST", "/v1/customers", &[], &[KEY]).await.unwrap_err();
         assert_eq!(error.kind(), kind, "{what:?}");
-        let customers = super::local::ask(&local, "GET", "/v1/customers", &[], &[KEY]).await.ok();
+        let customers = ask(&local, "GET", "/v1/customers", &[], &[KEY]).await.ok();
         assert_eq!(data(&customers).len(), 1 + done, "{what:?}");
     }
 }
@@ -345,4 +345,40 @@ fn a_manners_file_that_cannot_be_used_is_named_with_what_is_wrong_in_it() {
         assert!(stderr.contains("manners.toml") && stderr.contains(named), "{text}: {stderr}");
     }
     assert!(!state.exists());
+}
+
+#[tokio::test]
+async fn a_customers_requests_are_known_by_path_parameter_payload_subscription_and_invoice() {
+    let of = |customer: &str| {
+        let fault = Fault { customer: Some(customer.to_owned()), ..Fault::new(What::Unavailable) };
+        open("2026-10-20T00:00:00Z", Manners { faults: vec![fault], ..Manners::default() })
+    };
+    let (acme, other) = (of("cus_acme"), of("cus_other"));
+    let get = async |local: &Local, path: &str| ask(local, "GET", path, &[], &[KEY]).await;
+    let (meters, invoices) =
+        (get(&other, "/v1/billing/meters").await.ok(), get(&other, "/v1/invoices").await.ok());
+    let (meter, invoice) = (id(&data(&meters)[0]), id(&data(&invoices)[0]));
+    let (start, end) = (OCTOBER, OCTOBER + HOUR);
+    let paths = [
+        "/v1/customers/cus_acme".to_owned(),
+        "/v1/subscriptions?customer=cus_acme".to_owned(),
+        "/v1/subscriptions/sub_acme".to_owned(),
+        "/v1/invoices?subscription=sub_acme".to_owned(),
+        format!("/v1/invoices/{invoice}"),
+        format!("/v1/invoices/{invoice}/lines"),
+        format!(
+            "/v1/billing/meters/{meter}/event_summaries?customer=cus_acme&start_time={start}&end_time={end}"
+        ),
+    ];
+    for path in paths {
+        assert_eq!(get(&acme, &path).await.status, 503, "{path}");
+        get(&other, &path).await.ok();
+    }
+    let preview = [("subscription", "sub_acme")];
+    for (local, status) in [(&acme, 503), (&other, 200)] {
+        let shown = ask(local, "POST", "/v1/invoices/create_preview", &preview, &[KEY]).await;
+        assert_eq!(shown.status, status);
+        assert_eq!(report(local, "1", "e1", "2026-10-19T00:00:00Z").await.status, status);
+        get(local, "/v1/invoices").await.ok();
+    }
 }

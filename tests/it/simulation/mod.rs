@@ -42,11 +42,12 @@ fn whatever_stripe_does_each_tenant_is_billed_what_the_ledger_says_or_parked_wit
 
 #[test]
 fn a_retry_under_a_new_identifier_is_found_out() {
-    let seeds: Vec<u64> = (0..3).collect();
-    let played =
-        side_by_side(&seeds, |seed| play(Storm::of(seed, TENANTS), TENANTS, Bug::RetryWithNewIdentifier));
-    let wrong: Vec<String> = played.iter().flat_map(Played::faults).collect();
-    assert!(wrong.iter().any(|fault| fault.contains("counted twice")), "{wrong:?}");
+    let seeds = (0..).filter(|seed| Storm::of(*seed, TENANTS).loses_answers_to_events()).take(2);
+    let play = |seed| play(Storm::of(seed, TENANTS), TENANTS, Bug::RetryWithNewIdentifier);
+    for played in side_by_side(&seeds.collect::<Vec<_>>(), play) {
+        let faults = played.faults();
+        assert!(faults.iter().any(|fault| fault.contains("counted twice")), "{faults:?}");
+    }
 }
 
 /// Whether Stripe has taken them or not, nobody knows; a day later it has forgotten their names.

@@ -245,7 +245,7 @@ impl Game {
             }
             match (parked.get(&one.id), planted.get(&*one.id)) {
                 (None, None) if at_stripe != one.used => {
-                    wrong.push(format!("{}: not all there: {says}", one.id))
+                    wrong.push(format!("{}: not all there: {says}", one.id));
                 }
                 (Some(reason), Some(plant)) if reason != plant.reason() => {
                     wrong.push(format!("{}: {plant:?}, and parked as {reason}", one.id));

@@ -81,6 +81,13 @@ impl Storm {
         Self { seed, manners: format!("{climate}{}", faults(&mut random)), climate, deeds, plants }
     }
 
+    /// Whether Stripe does something and its answer is lost.
+    pub fn loses_answers_to_events(&self) -> bool {
+        let lost = ["hang_after", "reset_after", "cut"];
+        let fault = |what| format!("what = \"{what}\"\nendpoint = \"meter_events\"");
+        lost.iter().any(|what| self.manners.contains(&fault(what)))
+    }
+
     /// This one fault of the whole endpoint for events, and these deeds.
     pub fn with_events(what: &str, deeds: &[(&str, Deed)]) -> Self {
         let manners = format!("[[fault]]\nwhat = \"{what}\"\nendpoint = \"meter_events\"\n");
