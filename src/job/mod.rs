@@ -29,6 +29,7 @@ mod push;
 mod reading;
 mod run;
 mod seed;
+mod stage;
 mod standing;
 pub mod status;
 mod what_if;

@@ -17,13 +17,14 @@ use crate::job::edges;
 use crate::job::execute::{self, RunFacts};
 use crate::job::intents::Intents;
 use crate::job::lease::Lease;
-use crate::job::mapping::{self, Mapped, Stage};
+use crate::job::mapping::Mapped;
 use crate::job::observe::{self, Kept};
 use crate::job::outcome::PeriodOutcome;
 use crate::job::plan::{self, Known, PeriodPlan, Purpose, Rated};
 use crate::job::push::{self, PushCounts, PushPlan};
 use crate::job::reading::{self, Answers, read_previews, read_totals};
 use crate::job::run::Rules;
+use crate::job::stage::{self, Stage};
 use crate::job::standing::Standing;
 use crate::job::what_if::{self, WhatIf};
 use crate::job::{Settings, deliver, message, new_run_id};
@@ -129,7 +130,7 @@ impl<'a> Wake<'a> {
     }
 
     fn stage(&self, window: &TenantWindow<'_>) -> Stage {
-        mapping::stage(window, self.standing, self.settings.settle_delay, self.now)
+        stage::stage(window, self.standing, self.settings.settle_delay, self.now)
     }
 
     fn facts(&self) -> RunFacts {
