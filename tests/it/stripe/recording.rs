@@ -313,3 +313,13 @@ fn judged(recorded: &Recording) -> Option<Ended> {
     child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
     Some(Ended::of(child.wait_with_output().unwrap()))
 }
+
+#[test]
+fn the_page_about_stripe_lists_each_request_and_the_version() {
+    let text = fs::read_to_string(home().join("docs/stripe.md")).unwrap();
+    assert!(text.contains(VERSION) && text.lines().count() <= 200);
+    let rows = text.lines().filter_map(|line| line.strip_prefix("| `"));
+    let rows = rows.filter(|row| row.starts_with("GET ") || row.starts_with("POST "));
+    let named: Vec<&str> = rows.map(|row| row.split('`').next().unwrap()).collect();
+    assert_eq!(named, REQUESTS.map(|(_, request)| request));
+}
