@@ -6,6 +6,7 @@
 
 mod delta;
 pub mod level;
+mod state;
 #[cfg(test)]
 mod tests;
 
@@ -16,6 +17,8 @@ use crate::domain::audit::hex;
 use crate::domain::catalog::Aggregation;
 use crate::domain::number::{NumberError, Quantity, QuantitySum};
 use crate::domain::period::{Period, Window};
+
+pub use state::{IntentState, PushMode};
 
 /// How long Stripe remembers an identifier at least; a little is kept back for clocks.
 const REMEMBERED: SignedDuration = SignedDuration::from_hours(23);
@@ -42,70 +45,6 @@ pub struct PushKey {
     pub customer_id: String,
     pub meter: String,
     pub segment: Window,
-}
-
-/// Whether we send usage to Stripe, or only look at what the application sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PushMode {
-    Observe,
-    Push,
-}
-
-impl PushMode {
-    pub fn parse(text: &str) -> Option<Self> {
-        [Self::Observe, Self::Push].into_iter().find(|mode| mode.as_str() == text)
-    }
-
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Observe => "observe",
-            Self::Push => "push",
-        }
-    }
-}
-
-/// `planned → sent → confirmed`, or one of the other ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum IntentState {
-    Planned,
-    Sent,
-    Confirmed,
-    /// Asked, and no answer that says whether Stripe has it.
-    Unknown,
-    /// Stripe refused it: it counts nothing.
-    Rejected,
-    /// It can no longer be sent: settled, and reported with its money.
-    Unbillable,
-    /// Older than Stripe's memory and still in doubt.
-    Parked,
-}
-
-impl IntentState {
-    pub const ALL: [Self; 7] = [
-        Self::Planned,
-        Self::Sent,
-        Self::Confirmed,
-        Self::Unknown,
-        Self::Rejected,
-        Self::Unbillable,
-        Self::Parked,
-    ];
-
-    pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|state| state.as_str() == text)
-    }
-
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Planned => "planned",
-            Self::Sent => "sent",
-            Self::Confirmed => "confirmed",
-            Self::Unknown => "unknown",
-            Self::Rejected => "rejected",
-            Self::Unbillable => "unbillable",
-            Self::Parked => "parked",
-        }
-    }
 }
 
 /// One push: frozen before the first request.

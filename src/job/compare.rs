@@ -15,8 +15,9 @@ use crate::domain::reconcile::{
 use crate::domain::tenant::{SubscriptionStatus, Tenant};
 use crate::job::connection::Wire;
 use crate::job::intents::Intents;
-use crate::job::mapping::{Mapped, MeterUse, Stage};
+use crate::job::mapping::{Mapped, MeterUse};
 use crate::job::reading::{Answers, Preview, owners};
+use crate::job::stage::Stage;
 use crate::job::standing::{MeterAtStripe, Standing};
 
 /// The rows of one window; `open` ones show what Stripe would bill now.

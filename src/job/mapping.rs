@@ -1,35 +1,24 @@
-//! Mapping: which windows are billed through Stripe, how far each has come there, and what Stripe is to show for it.
+//! Mapping: which windows are billed through Stripe, and what Stripe is to show for each.
 //!
 //! In: a tenant's window, its figures, the catalog, what stands at Stripe. Out: a [`Mapped`] window, `None` where there is
 //! nothing at Stripe to look at, or the reason to park. Pure. In doubt it never picks: it parks.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use crate::domain::catalog::{Aggregation, Billing, Catalog, PlanId, PushScope, UsagePrice};
 use crate::domain::figures::{SegmentUsage, WindowFigures};
 use crate::domain::intent::{Target, level};
-use crate::domain::invoice::{Invoice, InvoiceLine, StripeSubscription, SubscriptionItem, Unread};
+use crate::domain::invoice::{StripeSubscription, SubscriptionItem, Unread};
 use crate::domain::money::MinorSum;
 use crate::domain::number::Quantity;
 use crate::domain::period::{Period, Window};
 use crate::domain::rating::LineKind;
 use crate::domain::reconcile::{Expected, is_period_of};
-use crate::domain::tenant::{ParkReason, SubscriptionStatus, TenantWindow};
-use crate::job::due::{self, is_settled};
+use crate::domain::tenant::{ParkReason, TenantWindow};
+use crate::job::stage::{Stage, is_billed_otherwise, renewal_invoice, served, usage_invoice};
 use crate::job::standing::Standing;
-
-/// How far a window has come at Stripe.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stage {
-    /// Not ended: its usage is in the preview.
-    Open,
-    /// Ended, and its invoice still takes usage.
-    Ended,
-    /// Its invoice has left draft.
-    Final,
-}
 
 /// How far a window has come, and when that is asked.
 #[derive(Clone, Copy, Debug)]
@@ -60,86 +49,6 @@ pub struct MeterUse {
     /// In the order of their segments.
     pub targets: Vec<Target>,
     pub expected: Expected,
-}
-
-/// How far the window has come: by its renewal invoice, or without one by the clock. A subscription that ended inside of
-/// it has its last invoice then; the drafts of an unpaid one never leave draft, so there the clock decides too.
-pub fn stage(
-    window: &TenantWindow<'_>,
-    standing: &Standing,
-    settle_delay: SignedDuration,
-    now: Timestamp,
-) -> Stage {
-    if now < served(window).end {
-        return Stage::Open;
-    }
-    let is_settled = is_settled(window, settle_delay, now);
-    let is_final = match renewal_invoice(window, standing) {
-        _ if window.is_inactive() => is_settled,
-        Some(invoice) => {
-            let stays_draft = due::is_settled(window, LONGEST_DRAFT, now);
-            invoice.has_left_draft() || stays_draft || (is_settled && is_unpaid(window, standing))
-        }
-        None => is_settled,
-    };
-    if is_final { Stage::Final } else { Stage::Ended }
-}
-
-/// By our row or, where that is older, by Stripe.
-fn is_unpaid(window: &TenantWindow<'_>, standing: &Standing) -> bool {
-    let Some(one) = window.segments.last().map(|segment| segment.subscription) else { return false };
-    let at_stripe = standing.subscriptions.get(&one.stripe_subscription_id).and_then(|one| one.status);
-    [Some(one.status), at_stripe].contains(&Some(SubscriptionStatus::Unpaid))
-}
-
-/// Stripe finalizes a draft after 72 hours at most ("configure grace period"); one that is a draft a day later stays one
-/// until a person decides.
-const LONGEST_DRAFT: SignedDuration = SignedDuration::from_hours(96);
-
-/// Stripe makes a renewal invoice at the window's end; an hour is allowed for the making.
-const MADE_WITHIN: SignedDuration = SignedDuration::from_hours(1);
-
-/// The invoice that bills the usage of this window; for a plan without usage prices, the renewal made at its end.
-pub fn renewal_invoice<'a>(window: &TenantWindow<'_>, standing: &'a Standing) -> Option<&'a Invoice> {
-    let renews = |invoice: &&Invoice| {
-        let since = invoice.created.duration_since(served(window).end);
-        let is_metered = invoice.lines.iter().any(|line| is_metered(line, standing));
-        invoice.billing_reason == "subscription_cycle"
-            && !is_metered
-            && (SignedDuration::from_secs(-1)..MADE_WITHIN).contains(&since)
-    };
-    usage_invoice(window, standing).or_else(|| invoices_of(window, standing).find(renews))
-}
-
-fn usage_invoice<'a>(window: &TenantWindow<'_>, standing: &'a Standing) -> Option<&'a Invoice> {
-    invoices_of(window, standing).find(|invoice| bills_usage(invoice, window, standing))
-}
-
-fn invoices_of<'a>(window: &TenantWindow<'_>, standing: &'a Standing) -> impl Iterator<Item = &'a Invoice> {
-    let last = window.segments.last().map(|segment| &segment.subscription.stripe_subscription_id);
-    last.and_then(|id| standing.invoices.get(id)).into_iter().flatten()
-}
-
-fn bills_usage(invoice: &Invoice, window: &TenantWindow<'_>, standing: &Standing) -> bool {
-    let of_window = |line: &InvoiceLine| {
-        is_metered(line, standing)
-            && !line.proration
-            && is_period_of(line.period, window.window, served(window))
-    };
-    invoice.billing_reason != "subscription_create" && invoice.lines.iter().any(of_window)
-}
-
-fn is_metered(line: &InvoiceLine, standing: &Standing) -> bool {
-    let Some(price_id) = &line.price_id else { return false };
-    standing.meters.values().any(|meter| meter.scope.price_ids.contains(price_id))
-}
-
-/// From the first invoiced segment's start to the last one's end: what a subscription that began, paused or ended inside
-/// is billed for.
-pub fn served(window: &TenantWindow<'_>) -> Window {
-    let start = window.invoiced().next().map_or(window.window.start, |segment| segment.range.start);
-    let end = window.invoiced().next_back().map_or(window.window.end, |segment| segment.range.end);
-    Window { start, end }
 }
 
 pub fn map(
@@ -237,21 +146,6 @@ impl Mapped {
         let is_missing = self.stage != Stage::Open && self.invoice_id.is_none();
         standing.unread_invoice(&self.subscription_id).filter(|_| is_missing)
     }
-}
-
-/// Whether Stripe has billed usage for a time that lies across the window's edge. The subscription's current period does
-/// not show that any more when the next one has begun.
-fn is_billed_otherwise(window: &TenantWindow<'_>, standing: &Standing) -> bool {
-    let renewals = invoices_of(window, standing).filter(|one| one.billing_reason != "subscription_create");
-    let mut usage =
-        renewals.flat_map(|one| &one.lines).filter(|line| is_metered(line, standing) && !line.proration);
-    // Stripe knows whole seconds.
-    let inside = |one: Window, other: Window| {
-        other.start.as_second() <= one.start.as_second() && one.end.as_second() <= other.end.as_second()
-    };
-    let ours = window.window;
-    let crosses = |one: Window| one.intersection(ours).is_some() && !inside(one, ours) && !inside(ours, one);
-    usage.any(|line| crosses(line.period))
 }
 
 /// Whether a window that has ended was billed to this customer.

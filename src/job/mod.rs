@@ -29,6 +29,8 @@ mod push;
 mod reading;
 mod run;
 mod seed;
+mod send;
+mod stage;
 mod standing;
 pub mod status;
 mod what_if;

@@ -17,13 +17,15 @@ use crate::job::edges;
 use crate::job::execute::{self, RunFacts};
 use crate::job::intents::Intents;
 use crate::job::lease::Lease;
-use crate::job::mapping::{self, Mapped, Stage};
+use crate::job::mapping::Mapped;
 use crate::job::observe::{self, Kept};
 use crate::job::outcome::PeriodOutcome;
 use crate::job::plan::{self, Known, PeriodPlan, Purpose, Rated};
-use crate::job::push::{self, PushCounts, PushPlan};
+use crate::job::push::{self, PushPlan};
 use crate::job::reading::{self, Answers, read_previews, read_totals};
 use crate::job::run::Rules;
+use crate::job::send::{self, PushCounts};
+use crate::job::stage::{self, Stage};
 use crate::job::standing::Standing;
 use crate::job::what_if::{self, WhatIf};
 use crate::job::{Settings, deliver, message, new_run_id};
@@ -77,7 +79,7 @@ pub async fn play(period: Period, wake: &Wake<'_>) -> anyhow::Result<Option<Peri
     let mut run = PeriodRun { period, run_id: new_run_id(wake.now), started: false };
     let exchange = wake.exchange(&mut run, &windows, &mut rated, &mut intents, &observed.totals).await?;
     let what_if = wake.what_if(&exchange, &rated).await?;
-    let is_off = push::is_off(&wake.settings.off_switch);
+    let is_off = send::is_off(&wake.settings.off_switch);
     let sends = if is_off { Vec::new() } else { exchange.pushes.sends };
     let known = Known {
         period,
@@ -129,7 +131,7 @@ impl<'a> Wake<'a> {
     }
 
     fn stage(&self, window: &TenantWindow<'_>) -> Stage {
-        mapping::stage(window, self.standing, self.settings.settle_delay, self.now)
+        stage::stage(window, self.standing, self.settings.settle_delay, self.now)
     }
 
     fn facts(&self) -> RunFacts {
@@ -243,7 +245,7 @@ impl<'a> Wake<'a> {
             return Ok(PushCounts::default());
         }
         self.start(run, lease).await?;
-        let step = push::Step {
+        let step = send::Step {
             run_id: &run.run_id,
             wire: self.wire,
             standing: self.standing,
@@ -252,7 +254,7 @@ impl<'a> Wake<'a> {
             off_switch: &self.settings.off_switch,
             now: self.now,
         };
-        let counts = push::execute(pushes, &step, intents).await?;
+        let counts = send::execute(pushes, &step, intents).await?;
         let sent: std::collections::BTreeSet<&str> =
             pushes.sends.iter().map(|one| one.key.tenant_id.as_str()).collect();
         let wanted = |one: &Mapped| sent.contains(one.tenant_id.as_str());

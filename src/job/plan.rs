@@ -22,8 +22,9 @@ use crate::job::compare::Compared;
 use crate::job::due::PeriodWindows;
 use crate::job::intents::Intents;
 use crate::job::judge::{Case, judge};
-use crate::job::mapping::{Mapped, Present, Stage, map};
+use crate::job::mapping::{Mapped, Present, map};
 use crate::job::observe::Observation;
+use crate::job::stage::Stage;
 use crate::job::standing::Standing;
 use crate::store::books::{ComparedRow, JobCounts, PeriodStatus};
 

@@ -16,7 +16,8 @@ use crate::domain::tenant::{ParkReason, Tenant};
 use crate::job::connection::Wire;
 use crate::job::edges;
 use crate::job::intents::Intents;
-use crate::job::mapping::{Mapped, MeterUse, Stage};
+use crate::job::mapping::{Mapped, MeterUse};
+use crate::job::stage::Stage;
 use crate::job::standing::Standing;
 use crate::stripe::{StripeError, Total};
 

@@ -18,11 +18,11 @@ use crate::job::connection::{Target, Wire, check_pin};
 use crate::job::execute;
 use crate::job::interrupt::Signals;
 use crate::job::lease::{Lease, under_lease};
-use crate::job::mapping;
 use crate::job::message;
 use crate::job::outcome::PeriodOutcome;
 use crate::job::period::{Wake as PeriodWake, play};
 use crate::job::seed::seed;
+use crate::job::stage;
 use crate::job::standing::{self, Standing};
 use crate::job::{Refusal, Settings, claims, current_catalog, deliver, due};
 use crate::store::books::{PeriodJob, PeriodStatus, Run};
@@ -221,7 +221,7 @@ async fn read_standing(
         .periods
         .iter()
         .flat_map(|period| rules.tenants.iter().flat_map(move |tenant| tenant.windows(*period, zone)));
-    let earliest = windows.map(|window| mapping::served(&window).end).min();
+    let earliest = windows.map(|window| stage::served(&window).end).min();
     let since = earliest.and_then(|end| end.checked_sub(day).ok());
     let claimed_twice = claims::claimed_twice(&rules.tenants, &rules.catalog);
     let standing = standing::read(wire, &rules.catalog, &rules.tenants, since, now).await?;

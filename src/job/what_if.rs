@@ -17,8 +17,9 @@ use crate::domain::period::Window;
 use crate::domain::quote::amount_of;
 use crate::domain::reconcile::is_period_of;
 use crate::job::connection::Wire;
-use crate::job::mapping::{Mapped, MeterUse, Stage};
+use crate::job::mapping::{Mapped, MeterUse};
 use crate::job::reading::{Answers, Preview};
+use crate::job::stage::Stage;
 use crate::job::standing::Standing;
 use crate::stripe::{ITEMS_AT_MOST, Replaced, StripeError};
 

@@ -63,6 +63,15 @@ impl Journal {
     }
 }
 
+impl Drop for Journal {
+    /// Closing the file is not enough: a child that is just being started still has it open.
+    fn drop(&mut self) {
+        if let Err(error) = self.file.unlock() {
+            tracing::debug!("the sandbox's journal could not be unlocked: {error}");
+        }
+    }
+}
+
 /// Reads a journal without touching it; a file that is not there is empty.
 pub fn read(path: &Path, take: impl FnMut(Entry)) -> Result<(), SandboxError> {
     match File::open(path) {

@@ -32,7 +32,7 @@ use crate::domain::invoice::Account;
 use decode::{Node, Problem, error_body};
 use retry::{Again, Failure, Patience};
 use traffic::Traffic;
-use transport::{Answer, Call, Refusal, Transport};
+use transport::{Answer, Call, Head, Refusal, Transport};
 
 pub use error::{Hints, RateLimit, StripeError};
 pub use limits::{Limits, Pace, Waits};
@@ -145,8 +145,8 @@ impl Stripe {
         self.traffic.attempt(call.endpoint(), sent).await
     }
 
-    fn refused(&self, refusal: &Refusal<'_>) -> StripeError {
-        let (status, hints, request_id) = (refusal.status, refusal.hints, refusal.request_id.clone());
+    fn refused(&self, refusal: Refusal<'_>) -> StripeError {
+        let Head { status, request_id, hints } = refusal.head;
         let body = error_body(refusal.body);
         let message = if body.message.is_empty() {
             format!("status {status}, without an error of Stripe's own")

@@ -72,12 +72,17 @@ pub(super) struct Answer {
     pub request_id: String,
 }
 
-/// An answer that is not 2xx.
-pub(super) struct Refusal<'a> {
+/// What an answer says before its body.
+pub(super) struct Head {
     pub status: u16,
-    pub body: &'a [u8],
     pub request_id: String,
     pub hints: Hints,
+}
+
+/// An answer that is not 2xx.
+pub(super) struct Refusal<'a> {
+    pub head: Head,
+    pub body: &'a [u8],
     /// The word of a 429 for the limit that it speaks of.
     pub limited_reason: &'a str,
 }
@@ -199,7 +204,7 @@ impl Transport {
     pub(super) async fn attempt(
         &self,
         call: &Call,
-        refused: impl Fn(&Refusal<'_>) -> StripeError,
+        refused: impl Fn(Refusal<'_>) -> StripeError,
     ) -> Result<Answer, Failure> {
         let within = self.limits.attempt_timeout;
         tokio::time::timeout(within, self.exchange(call, refused)).await.unwrap_or_else(|_| {
@@ -213,49 +218,44 @@ impl Transport {
     async fn exchange(
         &self,
         call: &Call,
-        refused: impl Fn(&Refusal<'_>) -> StripeError,
+        refused: impl Fn(Refusal<'_>) -> StripeError,
     ) -> Result<Answer, Failure> {
         let request = self.request(call).map_err(|error| Failure { error, again: Again::No })?;
         let response = match &self.client {
-            HttpClient::Secure(client) => self.whole_head(client.request(request).await)?.map(Either::Left),
-            HttpClient::Plain(client) => self.whole_head(client.request(request).await)?.map(Either::Left),
-            HttpClient::Direct(exchange) => self.whole_head(exchange(request).await)?.map(Either::Right),
+            HttpClient::Secure(client) => self.begun(client.request(request).await)?.map(Either::Left),
+            HttpClient::Plain(client) => self.begun(client.request(request).await)?.map(Either::Left),
+            HttpClient::Direct(exchange) => self.begun(exchange(request).await)?.map(Either::Right),
         };
-        let (head, body) = response.into_parts();
-        let status = head.status.as_u16();
-        let request_id = self.request_id(&head.headers);
-        let body = self.body(status, &request_id, body).await?;
-        if (200..300).contains(&status) {
-            return Ok(Answer { body, request_id });
+        let (parts, body) = response.into_parts();
+        let headers = &parts.headers;
+        let request_id = self.shown_word(header(headers, &REQUEST_ID).unwrap_or_default());
+        let head = Head { status: parts.status.as_u16(), request_id, hints: hints(headers) };
+        let body = self.body(&head, body).await?;
+        if parts.status.is_success() {
+            return Ok(Answer { body, request_id: head.request_id });
         }
-        let hints = hints(&head.headers);
-        let limited_reason = header(&head.headers, &LIMITED_REASON).unwrap_or_default();
-        let error = refused(&Refusal { status, body: &body, request_id, hints, limited_reason });
-        let after = retry_after(&head.headers);
-        let repeat = is_worth_repeating(status, hints);
+        let after = retry_after(headers);
+        let repeat = is_worth_repeating(head.status, head.hints);
+        let limited_reason = header(headers, &LIMITED_REASON).unwrap_or_default();
+        let error = refused(Refusal { head, body: &body, limited_reason });
         Err(Failure { error, again: if repeat { Again::Yes { after } } else { Again::No } })
     }
 
-    fn whole_head<T>(&self, head: Result<T, impl Error + 'static>) -> Result<T, Failure> {
-        head.map_err(|error| self.no_answer(None, &error, String::new()))
+    fn begun<T>(&self, answer: Result<T, impl Error + 'static>) -> Result<T, Failure> {
+        answer.map_err(|error| self.no_answer(None, &error))
     }
 
-    async fn body(
-        &self,
-        status: u16,
-        request_id: &str,
-        body: Either<Incoming, Full<Bytes>>,
-    ) -> Result<Bytes, Failure> {
+    async fn body(&self, head: &Head, body: Either<Incoming, Full<Bytes>>) -> Result<Bytes, Failure> {
         let limit = self.limits.answer_bytes;
         match Limited::new(body, limit).collect().await {
             Ok(body) => Ok(body.to_bytes()),
             // The same question would bring the same answer.
             Err(error) if error.is::<LengthLimitError>() => {
-                let what = format!("it is larger than {limit} bytes (status {status})");
-                let error = StripeError::Undecodable { what, request_id: request_id.to_owned() };
+                let what = format!("it is larger than {limit} bytes (status {})", head.status);
+                let error = StripeError::Undecodable { what, request_id: head.request_id.clone() };
                 Err(Failure { error, again: Again::No })
             }
-            Err(error) => Err(self.no_answer(Some(status), error.as_ref(), request_id.to_owned())),
+            Err(error) => Err(self.no_answer(Some(head), error.as_ref())),
         }
     }
 
@@ -278,11 +278,8 @@ impl Transport {
         Ok(request)
     }
 
-    fn request_id(&self, headers: &HeaderMap) -> String {
-        self.shown_word(header(headers, &REQUEST_ID).unwrap_or_default())
-    }
-
-    fn no_answer(&self, status: Option<u16>, error: &(dyn Error + 'static), request_id: String) -> Failure {
+    /// The way broke, perhaps after the answer had begun.
+    fn no_answer(&self, head: Option<&Head>, error: &(dyn Error + 'static)) -> Failure {
         let causes: Vec<&(dyn Error + 'static)> =
             std::iter::successors(Some(error), |error| (*error).source()).collect();
         let kind = |cause: &&(dyn Error + 'static)| cause.downcast_ref().map(io::Error::kind);
@@ -290,8 +287,13 @@ impl Transport {
         let why: Vec<String> = causes.iter().map(ToString::to_string).collect();
         let why = self.shown(&why.join(": "));
         let again = if timed_out { Again::TimedOut } else { Again::Yes { after: None } };
-        let hints = Hints::default();
-        Failure { error: StripeError::Unavailable { status, why, request_id, hints }, again }
+        let error = StripeError::Unavailable {
+            status: head.map(|head| head.status),
+            why,
+            request_id: head.map(|head| head.request_id.clone()).unwrap_or_default(),
+            hints: head.map(|head| head.hints).unwrap_or_default(),
+        };
+        Failure { error, again }
     }
 }
 

@@ -15,6 +15,7 @@ use crate::domain::number::{Quantity, Round, UnitAmount};
 use crate::domain::period::Window;
 use crate::domain::price::{Price, Transform};
 use crate::domain::reconcile::Scope;
+use crate::domain::tenant::SubscriptionStatus;
 
 const PLACE: &str = "plan `pro`, meter `requests`";
 
@@ -334,21 +335,22 @@ fn two_items_on_one_meter_are_named() {
         price_id: price_id.to_owned(),
         current_period: Window { start: at("2026-10-01T00:00:00Z"), end: at("2026-11-01T00:00:00Z") },
     };
-    let check = |items: &[(&str, &str)]| {
+    let check = |items: &[(&str, &str)], status: SubscriptionStatus| {
         let subscription = StripeSubscription {
             id: "sub_1".to_owned(),
             customer_id: "cus_1".to_owned(),
             customer_deleted: false,
-            status: None,
+            status: Some(status),
             items: items.iter().map(|(id, price)| item(id, price)).collect(),
             items_complete: true,
         };
         let scope = Scope { price_ids: ["price_0", "price_7"].map(str::to_owned).into() };
         check_items(&subscription, "requests", &scope).map(|one| (one.severity, one.to_string()))
     };
-    assert_eq!(check(&[("si_0", "price_base"), ("si_1", "price_0")]), None);
-    let (severity, text) =
-        check(&[("si_0", "price_base"), ("si_1", "price_0"), ("si_2", "price_7")]).unwrap();
+    assert_eq!(check(&[("si_0", "price_base"), ("si_1", "price_0")], SubscriptionStatus::Active), None);
+    let two = [("si_0", "price_base"), ("si_1", "price_0"), ("si_2", "price_7")];
+    assert_eq!(check(&two, SubscriptionStatus::Canceled), None);
+    let (severity, text) = check(&two, SubscriptionStatus::PastDue).unwrap();
     assert_eq!(severity, Severity::Warn);
     for word in
         ["subscription `sub_1`: ", "2 items on the meter `requests`", "si_1, si_2", "remove", "[two_items]"]

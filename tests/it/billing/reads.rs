@@ -99,6 +99,20 @@ fn a_tenant_whose_customer_stripe_does_not_have_is_parked_as_such_and_the_others
     }
 }
 
+#[test]
+fn a_tenant_whose_customer_was_deleted_in_the_month_is_parked_as_such() {
+    let (world, _proxy) = pushed(Engine::Sqlite, SHADOW, &["a".to_owned(), "b".to_owned()]);
+    world.sandbox().delete("/v1/customers/cus_b");
+    // Stripe makes no renewal invoice for it, so its window is final by the clock.
+    for (at, status) in [(OPEN, "open"), ("2026-11-01T02:30:00Z", "partial")] {
+        let outcome = outcome(&world.run(at).expect(3), "2026-10");
+        assert_eq!(
+            (parked(&outcome), &outcome["status"]),
+            (vec!["b parked customer_deleted".to_owned()], &status.into())
+        );
+    }
+}
+
 /// The subscription of a tenant in a list of them.
 fn of_b(list: &mut Value, change: fn(&mut Value)) {
     let elements = list["data"].as_array_mut().unwrap().iter_mut();
@@ -198,8 +212,7 @@ fn add_strange(list: &mut Value, change: fn(&mut Value)) {
 }
 
 #[test]
-fn a_meter_or_a_price_of_ours_that_is_not_understood_ends_the_run_with_its_request_and_a_strangers_does_not()
-{
+fn a_meter_or_price_of_ours_that_is_not_understood_ends_the_run_and_a_strangers_does_not() {
     let strangers: fn(&mut Value) =
         |list| list["data"].as_array_mut().unwrap().push(json!({"id": "mtr_x", "event_name": 7}));
     let ours: fn(&mut Value) = |list| list["data"][0]["status"] = Value::Null;

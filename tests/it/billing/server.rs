@@ -60,6 +60,10 @@ impl SandboxProcess {
         request(&self.address, "POST", path, form)
     }
 
+    pub fn delete(&self, path: &str) -> Value {
+        request(&self.address, "DELETE", path, "")
+    }
+
     /// Its time goes on; it never goes back.
     pub fn move_to(&self, instant: &str) {
         let instant = seconds(instant);
