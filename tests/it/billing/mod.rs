@@ -3,8 +3,8 @@
 //! In: the real binary, real databases, the sandbox in the job or in another process, and networks that misbehave. Out:
 //! exit codes, files, rows, and what Stripe shows. No test looks into the program.
 
-mod server;
-mod world;
+pub mod server;
+pub mod world;
 
 mod edge_minutes;
 mod gauges;

@@ -113,7 +113,7 @@ impl SandboxProcess {
 
 /// Fails the test unless the answer is 200.
 #[track_caller]
-fn request(address: &str, method: &str, path: &str, form: &str) -> Value {
+pub fn request(address: &str, method: &str, path: &str, form: &str) -> Value {
     let head = format!(
         "{method} {path} HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {KEY}\r\nConnection: close\r\n\
          Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n\r\n{form}",
@@ -145,6 +145,11 @@ pub struct Asked {
 }
 
 impl Asked {
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let headers = self.head.lines().filter_map(|line| line.split_once(':'));
+        headers.filter(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim()).next()
+    }
+
     pub fn is_push(&self) -> bool {
         self.method == "POST" && self.path.starts_with("/v1/billing/meter_events")
     }
