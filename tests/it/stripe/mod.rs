@@ -13,6 +13,7 @@ mod recording;
 mod sending;
 mod simulated;
 mod stopping;
+mod tls;
 mod transport;
 mod unread;
 
