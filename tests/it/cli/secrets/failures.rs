@@ -133,12 +133,12 @@ fn no_stripe_that_is_not_there_brings_a_key_to_light() {
 #[test]
 fn no_answer_to_a_push_brings_a_key_to_light() {
     for engine in ENGINES {
-        let records = usage([("a", "130"), ("b", "20")]);
+        let records = usage([("a", "130"), ("b", "20"), ("a", "1"), ("a", "2"), ("b", "3")]);
         let mut world = World::remote(engine, SHADOW, &tenants(["a", "b"]), &records, OPEN);
         let proxy = world.through_proxy();
         let key = format!("rk_test_{KEY}");
         world.set("BILLRECON_STRIPE_API_KEY", &key);
-        for (status, code) in [(400, 3), (500, 3), (429, 3), (403, 77), (401, 77)] {
+        for (status, code) in [(400, 0), (500, 3), (429, 3), (403, 77), (401, 77)] {
             let body: &'static str =
                 format!(r#"{{"error": {{"code": "{key}", "message": "no: {key}"}}}}"#).leak();
             proxy.rule(move |asked| if asked.is_push() { Act::Answer(status, body) } else { Act::Pass });
