@@ -53,7 +53,7 @@ fn no_command_of_the_program_is_left_out() {
 #[test]
 fn no_command_shows_a_secret_that_is_right() {
     for engine in ENGINES {
-        let records = usage([("a", "130"), ("b", "20")]);
+        let records = usage([("a", "130"), ("b", "20"), ("a", "1"), ("a", "2"), ("b", "3")]);
         let mut world = World::remote(engine, SHADOW, &tenants(["a", "b"]), &records, OPEN);
         let slack = FakeSlack::start(&[]);
         let with_password = world.workspace.url.replacen("billrecon@", &format!("billrecon:{CANARY}@"), 1);

@@ -129,16 +129,49 @@ fn no_stripe_that_is_not_there_brings_a_key_to_light() {
     });
 }
 
+#[test]
+fn a_certificate_that_nobody_knows_gets_no_key_and_shows_none() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("https://{}/", listener.local_addr().unwrap());
+    thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            // A client tells at once what it wants.
+            let _asked = stream.read(&mut [0; 4096]);
+            let _left = stream.write_all(&unknown_certificate());
+            let _left = stream.read(&mut [0; 4096]);
+        }
+    });
+    let ended = run(&company(), &format!("rk_live_{KEY}"), &url).expect(75);
+    assert!(ended.stderr.contains("invalid peer certificate"), "{}", ended.stderr);
+}
+
+/// What a server of TLS 1.2 says first. The certificate is judged before the signature, so that may be made up: nobody has the
+/// key of this one any more.
+fn unknown_certificate() -> Vec<u8> {
+    let certificate = include_bytes!("self_signed.der");
+    let length = |bytes: &[u8]| u32::try_from(bytes.len()).unwrap().to_be_bytes()[1..].to_vec();
+    // TLS 1.2, a random, no session, ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, no compression.
+    let hello = [&[3, 3][..], &[7; 32], &[0, 0xc0, 0x2b, 0]].concat();
+    let one = [length(certificate), certificate.to_vec()].concat();
+    let certificates = [length(&one), one].concat();
+    // A point on secp256r1, and a signature by ecdsa_secp256r1_sha256.
+    let exchange = [&[3, 0, 0x17, 65, 4][..], &[7; 64], &[4, 3, 0, 8], &[7; 8]].concat();
+    let message = |kind: u8, body: &[u8]| [&[kind][..], &length(body), body].concat();
+    let all =
+        [message(2, &hello), message(11, &certificates), message(12, &exchange), message(14, &[])].concat();
+    [&[0x16, 3, 3][..], &length(&all)[1..], &all].concat()
+}
+
 /// What Stripe says to an event is kept with the intent.
 #[test]
 fn no_answer_to_a_push_brings_a_key_to_light() {
     for engine in ENGINES {
-        let records = usage([("a", "130"), ("b", "20")]);
+        let records = usage([("a", "130"), ("b", "20"), ("a", "1"), ("a", "2"), ("b", "3")]);
         let mut world = World::remote(engine, SHADOW, &tenants(["a", "b"]), &records, OPEN);
         let proxy = world.through_proxy();
         let key = format!("rk_test_{KEY}");
         world.set("BILLRECON_STRIPE_API_KEY", &key);
-        for (status, code) in [(400, 3), (500, 3), (429, 3), (403, 77), (401, 77)] {
+        for (status, code) in [(400, 0), (500, 3), (429, 3), (403, 77), (401, 77)] {
             let body: &'static str =
                 format!(r#"{{"error": {{"code": "{key}", "message": "no: {key}"}}}}"#).leak();
             proxy.rule(move |asked| if asked.is_push() { Act::Answer(status, body) } else { Act::Pass });
