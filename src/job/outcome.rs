@@ -107,12 +107,13 @@ impl PeriodOutcome {
     }
 }
 
-/// Parked, quarantined, pending, incomplete, or newly unbillable.
+/// Parked, quarantined, pending, refused, incomplete, or newly unbillable.
 fn is_unfinished(plan: &PeriodPlan) -> bool {
     let waits = |kind| kind == ExceptionKind::Parked || kind == ExceptionKind::Quarantined;
     plan.report.exceptions.iter().any(|one| waits(one.kind))
         || plan.report.comparison.iter().any(|row| row.class == Class::Incomplete)
         || plan.counts.pending_after > 0
+        || plan.counts.errors > 0
         || !plan.unbillable.is_empty()
 }
 
