@@ -22,6 +22,7 @@ use crate::job::message;
 use crate::job::outcome::PeriodOutcome;
 use crate::job::period::{Wake as PeriodWake, play};
 use crate::job::seed::seed;
+use crate::job::send;
 use crate::job::stage;
 use crate::job::standing::{self, Standing};
 use crate::job::{Refusal, Settings, claims, current_catalog, deliver, due};
@@ -151,6 +152,10 @@ async fn wake_up(
         write.commit().await?;
     }
     let played = play_periods(&mut wake, settings, options, &rules, &wire, store, lease).await;
+    if wire.push == PushMode::Push && send::is_off(&settings.off_switch) {
+        let file = settings.off_switch.display();
+        tracing::warn!("pushing is switched off: what is not sent yet waits until {file} is taken away");
+    }
     wire.close().await;
     played?;
     if let Some(lease) = lease {

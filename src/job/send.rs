@@ -71,10 +71,6 @@ pub async fn execute(plan: &PushPlan, step: &Step<'_>, intents: &mut Intents) ->
     // Side by side, so that none waits with an open transaction for the other; the first fault ends both.
     let (done, results) = mpsc::unbounded_channel();
     let ((), counts) = tokio::try_join!(send_all(&plan.sends, step, done), save_all(results, step, intents))?;
-    if is_off(step.off_switch) {
-        let file = step.off_switch.display();
-        tracing::warn!("pushing is switched off: what is not sent yet waits until {file} is taken away");
-    }
     Ok(counts)
 }
 
