@@ -21,10 +21,9 @@ const SEEDS_OF_JUDGES: u64 = 200;
 
 #[test]
 fn whatever_stripe_does_each_tenant_is_billed_what_the_ledger_says_or_parked_with_the_cause() {
-    let judged = std::env::var_os("BILLRECON_TEST_JUDGES").is_some();
     let seeds = match std::env::var("SEED") {
         Ok(seed) => vec![seed.parse().unwrap()],
-        Err(_) => (0..if judged { SEEDS_OF_JUDGES } else { SEEDS }).collect(),
+        Err(_) => (0..seeds()).collect(),
     };
     let played = side_by_side(&seeds, |seed| play(Storm::of(seed, TENANTS), TENANTS, Bug::None));
     let wrong: Vec<String> = played.iter().flat_map(Played::faults).collect();
@@ -38,6 +37,15 @@ fn whatever_stripe_does_each_tenant_is_billed_what_the_ledger_says_or_parked_wit
         sum(|one| one.faults_met),
         sum(|one| one.parked)
     );
+}
+
+/// What has not arrived when the invoices are final is unbillable, to the last unit, and nothing arrives twice.
+#[test]
+fn in_a_storm_that_lasts_what_did_not_arrive_is_unbillable_to_the_unit() {
+    let seeds: Vec<u64> = (1_000..1_000 + seeds() / 4).collect();
+    let play = |seed| play(Storm { lasts: true, ..Storm::of(seed, TENANTS) }, TENANTS, Bug::None);
+    let wrong: Vec<String> = side_by_side(&seeds, play).iter().flat_map(Played::faults).collect();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
 #[test]
@@ -120,6 +128,10 @@ fn while_pushing_is_off_nothing_is_sent_and_everything_waits() {
         5,
         "{faults:?}"
     );
+}
+
+fn seeds() -> u64 {
+    if std::env::var_os("BILLRECON_TEST_JUDGES").is_some() { SEEDS_OF_JUDGES } else { SEEDS }
 }
 
 /// Plays on every core.

@@ -164,7 +164,9 @@ impl Game {
 
     /// Days of calm, the hour of the drafts, and then day after day.
     async fn until_done(&mut self) {
-        self.local.behave(toml::from_str(&self.storm.climate).unwrap());
+        if !self.storm.lasts {
+            self.calm();
+        }
         let day = SignedDuration::from_hours(26);
         for chance in [20, 0] {
             self.now += day;
@@ -174,12 +176,17 @@ impl Game {
         for instant in ["2026-11-01T00:20:00Z", "2026-11-01T00:50:00Z"] {
             self.wake(instant.parse().unwrap()).await;
         }
+        self.calm();
         for _ in 0..MOST_WAKES {
             self.wake(self.now + day).await;
             if self.is_done() {
                 return;
             }
         }
+    }
+
+    fn calm(&self) {
+        self.local.behave(toml::from_str(&self.storm.climate).unwrap());
     }
 
     async fn wake(&mut self, now: Timestamp) {
@@ -244,7 +251,7 @@ impl Game {
                 wrong.push(format!("{}: counted twice: {says}", one.id));
             }
             match (parked.get(&one.id), planted.get(&*one.id)) {
-                (None, None) if at_stripe != one.used => {
+                (None, None) if at_stripe + self.unbillable(one) != one.used => {
                     wrong.push(format!("{}: not all there: {says}", one.id));
                 }
                 (Some(reason), Some(plant)) if reason != plant.reason() => {
@@ -280,6 +287,14 @@ impl Game {
         all.filter(|one| one.kind == ExceptionKind::Parked)
             .map(|one| (one.tenant_id.clone(), one.reason.clone()))
             .collect()
+    }
+
+    /// What the job itself says can no longer be billed, in thousandths; only a storm that lasts excuses it.
+    fn unbillable(&self, one: &Tenant) -> i64 {
+        let all = self.outcome.iter().flat_map(|outcome| &outcome.exceptions);
+        let of_tenant = all.filter(|found| self.storm.lasts && found.tenant_id == one.id);
+        let unbillable = of_tenant.filter(|found| found.kind == ExceptionKind::Unbillable);
+        unbillable.map(|found| read_thousandths(&found.quantity)).sum()
     }
 
     /// In thousandths.

@@ -53,6 +53,8 @@ pub struct Storm {
     /// For good: also after the storm.
     pub climate: String,
     pub deeds: Vec<(Timestamp, Deed)>,
+    /// Until the invoices are final: then not everything can arrive in time.
+    pub lasts: bool,
     /// Number of the tenant, and what is wrong with it.
     pub plants: Vec<(usize, Plant)>,
 }
@@ -78,7 +80,14 @@ impl Storm {
             (0..).zip(Plant::ALL).map(|(number, plant)| (number * part + random.usize(..part), plant));
         let plants = plants.collect();
         let climate = climate(&mut random, seed);
-        Self { seed, manners: format!("{climate}{}", faults(&mut random)), climate, deeds, plants }
+        Self {
+            seed,
+            manners: format!("{climate}{}", faults(&mut random)),
+            climate,
+            deeds,
+            lasts: false,
+            plants,
+        }
     }
 
     /// Whether Stripe does something and its answer is lost.
@@ -92,7 +101,7 @@ impl Storm {
     pub fn with_events(what: &str, deeds: &[(&str, Deed)]) -> Self {
         let manners = format!("[[fault]]\nwhat = \"{what}\"\nendpoint = \"meter_events\"\n");
         let deeds = deeds.iter().map(|(at, deed)| (at.parse().unwrap(), *deed)).collect();
-        Self { seed: 0, manners, climate: String::new(), deeds, plants: Vec::new() }
+        Self { seed: 0, manners, climate: String::new(), deeds, lasts: false, plants: Vec::new() }
     }
 }
 
