@@ -109,6 +109,7 @@ fn event(tenant: u64) -> MeterEvent {
         payload_keys: PayloadKeys::default(),
         customer_id: format!("cus_{tenant}"),
         identifier: format!("br-{tenant}"),
+        further_key: String::new(),
         value: Quantity::parse("1").unwrap(),
         timestamp: "2026-10-31T23:59:00Z".parse().unwrap(),
     }

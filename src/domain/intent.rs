@@ -112,8 +112,17 @@ impl Intent {
         self.state = IntentState::Rejected;
     }
 
+    /// Stripe took it so lately that its total may not show it yet, whatever has become of the invoice.
+    pub fn may_yet_show(&self, now: Timestamp) -> bool {
+        let is_late = |first: Timestamp| now.duration_since(first) >= SHOWN;
+        self.state == IntentState::Sent && !self.attempted_at.is_none_or(is_late)
+    }
+
     /// Whether nothing can come of it any more, if it is not there yet.
     fn is_past(&self, open: bool, now: Timestamp) -> bool {
+        if self.may_yet_show(now) {
+            return false;
+        }
         let is_shown = self.attempted_at.is_none_or(|first| now.duration_since(first) >= SHOWN);
         !open || is_shown || now.duration_since(self.timestamp) >= OLDEST
     }

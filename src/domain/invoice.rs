@@ -155,11 +155,20 @@ pub struct StripeSubscription {
     pub items_complete: bool,
 }
 
+impl StripeSubscription {
+    /// It has ended and bills nobody any more.
+    pub fn is_over(&self) -> bool {
+        matches!(self.status, Some(SubscriptionStatus::Canceled | SubscriptionStatus::IncompleteExpired))
+    }
+}
+
 /// One price on a subscription, with the period that it is in now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SubscriptionItem {
     pub id: String,
     pub price_id: String,
+    /// Of the price; `None` for a licensed one, and where the answer does not say.
+    pub meter_id: Option<String>,
     pub current_period: Window,
 }
 

@@ -81,6 +81,12 @@ pub struct ReconciliationRow {
 }
 
 impl ReconciliationRow {
+    /// Nothing can be said yet: what Stripe took lately may still come.
+    #[must_use]
+    pub fn too_early(self) -> Self {
+        Self { class: Class::Incomplete, reason: Some(Cause::LatencyPending), ..self }
+    }
+
     /// Whether it is a disagreement, whatever its cause. `incomplete` is none: nothing is known.
     pub fn is_difference(&self) -> bool {
         !matches!(self.class, Class::Matched | Class::OutOfScope | Class::Incomplete)

@@ -134,6 +134,8 @@ pub enum ParkReason {
     StripeAheadOfLedger,
     /// A push in doubt is older than Stripe's memory, and Stripe's total does not settle it.
     UnknownPush,
+    /// Stripe accepted a push, and a day later its total does not show it. It may have been dropped, or be very late.
+    RejectedAsync,
     /// The quantity has more digits than an event takes.
     TooManyDigits,
     /// Stripe's answers about the window could not be read when it was to close.
@@ -141,7 +143,7 @@ pub enum ParkReason {
 }
 
 impl ParkReason {
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::UnknownPlan,
         Self::WindowChange,
         Self::Trial,
@@ -154,6 +156,7 @@ impl ParkReason {
         Self::ForeignUsage,
         Self::StripeAheadOfLedger,
         Self::UnknownPush,
+        Self::RejectedAsync,
         Self::TooManyDigits,
         Self::Incomplete,
     ];
@@ -176,6 +179,7 @@ impl ParkReason {
             Self::ForeignUsage => "foreign_usage",
             Self::StripeAheadOfLedger => "stripe_ahead_of_ledger",
             Self::UnknownPush => "unknown_push",
+            Self::RejectedAsync => "rejected_async",
             Self::TooManyDigits => "too_many_digits",
             Self::Incomplete => "incomplete",
         }
@@ -209,6 +213,9 @@ impl ParkReason {
             }
             Self::ForeignUsage => {
                 "find who else sends usage to this meter: if the application does, set [push] mode = \"observe\""
+            }
+            Self::RejectedAsync => {
+                "look at the error reports of the meter at Stripe: it accepted usage and does not count it; it goes on by itself if the total shows it after all"
             }
             Self::StripeAheadOfLedger => {
                 "import the usage that the ledger lacks (was a backup restored?); then run again"

@@ -4,6 +4,8 @@
 
 use std::collections::BTreeSet;
 
+use jiff::Timestamp;
+
 use crate::domain::intent::{self, Intent, IntentState, PushMode};
 use crate::domain::invoice::{Invoice, StripeSubscription, SubscriptionItem, Unread};
 use crate::domain::number::NumberError;
@@ -12,7 +14,7 @@ use crate::domain::reconcile::{
     Cause, Class, Expected, ReconciliationRow, Scope, Source, compare_lines, compare_nothing, compare_total,
     orphan, out_of_scope, unread_subscription,
 };
-use crate::domain::tenant::{SubscriptionStatus, Tenant};
+use crate::domain::tenant::Tenant;
 use crate::job::connection::Wire;
 use crate::job::intents::Intents;
 use crate::job::mapping::{Mapped, MeterUse};
@@ -23,7 +25,7 @@ use crate::job::standing::{MeterAtStripe, Standing};
 /// The rows of one window; `open` ones show what Stripe would bill now.
 pub struct Compared {
     pub tenant_id: String,
-    pub window_start: jiff::Timestamp,
+    pub window_start: Timestamp,
     pub rows: Vec<ReconciliationRow>,
 }
 
@@ -40,6 +42,7 @@ pub fn compare(
     answers: &Answers,
     standing: &Standing,
     wire: &Wire,
+    now: Timestamp,
 ) -> Result<Vec<Compared>, NumberError> {
     let window = |one: &Mapped| {
         let mut rows = Vec::new();
@@ -50,7 +53,10 @@ pub fn compare(
                 using.aggregation.is_gauge() || known.iter().any(|one| one.quantity.is_negative());
             let expected =
                 Expected { cause: cause(using, &known, wire)?, may_be_above, ..using.expected.clone() };
-            rows.push(compare_total(&expected, answers.total(one, &using.meter), &meter.id)?);
+            let total = compare_total(&expected, answers.total(one, &using.meter), &meter.id)?;
+            // A total that may lag behind is no word about what was billed: the window waits.
+            let may_lag = one.stage == Stage::Final && known.iter().any(|one| one.may_yet_show(now));
+            rows.push(if may_lag && total.is_difference() { total.too_early() } else { total });
             rows.push(invoice_row(one, billed(expected, using), meter, answers, standing)?);
         }
         rows.extend(beside(one, answers, standing));
@@ -150,7 +156,7 @@ fn cause(using: &MeterUse, intents: &[Intent], wire: &Wire) -> Result<Option<Cau
 /// Subscriptions that have a price of ours and belong to no tenant.
 pub fn orphans(standing: &Standing, tenants: &[Tenant]) -> Vec<ReconciliationRow> {
     let owners = owners(tenants);
-    let strange = |one: &&StripeSubscription| !owners.contains_key(one.id.as_str()) && !is_over(one);
+    let strange = |one: &&StripeSubscription| !owners.contains_key(one.id.as_str()) && !one.is_over();
     let mut rows = Vec::new();
     for subscription in standing.subscriptions.values().filter(strange) {
         let billed = standing.meters.iter().filter(|(key, meter)| {
@@ -173,15 +179,10 @@ pub fn unread(standing: &Standing, tenants: &[Tenant]) -> Vec<ReconciliationRow>
         let owner = owners.get(id).copied();
         // What is read in part is told elsewhere where it belongs to nobody, and of no matter where it is over.
         let in_part = standing.subscriptions.get(id);
-        let is_told = in_part.is_some_and(|one| owner.is_none() || is_over(one));
+        let is_told = in_part.is_some_and(|one| owner.is_none() || one.is_over());
         (!is_told).then(|| unread_subscription(owner.unwrap_or_default(), id, meter))
     };
     // It may have been listed by several prices of a meter.
     let rows: BTreeSet<ReconciliationRow> = standing.unread_subscriptions.iter().filter_map(row).collect();
     rows.into_iter().collect()
-}
-
-/// One that has ended bills nobody any more.
-fn is_over(one: &StripeSubscription) -> bool {
-    matches!(one.status, Some(SubscriptionStatus::Canceled | SubscriptionStatus::IncompleteExpired))
 }

@@ -77,6 +77,18 @@ impl Intents {
         })
     }
 
+    /// What was planned for another customer of the tenant and never asked for: it goes nowhere any more.
+    pub fn left_at_another_customer(&self, mapped: &Mapped, meter: &str) -> Vec<Intent> {
+        let others = self.of_tenant(&mapped.tenant_id);
+        let others = others.filter(|(key, _)| key.2 == meter && key.1 != mapped.customer_id);
+        let never_asked = |one: &&Intent| one.state == IntentState::Planned && one.attempted_at.is_none();
+        let left =
+            others.flat_map(|(_, list)| list).filter(|one| is_in(one, mapped.window)).filter(never_asked);
+        let reason = "never sent: the tenant has another customer now";
+        left.map(|one| Intent { state: IntentState::Rejected, reason: reason.to_owned(), ..one.clone() })
+            .collect()
+    }
+
     fn of_tenant(&self, tenant_id: &str) -> impl Iterator<Item = (&MeterKey, &Vec<Intent>)> {
         let first = (tenant_id.to_owned(), String::new(), String::new());
         self.by_meter.range(first..).take_while(move |(key, _)| key.0 == tenant_id)

@@ -89,6 +89,9 @@ pub fn map(
     if stage == Stage::Open && has_unsold_item(subscription, &prices, standing) {
         return Err(ParkReason::Mapping);
     }
+    if is_billed_elsewhere(window, (customer_id, subscription_id), &prices, standing) {
+        return Err(ParkReason::Mapping);
+    }
     if is_billed_otherwise(window, standing) {
         return Err(ParkReason::WindowMismatch);
     }
@@ -148,6 +151,25 @@ impl Mapped {
     }
 }
 
+/// Whether another subscription of the customer that lives bills one of these meters at the same time: a meter counts for a
+/// customer, so each would bill all of it.
+fn is_billed_elsewhere(
+    window: &TenantWindow<'_>,
+    (customer_id, subscription_id): (&str, &str),
+    prices: &UsagePrices<'_>,
+    standing: &Standing,
+) -> bool {
+    let others = standing.by_customer.get(customer_id).into_iter().flatten();
+    let mut others =
+        others.filter(|id| *id != subscription_id).filter_map(|id| standing.subscriptions.get(id));
+    let meters = || prices.keys().filter_map(|meter| standing.meters.get(*meter));
+    let bills = |item: &SubscriptionItem| {
+        let is_now = item.current_period.intersection(served(window)).is_some();
+        is_now && meters().any(|meter| meter.is_billed_by(item))
+    };
+    others.any(|other| !other.is_over() && other.items.iter().any(bills))
+}
+
 /// Whether a window that has ended was billed to this customer.
 fn was_billed_to(customer_id: &str, window: &TenantWindow<'_>, standing: &Standing, stage: Stage) -> bool {
     let invoice = usage_invoice(window, standing).filter(|_| stage != Stage::Open);
@@ -161,9 +183,8 @@ fn has_unsold_item(
     standing: &Standing,
 ) -> bool {
     let unsold = |item: &SubscriptionItem| {
-        standing.meters.iter().any(|(meter, at_stripe)| {
-            !prices.contains_key(meter.as_str()) && at_stripe.scope.price_ids.contains(&item.price_id)
-        })
+        let mut meters = standing.meters.iter();
+        meters.any(|(meter, at_stripe)| !prices.contains_key(meter.as_str()) && at_stripe.is_billed_by(item))
     };
     subscription.is_some_and(|one| one.items.iter().any(unsold))
 }
@@ -201,8 +222,8 @@ fn item_of<'a>(
     standing: &Standing,
     is_sold: bool,
 ) -> Result<Option<&'a SubscriptionItem>, ParkReason> {
-    let scope = &standing.meters.get(meter).ok_or(ParkReason::Mapping)?.scope;
-    let of_meter = |item: &&SubscriptionItem| scope.price_ids.contains(&item.price_id);
+    let at_stripe = standing.meters.get(meter).ok_or(ParkReason::Mapping)?;
+    let of_meter = |item: &&SubscriptionItem| at_stripe.is_billed_by(item);
     let mut items = subscription.into_iter().flat_map(|one| &one.items).filter(of_meter);
     match (items.next(), items.next()) {
         (Some(item), None) => Ok(Some(item)),

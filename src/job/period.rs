@@ -187,10 +187,12 @@ impl<'a> Wake<'a> {
             Some(_) => push::confirm(&mapped, intents, &answers, self.wire, self.now)?,
             None => Vec::new(),
         };
-        for one in &pushes.unbillable {
+        // A dry run has settled nothing, and knows it all the same.
+        let settled = pushes.settled.iter().filter(|_| self.lease.is_none());
+        for one in pushes.unbillable.iter().chain(settled) {
             intents.put(one.clone());
         }
-        let compared = compare(&mapped, intents, &answers, self.standing, self.wire)?;
+        let compared = compare(&mapped, intents, &answers, self.standing, self.wire, self.now)?;
         rated.park_incomplete(&compared);
         Ok(Exchange { mapped, pushes, pending_before, counts, answers, confirmed, compared })
     }

@@ -52,7 +52,9 @@ pub fn plan(
             let Some(total) = answers.total(one, meter) else { continue };
             if intents.went_elsewhere(one, meter) {
                 plan.park(one, ParkReason::Mapping);
+                continue;
             }
+            plan.settled.extend(intents.left_at_another_customer(one, meter));
             let mut known = intents.of(one, meter);
             let open = one.stage != Stage::Final;
             match intent::settle(using.aggregation, &known, total.quantity, open, now)? {
@@ -61,7 +63,13 @@ pub fn plan(
                 Settlement::Confirmed => plan.confirm(&mut known, |_| true),
                 Settlement::Partly { arrived, absent } => {
                     plan.confirm(&mut known, |one| arrived.contains(one));
-                    plan.give_up(&mut known, &absent, open);
+                    // Stripe says nowhere how late a total may be, and a delta that comes twice is billed twice.
+                    let took = |one: &Intent| one.state == IntentState::Sent && !using.aggregation.is_gauge();
+                    if open && absent.iter().any(took) {
+                        plan.park(one, ParkReason::RejectedAsync);
+                    } else {
+                        plan.give_up(&mut known, &absent, open);
+                    }
                 }
             }
             if !plan.is_parked(one) {
@@ -109,7 +117,7 @@ impl PushPlan {
     }
 
     fn park(&mut self, one: &Mapped, reason: ParkReason) {
-        self.parked.insert((one.tenant_id.clone(), one.window), reason);
+        self.parked.entry((one.tenant_id.clone(), one.window)).or_insert(reason);
     }
 
     fn is_parked(&self, one: &Mapped) -> bool {

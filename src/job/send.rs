@@ -157,7 +157,7 @@ async fn send(lane: Lane, step: &Step<'_>) -> Sent {
         if is_off(step.off_switch) {
             one.attempted_at = one.attempted_at.filter(|_| !is_first);
         } else {
-            match deliver(&one, step.wire, step.standing).await {
+            match deliver(&one, step).await {
                 Ok(delivery) => settle(&mut one, delivery, is_first),
                 Err(error) => {
                     sent.fault = Some(error.into());
@@ -170,8 +170,8 @@ async fn send(lane: Lane, step: &Step<'_>) -> Sent {
     sent
 }
 
-async fn deliver(one: &Intent, wire: &Wire, standing: &Standing) -> Result<Delivery, StripeError> {
-    let Some(meter) = standing.meters.get(&one.key.meter) else {
+async fn deliver(one: &Intent, step: &Step<'_>) -> Result<Delivery, StripeError> {
+    let Some(meter) = step.standing.meters.get(&one.key.meter) else {
         let why = format!("the meter `{}` is no longer in the catalog", one.key.meter);
         return Ok(Delivery::Unknown { why });
     };
@@ -180,10 +180,11 @@ async fn deliver(one: &Intent, wire: &Wire, standing: &Standing) -> Result<Deliv
         payload_keys: meter.payload_keys.clone(),
         customer_id: one.key.customer_id.clone(),
         identifier: one.identifier.clone(),
+        further_key: format!("{}-{}", one.identifier, step.now.as_second()),
         value: one.quantity,
         timestamp: one.timestamp,
     };
-    wire.stripe.send_event(&event).await
+    step.wire.stripe.send_event(&event).await
 }
 
 fn settle(one: &mut Intent, delivery: Delivery, is_first: bool) {

@@ -12,7 +12,7 @@ use jiff::Timestamp;
 
 use crate::domain::catalog::{Billing, Catalog, Meter, Plan, PlanId, PriceRef, UsagePrice};
 use crate::domain::invoice::{
-    Invoice, Listing, PayloadKeys, StripeMeter, StripePrice, StripeSubscription, Unread,
+    Invoice, Listing, PayloadKeys, StripeMeter, StripePrice, StripeSubscription, SubscriptionItem, Unread,
 };
 use crate::domain::period::Window;
 use crate::domain::reconcile::Scope;
@@ -34,6 +34,8 @@ pub struct Standing {
     pub meters: BTreeMap<String, MeterAtStripe>,
     /// By id.
     pub subscriptions: BTreeMap<String, StripeSubscription>,
+    /// Their ids, by customer.
+    pub by_customer: BTreeMap<String, Vec<String>>,
     /// By id: the meters whose prices each was listed by.
     pub listed_by: BTreeMap<String, BTreeSet<String>>,
     /// Subscriptions that are not understood, or not wholly, with the meter whose price each was listed by.
@@ -72,6 +74,13 @@ pub struct MeterAtStripe {
     pub scope: Scope,
 }
 
+impl MeterAtStripe {
+    /// By one of the catalog's prices, or by any other price of the meter.
+    pub fn is_billed_by(&self, item: &SubscriptionItem) -> bool {
+        self.scope.price_ids.contains(&item.price_id) || item.meter_id.as_deref() == Some(self.id.as_str())
+    }
+}
+
 /// Reads and checks. `since` is the oldest instant at which an invoice of interest can have been made.
 pub async fn read(
     wire: &Wire,
@@ -104,6 +113,9 @@ pub async fn read(
         standing.learn(one, &meters);
     }
     read_subscriptions(wire, &mut standing).await?;
+    for one in standing.subscriptions.values() {
+        standing.by_customer.entry(one.customer_id.clone()).or_default().push(one.id.clone());
+    }
     for subscription in standing.subscriptions.values() {
         let meters = standing.meters.iter();
         let twice = meters.filter_map(|(key, meter)| check_items(subscription, key, &meter.scope));

@@ -3,6 +3,7 @@
 //! In: a subscription, or a span of time. Out: [`Invoice`]s. Where not every line can be read, `lines_complete` is false:
 //! the lines that are there are never passed off as all.
 
+use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use jiff::Timestamp;
 use stripe_billing::invoice::{CreatePreviewInvoice, ListInvoice};
 use stripe_billing::invoice_line_item::ListInvoiceInvoiceLineItem;
@@ -57,11 +58,11 @@ impl Stripe {
             cursor.into_iter().fold(request, ListInvoice::starting_after).build()
         };
         let listed = self.listing(request_after, invoice).await?;
-        let mut read = Vec::new();
-        for found in listed.read {
+        let whole = listed.read.into_iter().map(|found| {
             let id = is_of_interest(&found.invoice).then(|| found.invoice.id.clone());
-            read.push(self.with_all_lines(found, id).await?);
-        }
+            self.with_all_lines(found, id)
+        });
+        let read = stream::iter(whole.collect::<Vec<_>>()).buffered(self.at_a_time()).try_collect().await?;
         Ok(Listing { read, unread: listed.unread })
     }
 

@@ -29,6 +29,8 @@ pub struct MeterEvent {
     pub customer_id: String,
     /// Also the Idempotency-Key.
     pub identifier: String,
+    /// The key of a further attempt after a trouble that Stripe has stored: another one in each wake.
+    pub further_key: String,
     pub value: Quantity,
     pub timestamp: Timestamp,
 }
@@ -99,11 +101,12 @@ impl Stripe {
         let request = CreateBillingMeterEvent::new(&*event.event_name, payload)
             .identifier(&*event.identifier)
             .timestamp(event.timestamp.as_second());
-        match self.send(request.build(), &event.identifier).await {
+        let (sent, in_doubt) = self.send(request.build(), &event.identifier, &event.further_key).await?;
+        match sent {
             Ok(answer) => Ok(self.confirmed(&answer, event)),
             Err(error) if error.concerns_all() => Err(error),
             Err(StripeError::CircuitOpen { .. }) => Ok(Delivery::Stopped),
-            Err(error) => Ok(not_accepted(error)),
+            Err(error) => Ok(not_accepted(error).after(in_doubt)),
         }
     }
 
@@ -118,6 +121,20 @@ impl Stripe {
             Err(problem) => format!("the answer cannot be understood: {problem}"),
         };
         Delivery::Unknown { why: format!("{}{}", self.transport.shown(&why), asked(&answer.request_id)) }
+    }
+}
+
+impl Delivery {
+    /// A refusal proves nothing where an earlier attempt may have arrived.
+    fn after(self, in_doubt: bool) -> Self {
+        match self {
+            Self::Rejected { code, message, request_id } if in_doubt => {
+                let why =
+                    format!("{code}: {message}{}, after an attempt without an answer", asked(&request_id));
+                Self::Unknown { why }
+            }
+            other => other,
+        }
     }
 }
 

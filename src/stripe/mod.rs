@@ -23,6 +23,7 @@ mod what_if;
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use secrecy::SecretString;
 use stripe_client_core::{RequestBuilder, StripeMethod};
@@ -124,20 +125,34 @@ impl Stripe {
         self.traffic.request(Patience::Read, attempt).await
     }
 
-    /// Sends something that must happen once at most; the key makes a repetition the same request.
-    async fn send(&self, request: RequestBuilder, idempotency_key: &str) -> Result<Answer, StripeError> {
+    /// Sends something that must happen once at most; the key makes a repetition the same request. Beside the answer stands
+    /// whether an earlier attempt may have arrived: then a refusal proves nothing.
+    async fn send(
+        &self,
+        request: RequestBuilder,
+        idempotency_key: &str,
+        further_key: &str,
+    ) -> Result<(Result<Answer, StripeError>, bool), StripeError> {
         let call = self.transport.call(request, Some(idempotency_key))?;
-        let sent = self.traffic.request(Patience::Send, async || self.attempt(&call).await).await;
-        match sent {
+        let in_doubt = AtomicBool::new(false);
+        let attempt = async |call: &Call| {
+            let result = self.attempt(call).await;
+            let is_lost = |failure: &Failure| matches!(failure.error, StripeError::Unavailable { .. });
+            in_doubt.fetch_or(result.as_ref().is_err_and(is_lost), Ordering::Relaxed);
+            result
+        };
+        let sent = self.traffic.request(Patience::Send, async || attempt(&call).await).await;
+        let sent = match sent {
             // Stripe stores a trouble of its own under the key and tells it again for a day, without doing anything. Under
             // another key it does look; should the first have been taken after all, the event's own identifier, which stays
             // the same, makes the second one a duplicate.
             Err(error) if error.is_stored_trouble() && self.traffic.may_repeat() => {
-                let call = call.under(&format!("{idempotency_key}-again"))?;
-                self.traffic.request(Patience::Send, async || self.attempt(&call).await).await
+                let call = call.under(further_key)?;
+                self.traffic.request(Patience::Send, async || attempt(&call).await).await
             }
             sent => sent,
-        }
+        };
+        Ok((sent, in_doubt.into_inner()))
     }
 
     async fn attempt(&self, call: &Call) -> Result<Answer, Failure> {

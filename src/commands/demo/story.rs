@@ -115,6 +115,7 @@ async fn application_sends(journal: &Path, now: Timestamp) -> anyhow::Result<()>
         payload_keys: PayloadKeys::default(),
         customer_id: customer_id.to_owned(),
         identifier: "application-2026-09-20".to_owned(),
+        further_key: String::new(),
         value: Quantity::parse(units)?,
         timestamp: now,
     };

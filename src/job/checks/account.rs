@@ -8,7 +8,6 @@ use secrecy::{ExposeSecret, SecretString};
 
 use crate::domain::invoice::{Invoice, StripeSubscription};
 use crate::domain::reconcile::Scope;
-use crate::domain::tenant::SubscriptionStatus;
 
 use super::{CheckName, Finding, Severity};
 
@@ -18,13 +17,9 @@ const USUAL_GRACE: SignedDuration = SignedDuration::from_hours(1);
 /// Two items on one meter would each be billed for all of its usage. The tenant is parked (`mapping`). A subscription that has
 /// ended bills nobody any more.
 pub fn check_items(subscription: &StripeSubscription, meter: &str, scope: &Scope) -> Option<Finding> {
-    let is_over = matches!(
-        subscription.status,
-        Some(SubscriptionStatus::Canceled | SubscriptionStatus::IncompleteExpired)
-    );
     let items = subscription.items.iter().filter(|item| scope.price_ids.contains(&item.price_id));
     let ids: Vec<&str> = items.map(|item| item.id.as_str()).collect();
-    if is_over || ids.len() < 2 {
+    if subscription.is_over() || ids.len() < 2 {
         return None;
     }
     let text = format!(

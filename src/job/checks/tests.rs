@@ -333,6 +333,7 @@ fn two_items_on_one_meter_are_named() {
     let item = |id: &str, price_id: &str| SubscriptionItem {
         id: id.to_owned(),
         price_id: price_id.to_owned(),
+        meter_id: None,
         current_period: Window { start: at("2026-10-01T00:00:00Z"), end: at("2026-11-01T00:00:00Z") },
     };
     let check = |items: &[(&str, &str)], status: SubscriptionStatus| {

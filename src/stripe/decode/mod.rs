@@ -106,6 +106,10 @@ impl<'a> Node<'a> {
         serde_json::from_str(self.needed()?.get()).map_err(|_| self.not("true or false"))
     }
 
+    pub(super) fn is_object(&self) -> bool {
+        self.raw.is_some_and(|raw| raw.get().starts_with('{'))
+    }
+
     /// The id of an object that may stand here whole (expanded) or as its id alone.
     pub(super) fn id_if_any(&self) -> Result<Option<String>, Problem> {
         match self.raw {

@@ -33,8 +33,17 @@ pub(in crate::stripe) fn item(
     Ok(SubscriptionItem {
         id: fields.get("id").text()?,
         price_id: price.id_if_any()?.ok_or_else(|| fields.get("price").problem("is missing"))?,
+        meter_id: meter_of(&price)?,
         current_period: current_period(&fields, around)?,
     })
+}
+
+/// A price stands here whole, or only as its id.
+fn meter_of(price: &Node<'_>) -> Result<Option<String>, Problem> {
+    if !price.is_object() {
+        return Ok(None);
+    }
+    price.fields()?.get("recurring").fields_if_any()?.get("meter").id_if_any()
 }
 
 fn current_period(item: &Fields<'_>, around: Option<&Fields<'_>>) -> Result<Window, Problem> {

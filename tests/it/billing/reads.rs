@@ -206,6 +206,7 @@ fn add_strange(list: &mut Value, change: fn(&mut Value)) {
     let copy = elements.iter().find(|one| one["id"] == "sub_b").cloned();
     elements.extend(copy.map(|mut one| {
         one["id"] = "sub_strange".into();
+        one["customer"] = "cus_strange".into();
         change(&mut one);
         one
     }));

@@ -71,6 +71,31 @@ fn a_doubt_and_a_day_count_nothing_twice() {
     }
 }
 
+/// Stripe says nowhere how late a total may be. What cannot be seen a day later may still come.
+#[test]
+fn totals_that_are_later_than_a_day_count_nothing_twice() {
+    let deeds = [
+        ("2026-10-20T06:00:00Z", Deed::Use(100)),
+        ("2026-10-20T06:00:00Z", Deed::Wake),
+        ("2026-10-21T07:30:00Z", Deed::Wake),
+        ("2026-10-21T07:45:00Z", Deed::Wake),
+    ];
+    let late = "[totals]\nlate_by_seconds = 93600\n".to_owned();
+    let storm = Storm { manners: late.clone(), climate: late, ..Storm::with_events("cut", &deeds) };
+    let played = play(storm, 20, Bug::None);
+    assert_eq!(played.faults(), Vec::<String>::new());
+}
+
+/// Taken in the draft's last minutes, billed, and shown later: nothing of it is lost.
+#[test]
+fn what_a_total_shows_only_after_the_invoice_is_final_is_not_unbillable() {
+    let deeds = [("2026-10-31T23:59:00Z", Deed::Use(100)), ("2026-11-01T00:55:00Z", Deed::Wake)];
+    let late = "[totals]\nlate_by_seconds = 7200\n".to_owned();
+    let storm = Storm { manners: late.clone(), climate: late, ..Storm::with_events("cut", &deeds) };
+    let played = play(storm, 20, Bug::None);
+    assert_eq!((played.parked, played.faults()), (0, Vec::new()));
+}
+
 /// The copy knows nothing of what was sent after it was made.
 #[test]
 fn after_a_restored_backup_nothing_is_sent_again() {

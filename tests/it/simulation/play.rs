@@ -4,7 +4,7 @@
 //! In: a seed, a planted bug. Out: what happened, and everything that is wrong. No socket and no clock: the account is asked
 //! in this process, and waits are let go by.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Cursor;
 use std::path::Path;
 use std::time::Duration;
@@ -73,6 +73,8 @@ struct Game {
     /// Of the newest run that wrote one.
     outcome: Option<PeriodOutcome>,
     troubles: Vec<String>,
+    /// Tenants that were parked because Stripe has dropped what it took.
+    dropped: BTreeSet<String>,
 }
 
 impl Game {
@@ -100,6 +102,7 @@ impl Game {
             now,
             outcome: None,
             troubles: Vec::new(),
+            dropped: BTreeSet::new(),
         };
         game.plant().await;
         game
@@ -168,13 +171,19 @@ impl Game {
             self.calm();
         }
         let day = SignedDuration::from_hours(26);
+        let first: Timestamp = "2026-11-01T00:20:00Z".parse().unwrap();
         for chance in [20, 0] {
+            if first < self.now + day {
+                break;
+            }
             self.now += day;
             self.use_more(chance).await;
             self.wake(self.now).await;
         }
-        for instant in ["2026-11-01T00:20:00Z", "2026-11-01T00:50:00Z"] {
-            self.wake(instant.parse().unwrap()).await;
+        for instant in [first, first + SignedDuration::from_mins(30)] {
+            if self.now < instant {
+                self.wake(instant).await;
+            }
         }
         self.calm();
         for _ in 0..MOST_WAKES {
@@ -198,6 +207,9 @@ impl Game {
             Ok(wake) => {
                 self.troubles.extend(wake.failures.iter().map(|failure| format!("{now}: {failure:#}")));
                 let written = wake.outcomes.into_iter().find(|one| one.purpose.is_some());
+                let parked = written.iter().flat_map(|one| &one.exceptions);
+                let dropped = parked.filter(|one| one.reason == "rejected_async" && self.storm.drops());
+                self.dropped.extend(dropped.map(|one| one.tenant_id.clone()));
                 self.outcome = written.or(self.outcome.take());
             }
             // In a storm a wake may well fail as a whole; the next one goes on.
@@ -289,10 +301,12 @@ impl Game {
             .collect()
     }
 
-    /// What the job itself says can no longer be billed, in thousandths; only a storm that lasts excuses it.
+    /// What the job itself says can no longer be billed, in thousandths; only a storm that lasts excuses it, and an event that
+    /// Stripe has dropped.
     fn unbillable(&self, one: &Tenant) -> i64 {
         let all = self.outcome.iter().flat_map(|outcome| &outcome.exceptions);
-        let of_tenant = all.filter(|found| self.storm.lasts && found.tenant_id == one.id);
+        let is_excused = self.storm.lasts || self.dropped.contains(&one.id);
+        let of_tenant = all.filter(|found| is_excused && found.tenant_id == one.id);
         let unbillable = of_tenant.filter(|found| found.kind == ExceptionKind::Unbillable);
         unbillable.map(|found| read_thousandths(&found.quantity)).sum()
     }

@@ -90,6 +90,11 @@ impl Storm {
         }
     }
 
+    /// Whether Stripe drops what it has accepted.
+    pub fn drops(&self) -> bool {
+        self.manners.contains("[[drop]]")
+    }
+
     /// Whether Stripe does something and its answer is lost.
     pub fn loses_answers_to_events(&self) -> bool {
         let lost = ["hang_after", "reset_after", "cut"];

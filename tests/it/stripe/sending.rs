@@ -20,6 +20,7 @@ pub fn event() -> MeterEvent {
         event_name: "b2b_match_request".to_owned(),
         customer_id: "cus_1".to_owned(),
         identifier: "br-0123456789abcdef".to_owned(),
+        further_key: String::from("further-key"),
         value: Quantity::parse("130.5").unwrap(),
         timestamp: "2026-10-31T23:59:00Z".parse().unwrap(),
     }
@@ -72,7 +73,7 @@ async fn a_repetition_is_the_same_request_to_the_letter() {
 async fn a_stored_trouble_is_not_asked_for_again_but_got_round_with_another_key() {
     let stored = || with_header(answer(500, "{}"), "Idempotent-Replayed", "true");
     let there = || error(400, "invalid_request_error", "duplicate_meter_event", "duplicate");
-    let (id, again) = ("br-0123456789abcdef", "br-0123456789abcdef-again");
+    let (id, again) = ("br-0123456789abcdef", "further-key");
     for (replies, keys, expected) in [
         (vec![stored(), taken()], vec![id, again], "Accepted"),
         (vec![answer(500, "{}"), stored(), taken()], vec![id, id, again], "Accepted"),
@@ -152,4 +153,14 @@ async fn only_a_refused_key_stops_all_sending() {
     let error = stripe(&fake).send_event(&event()).await.unwrap_err();
     assert!(matches!(error, StripeError::Unauthorized { status: 401, .. }), "{error:?}");
     assert_eq!(fake.asked().len(), 1);
+}
+
+/// The first attempt may have arrived: what the second one is told proves nothing.
+#[tokio::test]
+async fn a_refusal_after_a_lost_answer_is_a_doubt() {
+    let refusal = || error(400, "invalid_request_error", "meter_event_exists", "taken already");
+    let (first, _) = delivery([Reply::Close, refusal()]).await;
+    assert!(matches!(first, Delivery::Unknown { .. }), "{first:?}");
+    let (first, _) = delivery([refusal()]).await;
+    assert!(matches!(first, Delivery::Rejected { .. }), "{first:?}");
 }
