@@ -20,6 +20,8 @@ const ASK_AGAIN: Duration = Duration::from_millis(200);
 
 pub struct Lease {
     books: Books,
+    /// When the wake began to wait for it.
+    since: Instant,
     term: Term,
     trusted_until: Arc<Mutex<Option<Instant>>>,
     heartbeat: JoinHandle<()>,
@@ -50,12 +52,13 @@ pub async fn under_lease<T>(
 impl Lease {
     async fn take(books: &Books, ttl: Duration, wait: Duration) -> anyhow::Result<Self> {
         let holder = crate::job::holder_name();
-        let give_up = Instant::now() + wait;
+        let since = Instant::now();
+        let give_up = since + wait;
         loop {
             let asked = Instant::now();
             match books.take_lease(&holder, ttl).await {
                 Ok(term) => {
-                    let lease = Self::keep(books.clone(), term, ttl, asked);
+                    let lease = Self::keep(books.clone(), term, ttl, since, asked);
                     // After the first heartbeat is set: whoever reads our words slowly must not cost us the lease.
                     tracing::info!("lease won by {holder} (term {})", lease.term.fence);
                     return Ok(lease);
@@ -68,10 +71,15 @@ impl Lease {
         }
     }
 
-    fn keep(books: Books, term: Term, ttl: Duration, asked: Instant) -> Self {
+    fn keep(books: Books, term: Term, ttl: Duration, since: Instant, asked: Instant) -> Self {
         let trusted_until = Arc::new(Mutex::new(Some(asked + trust(ttl))));
         let beat = heartbeat(books.clone(), term.clone(), ttl, trusted_until.clone());
-        Self { books, term, trusted_until, heartbeat: tokio::spawn(beat) }
+        Self { books, since, term, trusted_until, heartbeat: tokio::spawn(beat) }
+    }
+
+    /// How old the wake's `now` is: it was read just before the waiting began.
+    pub fn age(&self) -> Duration {
+        self.since.elapsed()
     }
 
     /// The term, for one write. Past the deadline nothing may be written: another run may have begun.

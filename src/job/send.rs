@@ -8,7 +8,7 @@ use std::path::Path;
 use std::pin::pin;
 
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tokio::sync::mpsc;
 
 use crate::domain::intent::{Answer, Intent, IntentState};
@@ -40,6 +40,13 @@ pub struct Step<'a> {
     /// While this file is there nothing is sent.
     pub off_switch: &'a Path,
     pub now: Timestamp,
+}
+
+impl Step<'_> {
+    fn present(&self) -> Timestamp {
+        let age = SignedDuration::try_from(self.lease.age()).unwrap_or(SignedDuration::MAX);
+        self.now.saturating_add(age).unwrap_or(Timestamp::MAX)
+    }
 }
 
 /// Whether somebody has switched pushing off. A file that cannot be looked for may be there.
@@ -154,7 +161,11 @@ async fn send(lane: Lane, step: &Step<'_>) -> Sent {
             sent.fault = Some(lost.into());
             break;
         }
-        if is_off(step.off_switch) {
+        // A wake may have waited and read for long since it was planned.
+        let has_grown_old = !is_first && !one.may_be_sent(step.present());
+        if has_grown_old {
+            tracing::warn!("tenant {}: a push in doubt is too old by now to be repeated", one.key.tenant_id);
+        } else if is_off(step.off_switch) {
             one.attempted_at = one.attempted_at.filter(|_| !is_first);
         } else {
             match deliver(&one, step).await {
