@@ -3,7 +3,7 @@
 //! In: the usage price with both of its prices at Stripe, the meter that they are to bill. Out: what is wrong. A price in
 //! force is what Stripe charges by now; the other one, the candidate, is what it is to charge by later.
 
-use crate::domain::catalog::{Billing, PushScope};
+use crate::domain::catalog::{Billing, PriceRef, PushScope};
 use crate::domain::invoice::{StripeMeter, StripePrice, StripeScheme, StripeTier};
 use crate::domain::number::{Quantity, UnitAmount};
 use crate::domain::price::{Price, Tier};
@@ -21,7 +21,12 @@ pub fn check(sold: &Sold<'_>, meter: Option<&StripeMeter>, side: Side, place: &s
             PriceAtStripe::Unnamed if in_force => findings.unnamed(key),
             PriceAtStripe::Unnamed => {}
             PriceAtStripe::Missing(name) => {
-                let text = format!("Stripe has no {name}: make it, or mend {key} in the catalog");
+                let text = match name {
+                    PriceRef::Id(_) => format!("Stripe has no {name}: make it, or mend {key} in the catalog"),
+                    PriceRef::LookupKey(_) => format!(
+                        "Stripe has no {name} that is active: make it, give the key to an active one, or mend the catalog"
+                    ),
+                };
                 findings.add(Severity::Refuse, CheckName::PriceExists, text);
             }
             PriceAtStripe::Found(price) => {

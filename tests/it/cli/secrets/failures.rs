@@ -171,7 +171,7 @@ fn no_answer_to_a_push_brings_a_key_to_light() {
         let proxy = world.through_proxy();
         let key = format!("rk_test_{KEY}");
         world.set("BILLRECON_STRIPE_API_KEY", &key);
-        for (status, code) in [(400, 0), (500, 3), (429, 3), (403, 77), (401, 77)] {
+        for (status, code) in [(400, 3), (500, 3), (429, 3), (403, 77), (401, 77)] {
             let body: &'static str =
                 format!(r#"{{"error": {{"code": "{key}", "message": "no: {key}"}}}}"#).leak();
             proxy.rule(move |asked| if asked.is_push() { Act::Answer(status, body) } else { Act::Pass });
