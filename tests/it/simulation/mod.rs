@@ -89,7 +89,11 @@ fn totals_that_are_later_than_a_day_count_nothing_twice() {
 /// Taken in the draft's last minutes, billed, and shown later: nothing of it is lost.
 #[test]
 fn what_a_total_shows_only_after_the_invoice_is_final_is_not_unbillable() {
-    let deeds = [("2026-10-31T23:59:00Z", Deed::Use(100)), ("2026-11-01T00:55:00Z", Deed::Wake)];
+    let deeds = [
+        ("2026-10-31T23:59:00Z", Deed::Use(100)),
+        ("2026-11-01T00:55:00Z", Deed::Wake),
+        ("2026-11-01T01:05:00Z", Deed::Wake),
+    ];
     let late = "[totals]\nlate_by_seconds = 7200\n".to_owned();
     let storm = Storm { manners: late.clone(), climate: late, ..Storm::with_events("cut", &deeds) };
     let played = play(storm, 20, Bug::None);
@@ -149,7 +153,7 @@ fn while_pushing_is_off_nothing_is_sent_and_everything_waits() {
     assert_eq!(played.events, 0);
     let faults = played.faults();
     assert_eq!(
-        faults.iter().filter(|fault| fault.contains("not all there: 0.000 at Stripe")).count(),
+        faults.iter().filter(|fault| fault.contains("called unbillable: 0.000 at Stripe")).count(),
         5,
         "{faults:?}"
     );

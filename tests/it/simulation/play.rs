@@ -262,6 +262,11 @@ impl Game {
             if at_stripe > one.most_used + foreign {
                 wrong.push(format!("{}: counted twice: {says}", one.id));
             }
+            // Only a storm that lasts excuses it, and an event that Stripe has dropped.
+            let is_excused = self.storm.lasts || self.dropped.contains(&one.id);
+            if self.unbillable(one) != 0 && !is_excused && !parked.contains_key(&one.id) {
+                wrong.push(format!("{}: called unbillable: {says}", one.id));
+            }
             match (parked.get(&one.id), planted.get(&*one.id)) {
                 (None, None) if at_stripe + self.unbillable(one) != one.used => {
                     wrong.push(format!("{}: not all there: {says}", one.id));
@@ -301,12 +306,10 @@ impl Game {
             .collect()
     }
 
-    /// What the job itself says can no longer be billed, in thousandths; only a storm that lasts excuses it, and an event that
-    /// Stripe has dropped.
+    /// What the job itself says can no longer be billed, in thousandths.
     fn unbillable(&self, one: &Tenant) -> i64 {
         let all = self.outcome.iter().flat_map(|outcome| &outcome.exceptions);
-        let is_excused = self.storm.lasts || self.dropped.contains(&one.id);
-        let of_tenant = all.filter(|found| is_excused && found.tenant_id == one.id);
+        let of_tenant = all.filter(|found| found.tenant_id == one.id);
         let unbillable = of_tenant.filter(|found| found.kind == ExceptionKind::Unbillable);
         unbillable.map(|found| read_thousandths(&found.quantity)).sum()
     }
