@@ -49,9 +49,11 @@ fn an_anchor_moved_after_a_close_never_bills_an_instant_twice() {
     }
 }
 
-/// The company's tenants, Beta with an anchor. At Stripe another anchor takes another subscription.
+/// The company's tenants, Beta with an anchor. At Stripe another anchor takes another subscription, and another customer as
+/// long as the old one lives.
 fn anchored(subscription: &str, anchor: &str) -> String {
     let before = "beta,Beta,pro,try,cus_beta,sub_beta,active,,";
     assert!(TENANTS.contains(before));
-    TENANTS.replace(before, &format!("beta,Beta,pro,try,cus_beta,{subscription},active,{anchor},"))
+    TENANTS
+        .replace(before, &format!("beta,Beta,pro,try,cus_of_{subscription},{subscription},active,{anchor},"))
 }
