@@ -5,7 +5,7 @@
 
 use crate::support::{Engine, Workspace, csv_rows, memory};
 
-const MEMORY_MIB_MAX: u64 = 340;
+const MEMORY_MIB_MAX: u64 = 400;
 
 fn a_large_ledger_closes_in_bounded_memory(engine: Engine) {
     let judges = std::env::var_os("BILLRECON_TEST_JUDGES").is_some();
