@@ -8,6 +8,7 @@
 mod address;
 mod layers;
 mod stripe;
+mod tolerance;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -30,6 +31,7 @@ use crate::config::stripe::{API_KEY, RawStripe};
 use crate::domain::audit::sha256_hex;
 use crate::domain::intent::PushMode;
 use crate::domain::period::{Period, parse_zone};
+use crate::domain::reconcile::Tolerances;
 
 const SLACK_WEBHOOK: &str = "BILLRECON_SLACK_WEBHOOK_URL";
 /// Keys that a variable sets.
@@ -68,6 +70,7 @@ pub struct Config {
     pub push_mode: Option<PushMode>,
     /// While this file is there nothing is pushed.
     pub off_switch: PathBuf,
+    pub tolerances: Tolerances,
     pub slack_webhook: Option<SecretString>,
     /// A cron expression that can be read; whether it ever rings is for `serve` to say.
     pub schedule: String,
@@ -94,6 +97,8 @@ struct Raw {
     #[serde(default)]
     push: RawPush,
     serve: RawServe,
+    #[serde(default)]
+    tolerance: Dict,
 }
 
 #[derive(Deserialize)]
@@ -141,7 +146,11 @@ impl Config {
     pub fn rules_hash(&self) -> String {
         let first = self.first_period.map(|period| period.to_string()).unwrap_or_default();
         let push = self.push_mode.map(PushMode::as_str).unwrap_or_default();
-        sha256_hex(format!("{}\n{first}\n{}\n{push}", self.time_zone_name, self.settle_delay).as_bytes())
+        let mut rules = format!("{}\n{first}\n{}\n{push}", self.time_zone_name, self.settle_delay);
+        if !self.tolerances.is_none() {
+            rules += &format!("\n{}", self.tolerances);
+        }
+        sha256_hex(rules.as_bytes())
     }
 }
 
@@ -204,6 +213,7 @@ impl Raw {
             stripe: self.stripe.check(api_key, base, &wrong)?,
             push_mode: push_mode.transpose()?,
             off_switch: base.join(self.push.off_switch.as_deref().unwrap_or(OFF_SWITCH)),
+            tolerances: tolerance::check(&self.tolerance, &wrong)?,
             slack_webhook: slack_webhook()?,
             schedule: self.serve.schedule,
         })

@@ -72,6 +72,7 @@ fn configured(config: &Config) -> anyhow::Result<Settings> {
         },
         push_mode: config.push_mode,
         off_switch: config.off_switch.clone(),
+        tolerances: config.tolerances.clone(),
         slack_webhook: config.slack_webhook.clone(),
         demo: false,
     })

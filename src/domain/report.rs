@@ -6,10 +6,12 @@
 mod comparison;
 mod exception;
 
-pub use exception::{Exception, ExceptionKind, QuarantineCount, exceptions, unbillable};
+pub use exception::{Exception, ExceptionKind, QuarantineCount, exceptions, resolved, unbillable};
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
 
 use crate::domain::catalog::PlanId;
 use crate::domain::controls::ControlTotals;
@@ -40,6 +42,8 @@ pub struct Table<'a> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {
     pub period: Period,
+    /// The run's instant: ages are counted up to it.
+    pub now: Timestamp,
     pub windows: Vec<WindowFigures>,
     pub exceptions: Vec<Exception>,
     pub controls: ControlTotals,

@@ -82,6 +82,7 @@ fn facts(run: &Run, settings: &Settings) -> Facts {
         catalog_hash: run.catalog_hash.clone(),
         rules_hash: run.rules_hash.clone(),
         time_zone: run.time_zone.clone(),
+        tolerances: run.tolerances.clone(),
         database_engine: settings.database.engine(),
     }
 }

@@ -34,6 +34,7 @@ pub async fn commit(
     write.save_windows(period, plan.writes(), run_id).await?;
     write.save_report(run_id, &report.exceptions, &report.controls).await?;
     write.save_comparison(period, run_id, &plan.compared, &report.evidence).await?;
+    write.save_differences(period, &plan.differences).await?;
     write.save_decision(run_id, &report.decision).await?;
     write.update_intents(&plan.confirmed).await?;
     write.add_intents(&plan.unbillable, run_id).await?;
@@ -62,6 +63,7 @@ pub async fn note(
 ) -> anyhow::Result<()> {
     let mut write = books.write(lease.term()?).await?;
     write.update_intents(&plan.confirmed).await?;
+    write.save_differences(plan.report.period, &plan.differences).await?;
     write.add_observed_windows(&plan.observed, run_id).await?;
     write.save_job(&job_of(plan, run_id, facts)).await?;
     Ok(write.commit().await?)
@@ -121,6 +123,7 @@ pub fn new_run(period: Period, run_id: String, lease: &Lease, facts: &RunFacts) 
         period_status: PeriodStatus::Open,
         mode: facts.mode.clone(),
         account_id: facts.account_id.clone(),
+        tolerances: facts.tolerances.clone(),
         verdict: None,
     })
 }
@@ -134,4 +137,5 @@ pub struct RunFacts {
     pub tenants_version: i64,
     pub mode: String,
     pub account_id: String,
+    pub tolerances: String,
 }

@@ -54,6 +54,7 @@ use secrecy::SecretString;
 use crate::domain::catalog::Catalog;
 use crate::domain::intent::PushMode;
 use crate::domain::period::Period;
+use crate::domain::reconcile::Tolerances;
 use crate::store::books::{BooksView, StoredCatalog};
 use crate::store::{Access, Database, Store};
 use crate::stripe::Pace;
@@ -86,6 +87,8 @@ pub struct Settings {
     pub push_mode: Option<PushMode>,
     /// While this file is there nothing is pushed.
     pub off_switch: PathBuf,
+    /// By how much the two sides may differ and still agree.
+    pub tolerances: Tolerances,
     pub slack_webhook: Option<SecretString>,
     /// Every output says DEMO.
     pub demo: bool,

@@ -11,7 +11,7 @@ use crate::domain::catalog::Meter;
 use crate::domain::figures::{LedgerTotals, WindowFigures};
 use crate::domain::intent::PushMode;
 use crate::domain::period::{Period, Window};
-use crate::domain::reconcile::ReconciliationRow;
+use crate::domain::reconcile::{KnownDifference, ReconciliationRow};
 use crate::domain::report::QuarantineCount;
 use crate::domain::tenant::{Tenant, TenantWindow};
 use crate::job::due::PeriodWindows;
@@ -32,6 +32,8 @@ pub struct Observation {
     pub observed: BTreeSet<(String, Timestamp)>,
     /// The comparison of the windows that earlier runs closed.
     pub compared: Vec<ReconciliationRow>,
+    /// The differences that the last run saw, and those that were gone by then.
+    pub differences: Vec<KnownDifference>,
 }
 
 /// What the books hold of a period.
@@ -40,6 +42,7 @@ pub struct Kept {
     pub stored: Vec<WindowFigures>,
     pub observed: BTreeSet<(String, Timestamp)>,
     pub compared: Vec<ReconciliationRow>,
+    pub differences: Vec<KnownDifference>,
 }
 
 pub async fn observe(
@@ -51,14 +54,14 @@ pub async fn observe(
     push: PushMode,
     ledger: &Ledger,
 ) -> anyhow::Result<Observation> {
-    let Kept { stored, observed, compared } = kept;
+    let Kept { stored, observed, compared, differences } = kept;
     let mut snapshot = ledger.snapshot().await?;
     let mut totals = LedgerTotals::new();
     for (range, ids) in ranges(windows, &stored, push) {
         totals.insert(range, totals_of(range, &ids, tenants, meters, &mut snapshot).await?);
     }
     let quarantine = snapshot.quarantine(&period.to_string()).await?;
-    Ok(Observation { totals, quarantine, stored, observed, compared })
+    Ok(Observation { totals, quarantine, stored, observed, compared, differences })
 }
 
 /// Each range of time that is needed, with the tenants that need it: windows, segments and gaps, and where the application

@@ -65,6 +65,7 @@ pub async fn play(period: Period, wake: &Wake<'_>) -> anyhow::Result<Option<Peri
         stored: view.windows(period).await?,
         observed: view.observed_windows(reach).await?,
         compared: view.comparison(period, "").await?,
+        differences: view.differences(period).await?,
     };
     let rules = wake.rules;
     let catalogs = Catalogs::read(&rules.catalog, &rules.catalog_hash, &kept.stored, &mut view).await?;
@@ -83,6 +84,7 @@ pub async fn play(period: Period, wake: &Wake<'_>) -> anyhow::Result<Option<Peri
     let sends = if is_off { Vec::new() } else { exchange.pushes.sends };
     let known = Known {
         period,
+        now: wake.now,
         windows: &windows,
         catalogs: &catalogs,
         push: wake.wire.push,
@@ -143,6 +145,7 @@ impl<'a> Wake<'a> {
             tenants_version: self.rules.tenants_version,
             mode: self.wire.mode.clone(),
             account_id: self.wire.account.id.clone(),
+            tolerances: self.settings.tolerances.to_string(),
         }
     }
 
@@ -192,7 +195,15 @@ impl<'a> Wake<'a> {
         for one in pushes.unbillable.iter().chain(settled) {
             intents.put(one.clone());
         }
-        let compared = compare(&mapped, intents, &answers, self.standing, self.wire, self.now)?;
+        let compared = compare(
+            &mapped,
+            intents,
+            &answers,
+            self.standing,
+            self.wire,
+            &self.settings.tolerances,
+            self.now,
+        )?;
         rated.park_incomplete(&compared);
         Ok(Exchange { mapped, pushes, pending_before, counts, answers, confirmed, compared })
     }

@@ -14,8 +14,8 @@ use crate::domain::figures::{Disposition, LedgerTotals, WindowFigures, WindowSta
 use crate::domain::intent::{Intent, PushMode};
 use crate::domain::period::{Period, Window};
 use crate::domain::policy::Policy;
-use crate::domain::reconcile::ReconciliationRow;
-use crate::domain::report::{Exception, QuarantineCount, Report, exceptions, unbillable};
+use crate::domain::reconcile::{Followed, KnownDifference, ReconciliationRow, follow};
+use crate::domain::report::{Exception, QuarantineCount, Report, exceptions, resolved, unbillable};
 use crate::domain::tenant::{ParkReason, TenantWindow};
 use crate::job::catalogs::Catalogs;
 use crate::job::compare::Compared;
@@ -50,6 +50,7 @@ pub struct PeriodPlan {
     pub report: Report,
     /// The rows that this run adds to the comparison.
     pub compared: Vec<ComparedRow>,
+    pub differences: Followed,
     /// Windows seen at Stripe while their invoice still takes usage.
     pub observed: Vec<(String, Window)>,
     /// Intents that the close settles: confirmed and unbillable ones.
@@ -150,6 +151,7 @@ fn is_not_at_stripe(window: &TenantWindow<'_>) -> bool {
 /// What is known when the plan is made.
 pub struct Known<'a> {
     pub period: Period,
+    pub now: Timestamp,
     pub windows: &'a PeriodWindows<'a>,
     pub catalogs: &'a Catalogs<'a>,
     pub push: PushMode,
@@ -168,7 +170,8 @@ pub struct Known<'a> {
 }
 
 pub fn plan(known: Known<'_>, mut rated: Rated, observation: Observation) -> anyhow::Result<PeriodPlan> {
-    let Observation { totals, quarantine, stored, observed, compared: earlier_rows } = observation;
+    let Observation { totals, quarantine, stored, observed, compared: earlier_rows, differences } =
+        observation;
     rated.mark_full_cycles(&observed);
     let Rated { due, open } = rated;
     let purpose = purpose(&due, &open, &stored, !known.confirmed.is_empty());
@@ -181,7 +184,9 @@ pub fn plan(known: Known<'_>, mut rated: Rated, observation: Observation) -> any
     let looked = known.mapped.iter().zip(&known.compared);
     let in_time = looked.filter(|(mapped, one)| mapped.stage != Stage::Final && !one.is_incomplete());
     let observed = in_time.map(|(mapped, _)| (mapped.tenant_id.clone(), mapped.window)).collect();
-    let rows = compared_rows(&known, &all[new.clone()]);
+    let mut rows = compared_rows(&known, &all[new.clone()]);
+    let mut looked_at: Vec<&mut ReconciliationRow> = rows.iter_mut().map(|one| &mut one.row).collect();
+    let differences = follow(&earlier_rows, &mut looked_at, differences, known.now);
     let mut comparison = earlier_rows;
     comparison.extend(rows.iter().map(|one| one.row.clone()));
     comparison.sort();
@@ -199,9 +204,11 @@ pub fn plan(known: Known<'_>, mut rated: Rated, observation: Observation) -> any
     if purpose == Purpose::Look {
         all.extend(open);
     }
-    let (exceptions, controls) = beside_the_lines(&known, &all, new.start, &totals, &quarantine)?;
+    let beside = (&totals, &quarantine[..], &differences.gone[..]);
+    let (exceptions, controls) = beside_the_lines(&known, &all, new.start, beside)?;
     let report = Report {
         period: known.period,
+        now: known.now,
         windows: all,
         exceptions,
         controls,
@@ -211,7 +218,18 @@ pub fn plan(known: Known<'_>, mut rated: Rated, observation: Observation) -> any
         verdict: judged.then_some(decision.verdict),
     };
     let (confirmed, unbillable) = (known.confirmed, known.unbillable);
-    Ok(PeriodPlan { purpose, status, counts, report, compared: rows, observed, confirmed, unbillable, new })
+    Ok(PeriodPlan {
+        purpose,
+        status,
+        counts,
+        report,
+        compared: rows,
+        differences,
+        observed,
+        confirmed,
+        unbillable,
+        new,
+    })
 }
 
 /// What a person should look at, and proof that each record of the ledger is accounted for. The first `earlier` windows
@@ -220,8 +238,7 @@ fn beside_the_lines(
     known: &Known<'_>,
     windows: &[WindowFigures],
     earlier: usize,
-    totals: &LedgerTotals,
-    quarantine: &[QuarantineCount],
+    (totals, quarantine, gone): (&LedgerTotals, &[QuarantineCount], &[KnownDifference]),
 ) -> anyhow::Result<(Vec<Exception>, ControlTotals)> {
     let without_plan = known.windows.without_plan.iter();
     let strays: Vec<WindowFigures> = without_plan
@@ -233,6 +250,7 @@ fn beside_the_lines(
     exceptions.extend(unbillable(known.intents.of_period(known.period), &looked_at, |window| {
         known.catalogs.of(window)
     }));
+    exceptions.extend(resolved(gone, &looked_at));
     exceptions.sort();
     let (earlier, now) = looked_at.split_at(earlier);
     Ok((exceptions, ControlTotals::prove(earlier, now, totals)?))

@@ -26,6 +26,7 @@ pub struct Facts {
     pub catalog_hash: String,
     pub rules_hash: String,
     pub time_zone: String,
+    pub tolerances: String,
     pub database_engine: &'static str,
 }
 

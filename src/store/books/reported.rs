@@ -62,8 +62,10 @@ impl BooksView {
         comparison.sort();
         let evidence = self.evidence(run_id).await?;
         let decision = self.decision(run_id).await?;
-        let verdict = self.run(run_id).await?.and_then(|run| run.verdict);
-        Ok(Report { period, windows, exceptions, controls, comparison, evidence, decision, verdict })
+        let run = self.run(run_id).await?;
+        let run = run.ok_or_else(|| StoreError::inconsistent("a run", format!("{run_id} is not there")))?;
+        let (now, verdict) = (run.started_at, run.verdict);
+        Ok(Report { period, now, windows, exceptions, controls, comparison, evidence, decision, verdict })
     }
 }
 
