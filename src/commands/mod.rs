@@ -55,6 +55,7 @@ fn configured(config: &Config) -> anyhow::Result<Settings> {
         time_zone: config.time_zone.clone(),
         time_zone_name: config.time_zone_name.clone(),
         first_period: config.first_period,
+        late_usage_periods: config.late_usage_periods,
         settle_delay: config.settle_delay,
         lease_ttl: config.lease_ttl,
         rules_hash: config.rules_hash(),

@@ -12,13 +12,43 @@ use crate::domain::period::Period;
 /// One thing worth remembering for years.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AuditEvent {
-    CatalogImported { catalog_hash: String },
-    TenantsImported { tenants: u64, rows: u64 },
-    UsageImported { receipt: String, read: u64, accepted: u64, duplicate: u64, quarantined: u64 },
-    LeaseTakenOver { holder: String, from: String },
-    RunCommitted { period: Period, status: String, closed: u64, parked: u64 },
-    RunAbandoned { period: Period },
-    ReportsWritten { period: Period, manifest_sha256: String },
+    CatalogImported {
+        catalog_hash: String,
+    },
+    TenantsImported {
+        tenants: u64,
+        rows: u64,
+    },
+    UsageImported {
+        receipt: String,
+        read: u64,
+        accepted: u64,
+        duplicate: u64,
+        quarantined: u64,
+    },
+    LeaseTakenOver {
+        holder: String,
+        from: String,
+    },
+    RunCommitted {
+        period: Period,
+        status: String,
+        closed: u64,
+        parked: u64,
+    },
+    RunAbandoned {
+        period: Period,
+    },
+    ReportsWritten {
+        period: Period,
+        manifest_sha256: String,
+    },
+    /// Usage came after its windows were closed.
+    UsageAdjusted {
+        period: Period,
+        adjustments: u64,
+        records: u64,
+    },
 }
 
 impl AuditEvent {
@@ -31,6 +61,7 @@ impl AuditEvent {
             Self::RunCommitted { .. } => "run_committed",
             Self::RunAbandoned { .. } => "run_abandoned",
             Self::ReportsWritten { .. } => "reports_written",
+            Self::UsageAdjusted { .. } => "usage_adjusted",
         }
     }
 
@@ -63,6 +94,12 @@ impl AuditEvent {
             Self::ReportsWritten { period, manifest_sha256 } => {
                 [("period", period.to_string()), ("manifest_sha256", manifest_sha256.clone())].into()
             }
+            Self::UsageAdjusted { period, adjustments, records } => [
+                ("period", period.to_string()),
+                ("adjustments", adjustments.to_string()),
+                ("records", records.to_string()),
+            ]
+            .into(),
         }
     }
 }

@@ -18,6 +18,7 @@ pub mod import;
 mod intents;
 mod interrupt;
 mod judge;
+mod late;
 pub mod lease;
 mod mapping;
 mod message;
@@ -37,6 +38,7 @@ mod what_if;
 
 pub use connection::Target;
 pub use interrupt::{Interrupted, Signals};
+pub use late::sentence as late_usage;
 pub use message::difference;
 pub use outcome::{PeriodOutcome, exception};
 pub use plan::Purpose;
@@ -78,6 +80,8 @@ pub struct Settings {
     pub time_zone: TimeZone,
     pub time_zone_name: String,
     pub first_period: Option<Period>,
+    /// How many closed periods, the newest first, are looked at again when usage came for them.
+    pub late_usage_periods: usize,
     /// How long after a window's end it is final, where no invoice says so.
     pub settle_delay: SignedDuration,
     pub lease_ttl: Duration,

@@ -106,6 +106,14 @@ impl BooksView {
         self.tx.fetch_map(sql, vec![period.to_string().into(), run_id.into()], compared_of).await
     }
 
+    /// The rows that a run found and that no closed window has.
+    pub async fn rows_beside(&mut self, run_id: &str) -> Result<Vec<ReconciliationRow>, StoreError> {
+        let sql = "SELECT tenant_id, plan, meter, window_start, window_end, source, class, ledger_quantity,
+                stripe_quantity, ledger_amount_minor, stripe_amount_minor, currency, reason, evidence
+            FROM reconciliation WHERE run_id = ? AND closed = 0 ORDER BY position";
+        self.tx.fetch_map(sql, vec![run_id.into()], compared_of).await
+    }
+
     pub async fn evidence(&mut self, run_id: &str) -> Result<Vec<String>, StoreError> {
         let sql = "SELECT body FROM run_evidence WHERE run_id = ? ORDER BY position";
         self.tx.fetch_map(sql, vec![run_id.into()], |mut row| row.text()).await

@@ -4,6 +4,8 @@
 //! with a valid term, checked inside its transaction, so no state can be written without the lease. Never computes.
 
 mod account;
+mod accruals;
+mod adjustments;
 mod audit;
 mod comparison;
 mod differences;
@@ -13,6 +15,7 @@ mod outbox;
 mod reported;
 mod rules;
 mod runs;
+mod seen;
 
 use std::time::Duration;
 
@@ -22,6 +25,7 @@ pub use figures::ClosedWindow;
 pub use outbox::OutboxMessage;
 pub use rules::StoredCatalog;
 pub use runs::{JobCounts, PeriodJob, PeriodStatus, Run, RunState};
+pub use seen::Look;
 
 use crate::store::connection::{Pool, Tx};
 use crate::store::error::StoreError;
