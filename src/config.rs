@@ -69,6 +69,8 @@ pub struct Config {
     /// While this file is there nothing is pushed.
     pub off_switch: PathBuf,
     pub slack_webhook: Option<SecretString>,
+    /// Whether the one who ran may approve too.
+    pub runner_may_approve: bool,
     /// A cron expression that can be read; whether it ever rings is for `serve` to say.
     pub schedule: String,
 }
@@ -93,6 +95,8 @@ struct Raw {
     stripe: RawStripe,
     #[serde(default)]
     push: RawPush,
+    #[serde(default)]
+    approval: RawApproval,
     serve: RawServe,
 }
 
@@ -107,6 +111,12 @@ struct RawLease {
 struct RawPush {
     mode: Option<String>,
     off_switch: Option<String>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+struct RawApproval {
+    runner_may_approve: Option<bool>,
 }
 
 #[derive(Deserialize)]
@@ -205,6 +215,7 @@ impl Raw {
             push_mode: push_mode.transpose()?,
             off_switch: base.join(self.push.off_switch.as_deref().unwrap_or(OFF_SWITCH)),
             slack_webhook: slack_webhook()?,
+            runner_may_approve: self.approval.runner_may_approve.unwrap_or(true),
             schedule: self.serve.schedule,
         })
     }

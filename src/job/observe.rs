@@ -14,6 +14,7 @@ use crate::domain::period::{Period, Window};
 use crate::domain::reconcile::ReconciliationRow;
 use crate::domain::report::QuarantineCount;
 use crate::domain::tenant::{Tenant, TenantWindow};
+use crate::domain::usage::TotalsByMeter;
 use crate::job::due::PeriodWindows;
 use crate::job::edges;
 use crate::store::ledger::{Ledger, LedgerSnapshot};
@@ -97,14 +98,15 @@ fn pieces<'a>(window: &'a TenantWindow<'_>) -> impl Iterator<Item = Window> + 'a
     window.accounted.iter().copied().chain(segments).chain(window.gaps.iter().copied())
 }
 
-async fn totals_of(
+/// Totals of these tenants in a range.
+pub async fn totals_of(
     range: Window,
     ids: &BTreeSet<&str>,
     tenants: &[Tenant],
     meters: &BTreeMap<String, Meter>,
     snapshot: &mut LedgerSnapshot,
-) -> anyhow::Result<crate::domain::usage::TotalsByMeter> {
-    let mut totals = crate::domain::usage::TotalsByMeter::new();
+) -> anyhow::Result<TotalsByMeter> {
+    let mut totals = TotalsByMeter::new();
     for (first, last) in pages(ids, tenants) {
         totals.extend(snapshot.totals(meters, range, [first, last]).await?);
     }

@@ -77,6 +77,7 @@ fn settings(folder: &Path) -> anyhow::Result<Settings> {
         push_mode: None,
         off_switch: folder.join("billrecon.off"),
         slack_webhook: slack_webhook()?,
+        runner_may_approve: true,
         demo: true,
     })
 }

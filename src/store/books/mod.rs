@@ -5,6 +5,7 @@
 
 mod account;
 mod audit;
+mod closed;
 mod comparison;
 mod figures;
 mod intents;
@@ -15,7 +16,8 @@ mod runs;
 
 use std::time::Duration;
 
-pub use audit::AuditRow;
+pub use crate::domain::audit::AuditRow;
+pub use audit::{Approval, CatalogVersion, RunFiles, details};
 pub use comparison::ComparedRow;
 pub use figures::ClosedWindow;
 pub use outbox::OutboxMessage;

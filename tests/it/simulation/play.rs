@@ -346,6 +346,7 @@ fn settings(folder: &Path) -> Settings {
         push_mode: None,
         off_switch: folder.join("billrecon.off"),
         slack_webhook: None,
+        runner_may_approve: true,
         demo: false,
     }
 }

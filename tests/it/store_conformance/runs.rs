@@ -28,6 +28,7 @@ fn run(run_id: &str, label: &str, fence: i64) -> Run {
         period_status: PeriodStatus::Open,
         mode: "SANDBOX".to_owned(),
         account_id: "acct_sandbox".to_owned(),
+        os_user: "ada (uid 1000)".to_owned(),
         verdict: None,
     }
 }
