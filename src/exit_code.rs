@@ -93,6 +93,7 @@ fn of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<ExitCode> {
             Refusal::Usage(_) => ExitCode::Usage,
             Refusal::Configuration(_) => ExitCode::Configuration,
             Refusal::CannotCreate(_) => ExitCode::CannotCreate,
+            Refusal::BadData(_) => ExitCode::BadData,
         });
     }
     if let Some(interrupted) = cause.downcast_ref::<Interrupted>() {

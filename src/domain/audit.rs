@@ -1,7 +1,7 @@
 //! The audit log: what happened, to what, by which run, chained by hash.
 //!
 //! In: an event, the hash of the row before. Out: the row's hash. Never stores anything itself, and never holds a
-//! secret: details are ids, counts and hashes.
+//! secret: details are ids, counts and hashes, and what people sign with their name.
 
 use std::collections::BTreeMap;
 
@@ -12,13 +12,57 @@ use crate::domain::period::Period;
 /// One thing worth remembering for years.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AuditEvent {
-    CatalogImported { catalog_hash: String },
-    TenantsImported { tenants: u64, rows: u64 },
-    UsageImported { receipt: String, read: u64, accepted: u64, duplicate: u64, quarantined: u64 },
-    LeaseTakenOver { holder: String, from: String },
-    RunCommitted { period: Period, status: String, closed: u64, parked: u64 },
-    RunAbandoned { period: Period },
-    ReportsWritten { period: Period, manifest_sha256: String },
+    CatalogImported {
+        catalog_hash: String,
+    },
+    TenantsImported {
+        tenants: u64,
+        rows: u64,
+    },
+    UsageImported {
+        receipt: String,
+        read: u64,
+        accepted: u64,
+        duplicate: u64,
+        quarantined: u64,
+    },
+    LeaseTakenOver {
+        holder: String,
+        from: String,
+    },
+    RunCommitted {
+        period: Period,
+        status: String,
+        closed: u64,
+        parked: u64,
+    },
+    RunAbandoned {
+        period: Period,
+    },
+    ReportsWritten {
+        period: Period,
+        manifest_sha256: String,
+    },
+    /// `None`: in every period.
+    TenantHeld {
+        tenant_id: String,
+        period: Option<Period>,
+        by: String,
+        note: String,
+    },
+    /// An empty tenant stands for the whole period.
+    TenantReleased {
+        tenant_id: String,
+        period: Option<Period>,
+        reason: String,
+        by: String,
+        note: String,
+    },
+    LeaseUnlocked {
+        holder: String,
+        fence: i64,
+        by: String,
+    },
 }
 
 impl AuditEvent {
@@ -31,6 +75,9 @@ impl AuditEvent {
             Self::RunCommitted { .. } => "run_committed",
             Self::RunAbandoned { .. } => "run_abandoned",
             Self::ReportsWritten { .. } => "reports_written",
+            Self::TenantHeld { .. } => "tenant_held",
+            Self::TenantReleased { .. } => "tenant_released",
+            Self::LeaseUnlocked { .. } => "lease_unlocked",
         }
     }
 
@@ -62,6 +109,24 @@ impl AuditEvent {
             Self::RunAbandoned { period } => [("period", period.to_string())].into(),
             Self::ReportsWritten { period, manifest_sha256 } => {
                 [("period", period.to_string()), ("manifest_sha256", manifest_sha256.clone())].into()
+            }
+            Self::TenantHeld { tenant_id, period, by, note } => [
+                ("tenant_id", tenant_id.clone()),
+                ("period", period.map(|period| period.to_string()).unwrap_or_default()),
+                ("by", by.clone()),
+                ("note", note.clone()),
+            ]
+            .into(),
+            Self::TenantReleased { tenant_id, period, reason, by, note } => [
+                ("tenant_id", tenant_id.clone()),
+                ("period", period.map(|period| period.to_string()).unwrap_or_default()),
+                ("reason", reason.clone()),
+                ("by", by.clone()),
+                ("note", note.clone()),
+            ]
+            .into(),
+            Self::LeaseUnlocked { holder, fence, by } => {
+                [("holder", holder.clone()), ("fence", fence.to_string()), ("by", by.clone())].into()
             }
         }
     }

@@ -1,11 +1,12 @@
-//! The pure core, in reading order = the way of the data: number → money → period → tenant → price → rule → catalog (and what a new one changes) →
-//! usage → aggregation → rating → quote → figures → controls → intent → invoice → reconcile → ratio → percentile → metrics → policy → reason → decide →
+//! The pure core, in reading order = the way of the data: number → money → period → tenant → parking → price → rule → catalog (and what a new one changes) →
+//! usage → aggregation → rating → quote → figures → controls → intent → bounds → invoice → reconcile → ratio → percentile → metrics → policy → reason → decide →
 //! report → audit.
 //!
 //! In: values. Out: values. Never a database, network, file, environment variable or clock: `now` is an argument.
 
 pub mod aggregation;
 pub mod audit;
+pub mod bounds;
 pub mod catalog;
 pub mod catalog_diff;
 pub mod controls;
@@ -16,6 +17,7 @@ pub mod invoice;
 pub mod metrics;
 pub mod money;
 pub mod number;
+pub mod parking;
 pub mod percentile;
 pub mod period;
 pub mod policy;

@@ -3,6 +3,7 @@
 //! In: settings, `now`. Out: what was done, as values for the commands to print. Observe (reads) → plan (pure) →
 //! execute (writes): a dry run stops before execute.
 
+mod bounds;
 pub mod catalog_change;
 mod catalogs;
 pub mod checks;
@@ -23,6 +24,7 @@ mod mapping;
 mod message;
 mod observe;
 mod outcome;
+pub mod parking;
 mod period;
 mod plan;
 mod push;
@@ -31,14 +33,16 @@ mod run;
 mod seed;
 mod send;
 mod stage;
+mod stake;
 mod standing;
 pub mod status;
+pub mod unlock;
 mod what_if;
 
 pub use connection::Target;
 pub use interrupt::{Interrupted, Signals};
 pub use message::difference;
-pub use outcome::{PeriodOutcome, exception};
+pub use outcome::{PeriodOutcome, Unfinished, exception};
 pub use plan::Purpose;
 pub use run::{RunOptions, Wake, run, run_on};
 pub use what_if::{Outcome, WhatIf};
@@ -51,6 +55,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use secrecy::SecretString;
 
+use crate::domain::bounds::Bounds;
 use crate::domain::catalog::Catalog;
 use crate::domain::intent::PushMode;
 use crate::domain::period::Period;
@@ -67,6 +72,9 @@ pub enum Refusal {
     Configuration(String),
     #[error("{0}")]
     CannotCreate(String),
+    /// What was named is not there, or not in a state in which that can be done.
+    #[error("{0}")]
+    BadData(String),
 }
 
 /// The settings that the job works by.
@@ -81,6 +89,7 @@ pub struct Settings {
     pub settle_delay: SignedDuration,
     pub lease_ttl: Duration,
     pub rules_hash: String,
+    pub bounds: Bounds,
     pub stripe: StripeSettings,
     /// `None`: the account decides.
     pub push_mode: Option<PushMode>,

@@ -97,7 +97,8 @@ fn pieces<'a>(window: &'a TenantWindow<'_>) -> impl Iterator<Item = Window> + 'a
     window.accounted.iter().copied().chain(segments).chain(window.gaps.iter().copied())
 }
 
-async fn totals_of(
+/// The totals of these tenants in one range.
+pub async fn totals_of(
     range: Window,
     ids: &BTreeSet<&str>,
     tenants: &[Tenant],

@@ -11,6 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::domain::catalog::Catalog;
 use crate::domain::intent::PushMode;
+use crate::domain::parking::Parking;
 use crate::domain::period::Period;
 use crate::domain::tenant::Tenant;
 use crate::job::checks::{check_grace_period, check_key};
@@ -253,6 +254,8 @@ pub struct Rules {
     pub tenants_version: i64,
     pub periods: Vec<Period>,
     pub jobs: BTreeMap<Period, PeriodJob>,
+    /// What people have said about tenants.
+    pub parking: Parking,
     /// The run that touched each period last.
     last_runs: BTreeMap<String, Run>,
     /// A person named the period.
@@ -272,6 +275,7 @@ impl Rules {
         let tenants = view.tenants().await?;
         let tenants_version = view.tenants_version().await?;
         let jobs = view.period_jobs().await?;
+        let parking = view.parking().await?;
         require_first_period(settings, target)?;
         let mut periods = match options.period {
             Some(period) => vec![explicit_period(period, settings, &tenants, now)?],
@@ -290,7 +294,17 @@ impl Rules {
             last_runs.extend(view.run(&job.run_id).await?.map(|run| (run.run_id.clone(), run)));
         }
         let catalog_hash = stored.catalog_hash;
-        Ok(Self { catalog, catalog_hash, tenants, tenants_version, periods, jobs, last_runs, explicit })
+        Ok(Self {
+            catalog,
+            catalog_hash,
+            tenants,
+            tenants_version,
+            periods,
+            jobs,
+            parking,
+            last_runs,
+            explicit,
+        })
     }
 
     /// The run that touched a period last.

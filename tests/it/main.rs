@@ -18,6 +18,7 @@ mod examples;
 mod explain;
 mod files;
 mod guards;
+mod parking;
 mod processes;
 mod rate;
 mod real_data;

@@ -11,6 +11,7 @@ mod intents;
 mod leases;
 mod ledger;
 mod meters;
+mod parking;
 mod quarantine;
 mod rules;
 mod runs;
