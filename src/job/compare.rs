@@ -143,9 +143,12 @@ fn cause(using: &MeterUse, intents: &[Intent], wire: &Wire) -> Result<Option<Cau
         return Ok(None);
     }
     let any = |state| intents.iter().any(|one| one.state == state);
-    if any(IntentState::Unbillable) {
-        let dropped = intents.iter().any(Intent::was_dropped);
-        return Ok(Some(if dropped { Cause::RejectedAsync } else { Cause::LateUsage }));
+    if any(IntentState::Unbillable) && intents.iter().any(Intent::was_dropped) {
+        return Ok(Some(Cause::RejectedAsync));
+    }
+    // What we kept back was there in time.
+    if intents.iter().any(|one| one.state == IntentState::Unbillable && !one.was_withheld()) {
+        return Ok(Some(Cause::LateUsage));
     }
     if any(IntentState::Sent) {
         return Ok(Some(Cause::LatencyPending));
