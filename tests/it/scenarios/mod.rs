@@ -4,6 +4,7 @@
 //! In: `tests/scenarios/CAUSE/`; each `story.toml` says why its `expected/` files say what they say. Out: a failing test
 //! with the file as it is. `planted` mixes the causes over a company of 1,000.
 
+mod planted;
 mod story;
 
 use std::collections::BTreeSet;

@@ -167,7 +167,9 @@ impl Stage {
         if let Ok(instant) = text.parse::<Timestamp>() {
             return instant.as_second().to_string();
         }
-        self.kept.iter().fold(text.to_owned(), |text, (name, value)| text.replace(&format!("{{{name}}}"), value))
+        self.kept
+            .iter()
+            .fold(text.to_owned(), |text, (name, value)| text.replace(&format!("{{{name}}}"), value))
     }
 }
 
@@ -230,7 +232,8 @@ impl Stripe {
         .unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
-        let (head, body) = answer.split_once("\r\n\r\n").unwrap_or_else(|| panic!("{method} {path}: {answer}"));
+        let (head, body) =
+            answer.split_once("\r\n\r\n").unwrap_or_else(|| panic!("{method} {path}: {answer}"));
         assert!(head.starts_with("HTTP/1.1 200"), "{method} {path} {form}: {answer}");
         serde_json::from_str(body).unwrap()
     }
