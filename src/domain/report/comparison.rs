@@ -32,6 +32,11 @@ impl Report {
                 "ledger_amount",
                 "stripe_amount",
                 "difference_amount",
+                "explained_quantity",
+                "unexplained_quantity",
+                "explained_amount_minor",
+                "unexplained_amount_minor",
+                "next_step",
             ],
             rows: Box::new(self.comparison.iter().map(|row| self.comparison_row(row))),
         }
@@ -64,6 +69,11 @@ impl Report {
             money(row.ledger_amount),
             money(row.stripe_amount),
             money(row.difference_amount()),
+            number(row.explained_quantity),
+            number(row.unexplained_quantity()),
+            number(row.explained_amount),
+            number(row.unexplained_amount()),
+            text(&row.next_step),
         ]
     }
 

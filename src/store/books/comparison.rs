@@ -40,6 +40,9 @@ const COLUMNS: &[&str] = &[
     "currency",
     "reason",
     "evidence",
+    "explained_quantity",
+    "explained_amount_minor",
+    "next_step",
 ];
 
 impl BooksWrite {
@@ -100,7 +103,8 @@ impl BooksView {
         run_id: &str,
     ) -> Result<Vec<ReconciliationRow>, StoreError> {
         let sql = "SELECT tenant_id, plan, meter, window_start, window_end, source, class, ledger_quantity,
-                stripe_quantity, ledger_amount_minor, stripe_amount_minor, currency, reason, evidence
+                stripe_quantity, ledger_amount_minor, stripe_amount_minor, currency, reason, evidence,
+                explained_quantity, explained_amount_minor, next_step
             FROM reconciliation WHERE period = ? AND (closed = 1 OR run_id = ?)";
         self.tx.fetch_map(sql, vec![period.to_string().into(), run_id.into()], compared_of).await
     }
@@ -138,6 +142,9 @@ fn row_of(period: Period, run_id: &str, position: i64, one: &ComparedRow) -> Vec
         row.currency.as_ref().map_or("", Currency::code).into(),
         row.reason.map_or("", Cause::as_str).into(),
         row.evidence.as_str().into(),
+        text(row.explained_quantity.as_ref()).into(),
+        text(row.explained_amount.as_ref()).into(),
+        row.next_step.as_str().into(),
     ]
 }
 
@@ -165,6 +172,9 @@ fn compared_of(mut row: Row) -> Result<ReconciliationRow, StoreError> {
         currency: known(&row.text()?, Currency::parse)?,
         reason: known(&row.text()?, |text| Cause::parse(text).ok_or("an unknown reason"))?,
         evidence: row.text()?,
+        explained_quantity: quantity(row.text()?)?,
+        explained_amount: amount(row.text()?)?,
+        next_step: row.text()?,
     })
 }
 
