@@ -37,6 +37,9 @@ const MOST_ON_THEIR_WAY: usize = 8;
 /// Why an event that Stripe took counts nothing: meter events are checked after they were accepted.
 const DROPPED: &str = "accepted by Stripe and dropped afterwards: the meter's total lacks it";
 
+/// Why an event counts nothing although Stripe says that it has it: somebody used its identifier first.
+const NOT_OURS: &str = "Stripe had an event of this identifier before it was sent";
+
 /// What one sequence of pushes is for.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct PushKey {
@@ -95,6 +98,11 @@ impl Intent {
         self.state == IntentState::Rejected && self.reason == DROPPED
     }
 
+    /// Stripe says that it has it, and had it before it was asked for: it is another's, unless a total shows it.
+    pub fn was_duplicate(&self) -> bool {
+        self.reason == NOT_OURS
+    }
+
     /// Stripe has it for certain.
     pub fn confirm(&mut self) {
         self.state = IntentState::Confirmed;
@@ -104,6 +112,7 @@ impl Intent {
     /// Proven absent: it counts nothing any more, and the next intent takes its place. `open`: its invoice takes usage.
     pub fn give_up(&mut self, open: bool) {
         let reason = match self.state {
+            IntentState::Sent if self.was_duplicate() => NOT_OURS,
             IntentState::Sent => DROPPED,
             _ if open => "proven absent by the meter's total",
             _ => "absent when the invoice was final",
@@ -159,8 +168,10 @@ pub struct PushCase<'a> {
 /// How a request ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
-    /// Stripe has it; a duplicate says so too.
+    /// Stripe has it.
     Taken,
+    /// Stripe has one of its name: ours, if it was asked for before.
+    There,
     Refused(String),
     /// No answer that tells.
     Unclear(String),
@@ -171,7 +182,8 @@ impl Intent {
     /// earlier request may have arrived.
     pub fn answer(&mut self, answer: Answer, is_first: bool) {
         (self.state, self.reason) = match answer {
-            Answer::Taken => (IntentState::Sent, String::new()),
+            Answer::There if is_first => (IntentState::Sent, NOT_OURS.to_owned()),
+            Answer::Taken | Answer::There => (IntentState::Sent, String::new()),
             Answer::Refused(reason) if is_first => (IntentState::Rejected, reason),
             Answer::Refused(reason) | Answer::Unclear(reason) => (IntentState::Unknown, reason),
         };

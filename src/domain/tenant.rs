@@ -124,6 +124,8 @@ pub enum ParkReason {
     NoStripeMapping,
     /// Customer, subscription or price at Stripe are not those that the ledger names.
     Mapping,
+    /// Two items of the customer bill one meter at Stripe, each all of its usage.
+    DoubleMeter,
     /// Stripe has no such customer: deleted there, or of another account or mode.
     CustomerDeleted,
     /// The subscription's period at Stripe is another one than our window.
@@ -143,7 +145,7 @@ pub enum ParkReason {
 }
 
 impl ParkReason {
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::UnknownPlan,
         Self::WindowChange,
         Self::Trial,
@@ -151,6 +153,7 @@ impl ParkReason {
         Self::Overflow,
         Self::NoStripeMapping,
         Self::Mapping,
+        Self::DoubleMeter,
         Self::CustomerDeleted,
         Self::WindowMismatch,
         Self::ForeignUsage,
@@ -174,6 +177,7 @@ impl ParkReason {
             Self::Overflow => "overflow",
             Self::NoStripeMapping => "no_stripe_mapping",
             Self::Mapping => "mapping",
+            Self::DoubleMeter => "double_meter",
             Self::CustomerDeleted => "customer_deleted",
             Self::WindowMismatch => "window_mismatch",
             Self::ForeignUsage => "foreign_usage",
@@ -204,6 +208,9 @@ impl ParkReason {
             }
             Self::Mapping => {
                 "compare the tenant's customer, subscription, status and metered price with Stripe's (a customer is one tenant's only); then run again"
+            }
+            Self::DoubleMeter => {
+                "remove all of the customer's items on this meter but one at Stripe, on whichever subscription they are; then run again"
             }
             Self::CustomerDeleted => {
                 "Stripe has no such customer: give the tenant the stripe ids that it has now, of this account and mode, or bill what it used by hand"

@@ -12,6 +12,7 @@ mod connection;
 mod deliver;
 mod due;
 mod edges;
+mod evidence;
 mod execute;
 pub mod explain;
 pub mod import;

@@ -50,8 +50,8 @@ pub enum Total {
 pub enum Delivery {
     /// Taken; not yet counted.
     Accepted { request_id: String },
-    /// Stripe has an event with this identifier: ours, from before.
-    AlreadyThere { request_id: String },
+    /// Stripe has an event with this identifier. `in_doubt`: an attempt of ours without an answer may have brought it.
+    AlreadyThere { in_doubt: bool, request_id: String },
     /// Stripe did not take it, and would not the next time.
     Rejected { code: String, message: String, request_id: String },
     /// No answer that tells.
@@ -125,7 +125,7 @@ impl Stripe {
 }
 
 impl Delivery {
-    /// A refusal proves nothing where an earlier attempt may have arrived.
+    /// A refusal proves nothing where an earlier attempt may have arrived, and what is there may be that one.
     fn after(self, in_doubt: bool) -> Self {
         match self {
             Self::Rejected { code, message, request_id } if in_doubt => {
@@ -133,6 +133,7 @@ impl Delivery {
                     format!("{code}: {message}{}, after an attempt without an answer", asked(&request_id));
                 Self::Unknown { why }
             }
+            Self::AlreadyThere { request_id, .. } => Self::AlreadyThere { in_doubt, request_id },
             other => other,
         }
     }
@@ -144,7 +145,7 @@ fn not_accepted(error: StripeError) -> Delivery {
             if code == DUPLICATE_CODE || message.contains(DUPLICATE_WORDS) =>
         {
             drop((code, message));
-            Delivery::AlreadyThere { request_id }
+            Delivery::AlreadyThere { in_doubt: false, request_id }
         }
         // The first request with this key may have been taken.
         StripeError::Refused { code, request_id, .. } if code == IDEMPOTENCY_ERROR => Delivery::Unknown {
