@@ -104,7 +104,7 @@ impl Tenant {
         let days = if plant == Some(Plant::DuplicateRejected) { [11, 12, 13] } else { [12, 18, 24] };
         for day in days {
             let start = at("2026-10-01T00:00:00Z") + SignedDuration::from_hours(24 * (day - 1));
-            let used = start + SignedDuration::from_secs(random.i64(..86_000));
+            let used = start + SignedDuration::from_secs(random.i64(0..86_000));
             let batch = if day < 15 { "2026-10-14T23:00:00Z" } else { "2026-10-25T23:00:00Z" };
             one.use_at(used, at(batch), random);
         }
@@ -123,7 +123,7 @@ impl Tenant {
     /// What comes to the ledger besides.
     fn spoil(&mut self, random: &mut Rng) {
         let within = |from: &str, seconds: i64, random: &mut Rng| {
-            at(from) + SignedDuration::from_secs(random.i64(..seconds))
+            at(from) + SignedDuration::from_secs(random.i64(0..seconds))
         };
         let late = at("2026-11-01T05:00:00Z");
         match self.plant {
@@ -174,7 +174,7 @@ impl Tenant {
                     event.sent = event.timestamp;
                 }
                 Some(Plant::TimestampShift) if number == chosen => {
-                    let second = SignedDuration::from_secs(random.i64(..60_000));
+                    let second = SignedDuration::from_secs(random.i64(0..60_000));
                     event.timestamp = at("2026-11-04T03:00:00Z") + second;
                     event.sent = event.timestamp;
                 }
