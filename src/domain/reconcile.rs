@@ -7,6 +7,7 @@
 mod account;
 mod cause;
 mod evidence;
+mod look;
 mod pushes;
 mod rates;
 #[cfg(test)]
@@ -19,6 +20,7 @@ use jiff::Timestamp;
 
 pub use cause::{Cause, Difference, Named, decide};
 pub use evidence::{Bill, BillState, Evidence, Item, Nature, OtherFormula, TotalSeen};
+pub use look::{Asked, Look, Seen, Span, ZONES, whole_days};
 pub use pushes::{Lack, Pushes};
 pub use rates::Rates;
 pub use words::{Class, Source};
