@@ -8,6 +8,7 @@ mod account;
 mod age;
 mod cause;
 mod evidence;
+mod look;
 mod pushes;
 mod rates;
 #[cfg(test)]
@@ -22,6 +23,7 @@ use jiff::Timestamp;
 pub use age::{Age, Change, Followed, KnownDifference, follow};
 pub use cause::{Cause, Difference, Named, decide};
 pub use evidence::{Bill, BillState, Evidence, Item, Nature, OtherFormula, TotalSeen};
+pub use look::{Asked, Look, Seen, Span, ZONES, whole_days};
 pub use pushes::{Lack, Pushes};
 pub use rates::Rates;
 pub use tolerance::{Tolerance, Tolerances};

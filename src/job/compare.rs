@@ -2,15 +2,15 @@
 //!
 //! In: mapped windows, their intents, Stripe's answers. Out: reconciliation rows in the order of the file. Pure.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
 use crate::domain::invoice::{Invoice, StripeSubscription, SubscriptionItem, Unread};
 use crate::domain::number::NumberError;
 use crate::domain::reconcile::{
-    Class, Evidence, Expected, ReconciliationRow, Scope, Source, Tolerances, compare_lines, compare_nothing,
-    compare_total, orphan, out_of_scope, unread_subscription,
+    Class, Evidence, Expected, Look, ReconciliationRow, Scope, Source, Tolerances, compare_lines,
+    compare_nothing, compare_total, orphan, out_of_scope, unread_subscription,
 };
 use crate::domain::tenant::Tenant;
 use crate::job::connection::Wire;
@@ -35,22 +35,34 @@ impl Compared {
     }
 }
 
-pub fn compare(
-    mapped: &[Mapped],
-    intents: &Intents,
-    answers: &Answers,
-    standing: &Standing,
-    wire: &Wire,
-    tolerances: &Tolerances,
-    now: Timestamp,
-) -> Result<Vec<Compared>, NumberError> {
-    let window = |one: &Mapped| {
+/// What the rows are made of.
+#[derive(Clone, Copy)]
+pub struct Sides<'a> {
+    pub intents: &'a Intents,
+    pub answers: &'a Answers,
+    pub standing: &'a Standing,
+    pub wire: &'a Wire,
+    pub tolerances: &'a Tolerances,
+    pub now: Timestamp,
+}
+
+/// What a second look has found, by meter.
+pub type Looks = BTreeMap<String, Look>;
+
+impl Sides<'_> {
+    pub fn compare(&self, mapped: &[Mapped]) -> Result<Vec<Compared>, NumberError> {
+        mapped.iter().map(|one| self.window(one, &Looks::new())).collect()
+    }
+
+    pub fn window(&self, one: &Mapped, looks: &Looks) -> Result<Compared, NumberError> {
+        let Self { intents, answers, standing, wire, tolerances, now } = *self;
         let mut rows = Vec::new();
         for using in &one.meters {
             let Some(meter) = standing.meters.get(&using.meter) else { continue };
             let known = intents.of(one, &using.meter);
             let total = answers.total(one, &using.meter);
             let evidence = evidence::of_total(using, meter, &known, wire, now)?;
+            let evidence = Evidence { look: looks.get(&using.meter), ..evidence };
             let row = compare_total(&using.expected, total, &meter.id, &evidence)?;
             let row = tolerances.settle(row);
             let evidence = evidence::of_bill(evidence, one, using, &row, invoice(one, standing));
@@ -62,8 +74,7 @@ pub fn compare(
         }
         rows.extend(beside(one, answers, standing));
         Ok(Compared { tenant_id: one.tenant_id.clone(), window_start: one.window.start, rows })
-    };
-    mapped.iter().map(window).collect()
+    }
 }
 
 fn invoice_row(
@@ -95,7 +106,7 @@ fn invoice_row(
     }
 }
 
-fn invoice<'a>(one: &Mapped, standing: &'a Standing) -> Option<&'a Invoice> {
+pub fn invoice<'a>(one: &Mapped, standing: &'a Standing) -> Option<&'a Invoice> {
     let of_subscription = standing.invoices.get(&one.subscription_id)?;
     of_subscription.iter().find(|invoice| Some(&invoice.id) == one.invoice_id.as_ref())
 }

@@ -3,6 +3,8 @@
 //! In: a window's meter, its intents, what stands at Stripe. Out: [`Evidence`] for the meter's total, and then for the bill. Pure.
 //! It names no cause.
 
+pub mod look;
+
 use jiff::Timestamp;
 
 use crate::domain::intent::{Intent, PushMode};
@@ -73,5 +75,5 @@ pub fn of_bill<'a>(
         ..Bill::default()
     };
     let pushes = if bill.total.is_some() { Pushes::default() } else { of_total.pushes };
-    Evidence { pushes, edges: None, bill: Some(bill), ..of_total }
+    Evidence { pushes, edges: None, look: None, bill: Some(bill), ..of_total }
 }

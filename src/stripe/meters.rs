@@ -3,9 +3,13 @@
 //! In: one event with its frozen identifier, or a (meter, customer, window). Out: what became of the event, or the total.
 //! An event whose fate no answer tells is [`Delivery::Unknown`]: it is never taken for delivered and never for refused.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use stripe_billing::billing_meter_event::CreateBillingMeterEvent;
-use stripe_billing::billing_meter_event_summary::ListIdBillingMeterEventSummary;
+use stripe_billing::billing_meter_event_summary::{
+    ListIdBillingMeterEventSummary, ListIdBillingMeterEventSummaryValueGroupingWindow as Grouping,
+};
 use stripe_client_core::StripeRequest;
 
 use crate::domain::invoice::{MeterTotal, PayloadKeys};
@@ -92,6 +96,27 @@ impl Stripe {
         })?;
         let quantity = quantity.at_float_precision();
         Ok(Total::Counted(MeterTotal { quantity, request_id: listed.request_id }))
+    }
+
+    /// What the meter counted of a customer on each UTC day, by the day's start; a day without usage is not among them. The window
+    /// begins and ends with a day.
+    pub async fn meter_days(
+        &self,
+        meter_id: &str,
+        customer_id: &str,
+        window: Window,
+    ) -> Result<BTreeMap<Timestamp, Quantity>, StripeError> {
+        let (start, end) = (window.start.as_second(), window.end.as_second());
+        let path_id = segment(meter_id);
+        let request_after = |cursor: Option<&str>| {
+            let request = ListIdBillingMeterEventSummary::new(&*path_id, customer_id, end, start)
+                .limit(PAGE)
+                .value_grouping_window(Grouping::Day);
+            cursor.into_iter().fold(request, ListIdBillingMeterEventSummary::starting_after).build()
+        };
+        let listed = self.list(request_after, |node, _| meter::bucket(node)).await?;
+        let day = |(start, units): (i64, Quantity)| Some((Timestamp::from_second(start).ok()?, units));
+        Ok(listed.elements.into_iter().filter_map(day).collect())
     }
 
     /// Sends an event. An error only where every other event would fail alike.

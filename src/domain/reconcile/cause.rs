@@ -230,6 +230,7 @@ pub fn decide(difference: &Difference, evidence: &Evidence<'_>) -> Named {
 /// total shows, so the total's cause is a bill's too.
 fn account(cause: Cause, difference: &Difference, evidence: &Evidence<'_>) -> Option<Account> {
     let Evidence { nature, pushes, .. } = evidence;
+    let look = evidence.look;
     let bill = evidence.bill.as_ref();
     let agrees = difference.units().is_zero();
     let beside_total = |state| bill.and_then(|bill| bill.beside_total(state, difference));
@@ -248,20 +249,26 @@ fn account(cause: Cause, difference: &Difference, evidence: &Evidence<'_>) -> Op
         Cause::RejectedAsync => pushes.dropped.account(),
         Cause::CorrectionAfterClose => {
             let kept = beside_total(BillState::Final).filter(|units| !units.is_negative());
-            Account::both(pushes.corrected.account(), kept.map(Account::of))
+            let own = pushes.corrected.account().or_else(|| look?.corrected(difference));
+            Account::both(own, kept.map(Account::of))
         }
         Cause::LateUsage => {
             let missed = beside_total(BillState::Final).filter(|units| units.is_negative());
-            Account::both(pushes.late.account(), missed.map(Account::of))
+            let own = pushes.late.account().or_else(|| look?.late(difference));
+            Account::both(own, missed.map(Account::of))
         }
         Cause::LatencyPending if *nature == Nature::TooEarly => Some(Account::certain()),
-        Cause::LatencyPending => pushes.sent.account(),
+        Cause::LatencyPending => pushes.sent.account().or_else(|| look?.latency(difference)),
         Cause::DraftStale => beside_total(BillState::Draft).map(Account::of),
-        Cause::PeriodBoundary => evidence.at_the_edge(difference).then(|| Account::whole(difference)),
-        Cause::TimestampShift => None,
-        Cause::DuplicatePush => pushes.arrived_again(difference.units()),
-        Cause::NotPushed => pushes.unsent.account(),
-        Cause::AggregationMismatch => evidence.other_formula.map(|_| Account::certain()),
+        Cause::PeriodBoundary if evidence.at_the_edge(difference) => Some(Account::whole(difference)),
+        Cause::PeriodBoundary => look.and_then(|look| look.boundary(difference)),
+        Cause::TimestampShift => look.and_then(|look| look.shifted(difference)),
+        Cause::DuplicatePush => pushes.arrived_again(difference.units()).or_else(|| look?.duplicates()),
+        Cause::NotPushed => pushes.unsent.account().or_else(|| look?.unsent(difference)),
+        Cause::AggregationMismatch => match look {
+            Some(look) => look.aggregated(difference, evidence.other_formula),
+            None => evidence.other_formula.map(|_| Account::certain()),
+        },
         Cause::PricingDiff => bill.filter(|_| agrees).and_then(|bill| bill.priced_otherwise(difference)),
     };
     Account::both(own, bill.and_then(|bill| bill.inherited(cause)))

@@ -6,6 +6,7 @@
 use super::EdgeMinutes;
 use super::account::Account;
 use super::cause::{Cause, Difference};
+use super::look::Look;
 use super::pushes::Pushes;
 use super::rates::Rates;
 use crate::domain::invoice::MeterFormula;
@@ -26,6 +27,8 @@ pub struct Evidence<'a> {
     pub rates: Option<&'a Rates>,
     /// Of a preview or an invoice.
     pub bill: Option<Bill>,
+    /// Of a meter's total that differs, where another sends usage.
+    pub look: Option<&'a Look>,
 }
 
 /// What a row speaks of.
