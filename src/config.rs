@@ -63,6 +63,7 @@ pub struct Config {
     pub time_zone: TimeZone,
     pub time_zone_name: String,
     pub first_period: Option<Period>,
+    pub late_usage_periods: usize,
     pub settle_delay: SignedDuration,
     pub lease_ttl: Duration,
     pub stripe: StripeConfig,
@@ -72,6 +73,8 @@ pub struct Config {
     pub off_switch: PathBuf,
     pub tolerances: Tolerances,
     pub slack_webhook: Option<SecretString>,
+    /// Whether the one who ran may approve too.
+    pub runner_may_approve: bool,
     /// A cron expression that can be read; whether it ever rings is for `serve` to say.
     pub schedule: String,
 }
@@ -90,12 +93,15 @@ struct Raw {
     log: String,
     time_zone: String,
     first_period: Option<String>,
+    late_usage_periods: u16,
     settle_delay: String,
     lease: RawLease,
     #[serde(default)]
     stripe: RawStripe,
     #[serde(default)]
     push: RawPush,
+    #[serde(default)]
+    approval: RawApproval,
     serve: RawServe,
     #[serde(default)]
     tolerance: Dict,
@@ -112,6 +118,12 @@ struct RawLease {
 struct RawPush {
     mode: Option<String>,
     off_switch: Option<String>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+struct RawApproval {
+    runner_may_approve: Option<bool>,
 }
 
 #[derive(Deserialize)]
@@ -162,6 +174,7 @@ fn defaults() -> Dict {
         ("reports".to_owned(), text("reports")),
         ("log".to_owned(), text("info")),
         ("time_zone".to_owned(), text("UTC")),
+        ("late_usage_periods".to_owned(), Value::from(12)),
         ("settle_delay".to_owned(), text("2h")),
         ("lease".to_owned(), table("ttl", "60s")),
         ("serve".to_owned(), table("schedule", "5 * * * *")),
@@ -208,6 +221,7 @@ impl Raw {
             time_zone,
             time_zone_name: self.time_zone,
             first_period,
+            late_usage_periods: self.late_usage_periods.into(),
             settle_delay,
             lease_ttl,
             stripe: self.stripe.check(api_key, base, &wrong)?,
@@ -215,6 +229,7 @@ impl Raw {
             off_switch: base.join(self.push.off_switch.as_deref().unwrap_or(OFF_SWITCH)),
             tolerances: tolerance::check(&self.tolerance, &wrong)?,
             slack_webhook: slack_webhook()?,
+            runner_may_approve: self.approval.runner_may_approve.unwrap_or(true),
             schedule: self.serve.schedule,
         })
     }

@@ -11,6 +11,7 @@ use crate::commands::{configured, failed, print, start_logging, what_if};
 use crate::config::Config;
 use crate::domain::decide::VerdictWord;
 use crate::domain::intent::Intent;
+use crate::domain::late::Adjustment;
 use crate::domain::report::Money;
 use crate::exit_code::ExitCode;
 use crate::job::{self, PeriodOutcome, Purpose, RunOptions, Wake};
@@ -93,6 +94,7 @@ fn json_line(outcome: &PeriodOutcome, wake: &Wake) -> String {
         "mode": wake.mode,
         "dry_run": wake.dry_run,
         "pushes": outcome.pushes.iter().map(push_json).collect::<Vec<_>>(),
+        "adjustments": outcome.adjustments.iter().map(late_json).collect::<Vec<_>>(),
     });
     if wake.what_if {
         line["what_if"] = outcome.what_if.iter().map(what_if::json).collect();
@@ -105,6 +107,14 @@ fn push_json(one: &Intent) -> serde_json::Value {
         "tenant_id": one.key.tenant_id, "customer_id": one.key.customer_id, "meter": one.key.meter,
         "identifier": one.identifier, "quantity": one.quantity.to_string(),
         "timestamp": one.timestamp.as_second(),
+    })
+}
+
+fn late_json(one: &Adjustment) -> serde_json::Value {
+    json!({
+        "tenant_id": one.tenant_id, "meter": one.meter, "window_start": one.window.start.to_string(),
+        "records": one.records, "late_quantity": one.quantity.to_string(),
+        "late_amount_minor": one.amount.minor, "currency": one.amount.currency.code(),
     })
 }
 
@@ -125,7 +135,7 @@ fn text(outcome: &PeriodOutcome, wake: &Wake) -> String {
     );
     lines.push(format!("  {}", deed(outcome, wake.dry_run)));
     lines.push(pushed(outcome, wake.dry_run));
-    lines.extend(outcome.money.iter().map(|Money { base, usage }| {
+    lines.extend(outcome.money.iter().map(|Money { base, usage, .. }| {
         let currency = base.currency.code().to_uppercase();
         format!("  base fees {base} {currency}, usage at candidate prices {usage} {currency}")
     }));
@@ -146,6 +156,8 @@ fn text(outcome: &PeriodOutcome, wake: &Wake) -> String {
     }
     let differences: Vec<String> = outcome.differences.iter().map(job::difference).collect();
     lines.extend(some(&differences, "reconciliation.csv"));
+    let late: Vec<String> = outcome.adjustments.iter().map(job::late_usage).collect();
+    lines.extend(some(&late, "adjustments.csv"));
     let exceptions: Vec<String> = outcome.exceptions.iter().map(job::exception).collect();
     lines.extend(some(&exceptions, "exceptions.csv"));
     if wake.what_if {
@@ -178,6 +190,11 @@ fn deed(outcome: &PeriodOutcome, dry_run: bool) -> String {
     let (windows, would) = (outcome.newly_closed, if dry_run { "would close" } else { "closed" });
     match outcome.purpose {
         Some(Purpose::Close) => format!("{would} {windows} windows"),
+        Some(Purpose::Adjust) => {
+            let (late, adjusts) =
+                (outcome.adjustments.len(), if dry_run { "would adjust" } else { "adjusted" });
+            format!("closes nothing: {adjusts} {late} closed figures for usage that came late")
+        }
         Some(Purpose::Look) => {
             format!("closes nothing: {} windows are still open, figures are provisional", outcome.provisional)
         }

@@ -18,6 +18,8 @@ mod examples;
 mod explain;
 mod files;
 mod guards;
+mod killed;
+mod late;
 mod processes;
 mod rate;
 mod real_data;

@@ -65,6 +65,7 @@ fn settings(folder: &Path) -> anyhow::Result<Settings> {
         time_zone: TimeZone::UTC,
         time_zone_name: "UTC".to_owned(),
         first_period: None,
+        late_usage_periods: 12,
         settle_delay: SignedDuration::from_hours(2),
         lease_ttl: Duration::from_mins(1),
         rules_hash: sha256_hex(company::CATALOG.as_bytes()),
@@ -79,6 +80,7 @@ fn settings(folder: &Path) -> anyhow::Result<Settings> {
         off_switch: folder.join("billrecon.off"),
         tolerances: Tolerances::default(),
         slack_webhook: slack_webhook()?,
+        runner_may_approve: true,
         demo: true,
     })
 }

@@ -91,6 +91,16 @@ pub fn exceptions(windows: &[&WindowFigures], quarantine: &[QuarantineCount]) ->
     exceptions
 }
 
+/// What came late to a closed window and would have been excluded there.
+pub fn came_late(window: &WindowFigures, excluded: &[SegmentUsage]) -> Vec<Exception> {
+    let one = |usage: &SegmentUsage| Exception {
+        quantity: usage.total.quantity.to_string(),
+        next_step: format!("came after the close: {}", excluded_next_step(usage.disposition)),
+        ..of_usage(window, usage, ExceptionKind::Excluded, usage.disposition.as_str())
+    };
+    excluded.iter().map(one).collect()
+}
+
 fn of_usage(window: &WindowFigures, usage: &SegmentUsage, kind: ExceptionKind, reason: &str) -> Exception {
     Exception {
         tenant_id: window.tenant_id.clone(),

@@ -334,6 +334,7 @@ pub fn settings(folder: &Path) -> Settings {
         time_zone: TimeZone::UTC,
         time_zone_name: "UTC".to_owned(),
         first_period: None,
+        late_usage_periods: 12,
         settle_delay: SignedDuration::from_hours(2),
         lease_ttl: Duration::from_mins(1),
         rules_hash: "simulation".to_owned(),
@@ -348,6 +349,7 @@ pub fn settings(folder: &Path) -> Settings {
         off_switch: folder.join("billrecon.off"),
         tolerances: Tolerances::default(),
         slack_webhook: None,
+        runner_may_approve: true,
         demo: false,
     }
 }
