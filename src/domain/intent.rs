@@ -45,6 +45,9 @@ const DOUBTFUL: &str = "nobody can say whether it arrived; what Stripe shows sta
 const WITHHELD: &str = "not sent: a person let stand what Stripe shows";
 const WITHHELD_WHILE_PARKED: &str = "not sent while the tenant was parked, and now the invoice is final";
 
+/// Why an event counts nothing although Stripe says that it has it: somebody used its identifier first.
+const NOT_OURS: &str = "Stripe had an event of this identifier before it was sent";
+
 /// What one sequence of pushes is for.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct PushKey {
@@ -103,6 +106,11 @@ impl Intent {
         self.state == IntentState::Rejected && self.reason == DROPPED
     }
 
+    /// Stripe says that it has it, and had it before it was asked for: it is another's, unless a total shows it.
+    pub fn was_duplicate(&self) -> bool {
+        self.reason == NOT_OURS
+    }
+
     /// Stripe has it for certain.
     pub fn confirm(&mut self) {
         self.state = IntentState::Confirmed;
@@ -112,6 +120,7 @@ impl Intent {
     /// Proven absent: it counts nothing any more, and the next intent takes its place. `open`: its invoice takes usage.
     pub fn give_up(&mut self, open: bool) {
         let reason = match self.state {
+            IntentState::Sent if self.was_duplicate() => NOT_OURS,
             IntentState::Sent => DROPPED,
             IntentState::Parked if self.reason == UNSEEN => DROPPED,
             _ if open => "proven absent by the meter's total",
@@ -196,8 +205,10 @@ pub struct PushCase<'a> {
 /// How a request ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
-    /// Stripe has it; a duplicate says so too.
+    /// Stripe has it.
     Taken,
+    /// Stripe has one of its name: ours, if it was asked for before.
+    There,
     Refused(String),
     /// No answer that tells.
     Unclear(String),
@@ -208,7 +219,8 @@ impl Intent {
     /// earlier request may have arrived.
     pub fn answer(&mut self, answer: Answer, is_first: bool) {
         (self.state, self.reason) = match answer {
-            Answer::Taken => (IntentState::Sent, String::new()),
+            Answer::There if is_first => (IntentState::Sent, NOT_OURS.to_owned()),
+            Answer::Taken | Answer::There => (IntentState::Sent, String::new()),
             Answer::Refused(reason) if is_first => (IntentState::Rejected, reason),
             Answer::Refused(reason) | Answer::Unclear(reason) => (IntentState::Unknown, reason),
         };

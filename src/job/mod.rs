@@ -14,6 +14,7 @@ mod connection;
 mod deliver;
 mod due;
 mod edges;
+mod evidence;
 mod execute;
 pub mod explain;
 pub mod import;
