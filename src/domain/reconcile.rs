@@ -4,12 +4,14 @@
 //! [`ReconciliationRow`] per comparison. Never compares `total` or `amount_due`: tax, discounts, credits and other items are
 //! in them. Never takes an answer that could not be read for 0 or for a match.
 
+mod beside;
 mod words;
 
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 
+pub use beside::out_of_scope;
 pub use words::{Cause, Class, Source};
 
 use crate::domain::catalog::PlanId;
@@ -195,41 +197,6 @@ pub fn compare_lines(
         amount += i128::from(line.amount_minor);
     }
     Ok(row.judged(expected, Some(quantity), Some(amount)))
-}
-
-/// What an invoice holds beside the usage of `scopes`, as one row per currency, so that the whole of it is explained.
-pub fn out_of_scope(
-    tenant_id: &str,
-    plan: &str,
-    window: Window,
-    invoice: &Invoice,
-    source: Source,
-    scopes: &[Scope],
-    evidence: &str,
-) -> Vec<ReconciliationRow> {
-    let beside = |line: &&InvoiceLine| !scopes.iter().any(|scope| scope.holds(line));
-    let lines: Vec<&InvoiceLine> = invoice.lines.iter().filter(beside).collect();
-    let currencies: BTreeSet<Currency> = lines.iter().map(|line| line.currency).collect();
-    let sum = |currency| {
-        let of_currency = lines.iter().filter(|line| line.currency == currency);
-        of_currency.map(|line| i128::from(line.amount_minor)).sum()
-    };
-    let row = |currency| ReconciliationRow {
-        tenant_id: tenant_id.to_owned(),
-        plan: plan.to_owned(),
-        meter: String::new(),
-        window: Some(window),
-        source,
-        class: Class::OutOfScope,
-        ledger_quantity: None,
-        stripe_quantity: None,
-        ledger_amount: None,
-        stripe_amount: Some(sum(currency)),
-        currency: Some(currency),
-        reason: Some(Cause::ExtraLines),
-        evidence: evidence.to_owned(),
-    };
-    currencies.into_iter().map(row).collect()
 }
 
 /// A subscription of Stripe's with a price of ours that no tenant has.

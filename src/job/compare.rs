@@ -11,10 +11,11 @@ use crate::domain::invoice::{Invoice, StripeSubscription, SubscriptionItem, Unre
 use crate::domain::number::NumberError;
 use crate::domain::period::Window;
 use crate::domain::reconcile::{
-    Cause, Class, Expected, ReconciliationRow, Scope, Source, compare_lines, compare_nothing, compare_total,
-    orphan, out_of_scope, unread_subscription,
+    Cause, Class, Expected, ReconciliationRow, Source, compare_lines, compare_nothing, compare_total, orphan,
+    unread_subscription,
 };
 use crate::domain::tenant::Tenant;
+use crate::job::beside::beside;
 use crate::job::connection::Wire;
 use crate::job::intents::Intents;
 use crate::job::mapping::{Mapped, MeterUse};
@@ -113,25 +114,10 @@ fn invoice_row(
     }
 }
 
-fn invoice<'a>(one: &Mapped, standing: &'a Standing) -> Option<&'a Invoice> {
+/// The invoice that bills the window, once it has ended.
+pub fn invoice<'a>(one: &Mapped, standing: &'a Standing) -> Option<&'a Invoice> {
     let of_subscription = standing.invoices.get(&one.subscription_id)?;
     of_subscription.iter().find(|invoice| Some(&invoice.id) == one.invoice_id.as_ref())
-}
-
-/// Base fee, prorations and whatever else stands on the same invoice.
-fn beside(one: &Mapped, answers: &Answers, standing: &Standing) -> Vec<ReconciliationRow> {
-    let (invoice, source) = match one.stage {
-        Stage::Open => match answers.preview(one) {
-            Preview::Next(invoice) => (Some(invoice), Source::Preview),
-            Preview::Nothing | Preview::Unreadable => (None, Source::Preview),
-        },
-        Stage::Ended | Stage::Final => (invoice(one, standing), Source::Invoice),
-    };
-    let Some(invoice) = invoice else { return Vec::new() };
-    let scopes: Vec<Scope> = standing.meters.values().map(|meter| meter.scope.clone()).collect();
-    let plan = one.meters.first().map_or("", |using: &MeterUse| using.expected.plan.key.as_str());
-    let evidence = if source == Source::Preview { &one.subscription_id } else { &invoice.id };
-    out_of_scope(&one.tenant_id, plan, one.window, invoice, source, &scopes, evidence)
 }
 
 /// Why Stripe may show less than the ledger, as far as our own intents tell.
