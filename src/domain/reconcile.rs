@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 
-pub use beside::out_of_scope;
+pub use beside::{Bill, Item, MeterLines, Told, beside};
 pub use words::{Cause, Class, Source};
 
 use crate::domain::catalog::PlanId;
@@ -80,6 +80,8 @@ pub struct ReconciliationRow {
     pub reason: Option<Cause>,
     /// Lasting ids only: meter, invoice, subscription.
     pub evidence: String,
+    /// Of rows out of scope: what they are.
+    pub item: Option<Item>,
 }
 
 impl ReconciliationRow {
@@ -113,7 +115,8 @@ pub struct Scope {
 }
 
 impl Scope {
-    fn holds(&self, line: &InvoiceLine) -> bool {
+    /// Usage, which a proration is not.
+    pub fn holds(&self, line: &InvoiceLine) -> bool {
         !line.proration && line.price_id.as_ref().is_some_and(|id| self.price_ids.contains(id))
     }
 }
@@ -215,6 +218,7 @@ pub fn orphan(subscription_id: &str, meter: &str) -> ReconciliationRow {
         currency: None,
         reason: Some(Cause::Mapping),
         evidence: subscription_id.to_owned(),
+        item: None,
     }
 }
 
@@ -244,6 +248,7 @@ impl Expected {
             currency: Some(self.amount.currency),
             reason: None,
             evidence: evidence.to_owned(),
+            item: None,
         }
     }
 }
@@ -288,7 +293,7 @@ impl ReconciliationRow {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::invoice::InvoiceStatus;
+    use crate::domain::invoice::{InvoiceMoney, InvoiceStatus};
     use crate::domain::period::Interval;
 
     fn october() -> Window {
@@ -326,6 +331,7 @@ mod tests {
             quantity: Some(Quantity::parse(quantity).unwrap()),
             price_id: Some(price.to_owned()),
             subscription_item_id: Some("si_1".to_owned()),
+            invoice_item_id: None,
             period: october(),
             proration: false,
             description: String::new(),
@@ -341,9 +347,25 @@ mod tests {
             status: InvoiceStatus::Paid,
             billing_reason: "subscription_cycle".to_owned(),
             created: october().end,
+            money: money(&lines),
             lines,
             lines_complete: true,
             request_id: "req_1".to_owned(),
+        }
+    }
+
+    fn money(lines: &[InvoiceLine]) -> InvoiceMoney {
+        let total = lines.iter().map(|line| line.amount_minor).sum();
+        InvoiceMoney {
+            currency: lira(),
+            total,
+            tax: 0,
+            discount: 0,
+            credit_grants: 0,
+            credit_notes: 0,
+            starting_balance: Some(0),
+            ending_balance: None,
+            amount_due: i64::max(total, 0),
         }
     }
 
@@ -373,22 +395,6 @@ mod tests {
         );
         assert_eq!(judged(&expected("1031", 1011), Some(&captured)).0, Class::AmountMismatch);
         assert_eq!(judged(&expected("1030", 1012), Some(&captured)).0, Class::QuantityMismatch);
-        let beside = out_of_scope("acme", "pro", october(), &captured, Source::Invoice, &[scope()], "in_1");
-        assert_eq!((beside.len(), beside[0].stripe_amount), (1, Some(99_900)));
-    }
-
-    /// `facts/stripe.md` §4, LIVE-CANCEL: cancelled on day 10 of 31. The usage has its fee in full; what Stripe gives back of
-    /// the fee that was paid in advance is no usage.
-    #[test]
-    fn live_cancel_the_fee_that_stripe_gives_back_is_listed_beside_the_usage() {
-        let given_back = InvoiceLine { proration: true, ..line("price_base", "1", -21_000) };
-        let lines = vec![given_back, line("price_usage", "99", 0), line("price_usage", "0", 1000)];
-        let captured = invoice(lines);
-        assert_eq!(captured.lines.iter().map(|line| line.amount_minor).sum::<i64>(), -20_000);
-        let usage = judged(&expected("99", 1000), Some(&captured));
-        assert_eq!(usage, (Class::Matched, Some("99".into()), Some(1000)));
-        let beside = out_of_scope("acme", "pro", october(), &captured, Source::Invoice, &[scope()], "in_1");
-        assert_eq!((beside.len(), beside[0].stripe_amount), (1, Some(-21_000)));
     }
 
     #[test]

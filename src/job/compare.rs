@@ -15,7 +15,7 @@ use crate::domain::reconcile::{
     unread_subscription,
 };
 use crate::domain::tenant::Tenant;
-use crate::job::beside::beside;
+use crate::job::beside;
 use crate::job::connection::Wire;
 use crate::job::intents::Intents;
 use crate::job::mapping::{Mapped, MeterUse};
@@ -60,7 +60,7 @@ pub fn compare(
             rows.push(if may_lag && total.is_difference() { total.too_early() } else { total });
             rows.push(invoice_row(one, billed(expected, using), meter, answers, standing)?);
         }
-        rows.extend(beside(one, answers, standing));
+        rows.extend(beside::of_mapped(one, answers, standing)?);
         Ok(Compared { tenant_id: one.tenant_id.clone(), window_start: one.window.start, rows })
     };
     mapped.iter().map(window).collect()

@@ -9,6 +9,7 @@ use crate::domain::figures::LedgerTotals;
 use crate::domain::intent::Intent;
 use crate::domain::period::Period;
 use crate::domain::tenant::TenantWindow;
+use crate::job::beside;
 use crate::job::catalogs::Catalogs;
 use crate::job::compare::{Compared, compare, orphans, unread};
 use crate::job::connection::Wire;
@@ -111,7 +112,7 @@ struct Exchange {
     counts: PushCounts,
     answers: Answers,
     confirmed: Vec<Intent>,
-    /// In the order of `mapped`.
+    /// In the order of `mapped`; after them what the other windows' invoices hold.
     compared: Vec<Compared>,
 }
 
@@ -192,7 +193,9 @@ impl<'a> Wake<'a> {
         for one in pushes.unbillable.iter().chain(settled) {
             intents.put(one.clone());
         }
-        let compared = compare(&mapped, intents, &answers, self.standing, self.wire, self.now)?;
+        let mut compared = compare(&mapped, intents, &answers, self.standing, self.wire, self.now)?;
+        // The windows that no tenant's figures stand for come after those that are mapped.
+        compared.extend(beside::of_others(windows, &mapped, &rated.parked(), self.standing, stage)?);
         rated.park_incomplete(&compared);
         Ok(Exchange { mapped, pushes, pending_before, counts, answers, confirmed, compared })
     }

@@ -23,9 +23,8 @@ use crate::job::outcome::PeriodOutcome;
 use crate::job::period::{Wake as PeriodWake, play};
 use crate::job::seed::seed;
 use crate::job::send;
-use crate::job::stage;
 use crate::job::standing::{self, Standing};
-use crate::job::{Refusal, Settings, claims, current_catalog, deliver, due};
+use crate::job::{Refusal, Settings, beside, claims, current_catalog, deliver, due};
 use crate::store::books::{PeriodJob, PeriodStatus, Run};
 use crate::store::{Access, Books, Store, StoreError};
 use crate::stripe::StripeError;
@@ -213,7 +212,8 @@ async fn play_periods(
     Ok(())
 }
 
-/// An invoice is made when what it bills has ended; the earliest end in a period that is not closed is the first of interest.
+/// A renewal invoice is made when what it bills has ended, and others in the window itself; those of the earliest window
+/// in a period that is not closed are the first of interest.
 async fn read_standing(
     rules: &Rules,
     settings: &Settings,
@@ -226,7 +226,7 @@ async fn read_standing(
         .periods
         .iter()
         .flat_map(|period| rules.tenants.iter().flat_map(move |tenant| tenant.windows(*period, zone)));
-    let earliest = windows.map(|window| stage::served(&window).end).min();
+    let earliest = windows.map(|window| beside::since(&window, now)).min();
     let since = earliest.and_then(|end| end.checked_sub(day).ok());
     let claimed_twice = claims::claimed_twice(&rules.tenants, &rules.catalog);
     let standing = standing::read(wire, &rules.catalog, &rules.tenants, since, now).await?;

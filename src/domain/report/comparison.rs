@@ -4,7 +4,7 @@
 //! never a 0.
 
 use crate::domain::money::{Currency, MinorSum};
-use crate::domain::reconcile::{Cause, ReconciliationRow};
+use crate::domain::reconcile::{Cause, Item, ReconciliationRow};
 use crate::domain::report::{Cell, Report, Table, number, text, word};
 
 impl Report {
@@ -32,6 +32,7 @@ impl Report {
                 "ledger_amount",
                 "stripe_amount",
                 "difference_amount",
+                "item",
             ],
             rows: Box::new(self.comparison.iter().map(|row| self.comparison_row(row))),
         }
@@ -64,6 +65,7 @@ impl Report {
             money(row.ledger_amount),
             money(row.stripe_amount),
             money(row.difference_amount()),
+            text(row.item.map_or("", Item::as_str)),
         ]
     }
 

@@ -7,7 +7,7 @@ use crate::domain::decide::DecisionRow;
 use crate::domain::money::Currency;
 use crate::domain::number::QuantitySum;
 use crate::domain::period::{Period, Window};
-use crate::domain::reconcile::{Cause, Class, ReconciliationRow, Source};
+use crate::domain::reconcile::{Cause, Class, Item, ReconciliationRow, Source};
 use crate::store::books::rules::word;
 use crate::store::books::{BooksView, BooksWrite};
 use crate::store::connection::Value;
@@ -40,6 +40,7 @@ const COLUMNS: &[&str] = &[
     "currency",
     "reason",
     "evidence",
+    "item",
 ];
 
 impl BooksWrite {
@@ -100,7 +101,7 @@ impl BooksView {
         run_id: &str,
     ) -> Result<Vec<ReconciliationRow>, StoreError> {
         let sql = "SELECT tenant_id, plan, meter, window_start, window_end, source, class, ledger_quantity,
-                stripe_quantity, ledger_amount_minor, stripe_amount_minor, currency, reason, evidence
+                stripe_quantity, ledger_amount_minor, stripe_amount_minor, currency, reason, evidence, item
             FROM reconciliation WHERE period = ? AND (closed = 1 OR run_id = ?)";
         self.tx.fetch_map(sql, vec![period.to_string().into(), run_id.into()], compared_of).await
     }
@@ -138,6 +139,7 @@ fn row_of(period: Period, run_id: &str, position: i64, one: &ComparedRow) -> Vec
         row.currency.as_ref().map_or("", Currency::code).into(),
         row.reason.map_or("", Cause::as_str).into(),
         row.evidence.as_str().into(),
+        row.item.map_or("", Item::as_str).into(),
     ]
 }
 
@@ -165,6 +167,7 @@ fn compared_of(mut row: Row) -> Result<ReconciliationRow, StoreError> {
         currency: known(&row.text()?, Currency::parse)?,
         reason: known(&row.text()?, |text| Cause::parse(text).ok_or("an unknown reason"))?,
         evidence: row.text()?,
+        item: known(&row.text()?, |text| Item::parse(text).ok_or("an unknown item"))?,
     })
 }
 

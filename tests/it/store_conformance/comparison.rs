@@ -6,7 +6,7 @@ use billrecon::domain::decide::{DecisionRow, Verdict, VerdictWord};
 use billrecon::domain::money::Currency;
 use billrecon::domain::number::Quantity;
 use billrecon::domain::period::Period;
-use billrecon::domain::reconcile::{Cause, Class, ReconciliationRow, Source};
+use billrecon::domain::reconcile::{Cause, Class, Item, ReconciliationRow, Source};
 use billrecon::store::Store;
 use billrecon::store::books::{
     ComparedRow, JobCounts, OutboxMessage, PeriodJob, PeriodStatus, Run, RunState,
@@ -34,6 +34,7 @@ fn full(tenant: &str) -> ReconciliationRow {
         currency: Some(Currency::parse("kwd").unwrap()),
         reason: Some(Cause::LateUsage),
         evidence: "in_1".to_owned(),
+        item: None,
     }
 }
 
@@ -53,6 +54,7 @@ fn unknown() -> ReconciliationRow {
         currency: None,
         reason: None,
         evidence: String::new(),
+        item: None,
     }
 }
 
@@ -62,7 +64,8 @@ fn every_word() -> Vec<ReconciliationRow> {
     let by_source = sources.map(|source| ReconciliationRow { source, ..full("source") });
     let by_class = Class::ALL.map(|class| ReconciliationRow { class, ..full("class") });
     let by_reason = Cause::ALL.map(|cause| ReconciliationRow { reason: Some(cause), ..full("reason") });
-    by_source.into_iter().chain(by_class).chain(by_reason).collect()
+    let by_item = Item::ALL.map(|item| ReconciliationRow { item: Some(item), ..full("item") });
+    by_source.into_iter().chain(by_class).chain(by_reason).chain(by_item).collect()
 }
 
 async fn save(store: &Store, term: &Term, run_id: &str, rows: &[(ReconciliationRow, bool)]) {
