@@ -55,6 +55,8 @@ pub enum Command {
     Sandbox(SandboxFlags),
     /// Show where the periods, the lease and the last runs stand
     Status(StatusFlags),
+    /// Name the draft invoices that would go out wrong, while Stripe still holds them; changes nothing
+    Guard(GuardFlags),
     /// Tell how a tenant's figures of a period came about: records, exclusions, quota, tiers, lines
     Explain(ExplainFlags),
     /// Stay and run by the clock: at once, then whenever the schedule says so
@@ -182,6 +184,19 @@ pub struct SandboxFlags {
 
 #[derive(Args, Debug)]
 pub struct StatusFlags {
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Args, Debug)]
+pub struct GuardFlags {
+    /// Only the drafts of this billing period, such as 2026-10
+    #[arg(long, value_name = "YYYY-MM", value_parser = Period::parse)]
+    pub period: Option<Period>,
+    /// Look as at this instant; with a real account only an earlier one
+    #[arg(long, value_name = "INSTANT")]
+    pub as_of: Option<Timestamp>,
     /// Print one JSON object
     #[arg(long)]
     pub json: bool,

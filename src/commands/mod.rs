@@ -5,6 +5,7 @@
 mod catalog_preview;
 mod demo;
 mod explain;
+mod guard;
 mod import;
 mod print;
 mod progress;
@@ -31,6 +32,7 @@ pub async fn execute(cli: &Cli, now: Timestamp) -> ExitCode {
     let code = match &cli.command {
         Command::Demo => demo::execute(&cli.global).await,
         Command::Explain(flags) => explain::execute(&cli.global, flags).await,
+        Command::Guard(flags) => guard::execute(&cli.global, flags, now).await,
         Command::Import(import) => import::execute(&cli.global, import, now).await,
         Command::Rate(flags) => rate::execute(flags),
         Command::Run(flags) => run::execute(&cli.global, flags, now).await,

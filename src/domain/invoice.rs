@@ -236,13 +236,11 @@ impl InvoiceMoney {
     /// would add now.
     pub fn of_balance(&self) -> i128 {
         let Some(starting) = self.starting_balance.map(i128::from) else { return 0 };
-        match self.ending_balance.map(i128::from) {
-            Some(ending) => starting - ending,
-            None => {
-                let before = i128::from(self.total) - i128::from(self.credit_notes);
-                (before + starting).max(0) - before
-            }
+        if let Some(ending) = self.ending_balance {
+            return starting - i128::from(ending);
         }
+        let before = i128::from(self.total) - i128::from(self.credit_notes);
+        (before + starting).max(0) - before
     }
 }
 

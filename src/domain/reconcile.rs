@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 
-pub use beside::{Bill, Item, MeterLines, Told, beside};
+pub use beside::{Bill, Item, MeterLines, Told, beside, is_in_advance};
 pub use words::{Cause, Class, Source};
 
 use crate::domain::catalog::PlanId;

@@ -40,7 +40,7 @@ pub fn of_mapped(
 ) -> Result<Vec<ReconciliationRow>, NumberError> {
     let (invoice, source) = match one.stage {
         Stage::Open => match answers.preview(one) {
-            Preview::Next(invoice) => (Some(invoice), Source::Preview),
+            Preview::Next(invoice) => (Some(&**invoice), Source::Preview),
             Preview::Nothing | Preview::Unreadable => (None, Source::Preview),
         },
         Stage::Ended | Stage::Final => (invoice(one, standing), Source::Invoice),

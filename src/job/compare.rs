@@ -89,7 +89,7 @@ fn invoice_row(
                 return Ok(compare_nothing(&expected, Source::Preview, &one.subscription_id));
             }
             Preview::Unreadable => None,
-            Preview::Next(invoice) => Some(invoice),
+            Preview::Next(invoice) => Some(&**invoice),
         };
         return compare_lines(&expected, next, Source::Preview, &meter.scope, &one.subscription_id);
     }

@@ -15,6 +15,7 @@ mod due;
 mod edges;
 mod execute;
 pub mod explain;
+pub mod guard;
 pub mod import;
 mod intents;
 mod interrupt;

@@ -23,7 +23,7 @@ use crate::job::outcome::PeriodOutcome;
 use crate::job::period::{Wake as PeriodWake, play};
 use crate::job::seed::seed;
 use crate::job::send;
-use crate::job::standing::{self, Standing};
+use crate::job::standing::{self, Invoices, Standing};
 use crate::job::{Refusal, Settings, beside, claims, current_catalog, deliver, due};
 use crate::store::books::{PeriodJob, PeriodStatus, Run};
 use crate::store::{Access, Books, Store, StoreError};
@@ -229,7 +229,8 @@ async fn read_standing(
     let earliest = windows.map(|window| beside::since(&window, now)).min();
     let since = earliest.and_then(|end| end.checked_sub(day).ok());
     let claimed_twice = claims::claimed_twice(&rules.tenants, &rules.catalog);
-    let standing = standing::read(wire, &rules.catalog, &rules.tenants, since, now).await?;
+    let invoices = since.map(|since| Invoices { since, only_drafts: false });
+    let standing = standing::read(wire, &rules.catalog, &rules.tenants, invoices, now).await?;
     Ok(Standing { claimed_twice, ..standing })
 }
 

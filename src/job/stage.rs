@@ -55,7 +55,7 @@ fn is_unpaid(window: &TenantWindow<'_>, standing: &Standing) -> bool {
 
 /// Stripe finalizes a draft after 72 hours at most ("configure grace period"); one that is a draft a day later stays one
 /// until a person decides.
-const LONGEST_DRAFT: SignedDuration = SignedDuration::from_hours(96);
+pub const LONGEST_DRAFT: SignedDuration = SignedDuration::from_hours(96);
 
 /// Stripe makes a renewal invoice at the window's end; an hour is allowed for the making.
 pub const MADE_WITHIN: SignedDuration = SignedDuration::from_hours(1);

@@ -139,6 +139,12 @@ pub fn beside(bill: &Bill<'_>, meters: &[MeterLines<'_>]) -> Result<Vec<Reconcil
     Ok(kinds.into_iter().map(of_kind).chain(strays.into_iter().map(stray)).collect())
 }
 
+/// Whether a line that is no usage is a fee. What bills a time that is over is none: it is usage of a meter that the
+/// catalog does not know.
+pub fn is_in_advance(invoice: &Invoice, line: &InvoiceLine) -> bool {
+    !line.proration && line.subscription_item_id.is_some() && line.period.end > invoice.created
+}
+
 /// What a line is to this invoice's comparison.
 enum Kind<'a> {
     Compared,
@@ -160,7 +166,7 @@ impl Sum<'_> {
     }
 }
 
-impl<'a> Bill<'a> {
+impl Bill<'_> {
     fn kind<'m>(&self, line: &InvoiceLine, meters: &[MeterLines<'m>]) -> Kind<'m> {
         if let Some(one) = meters.iter().find(|one| one.scope.holds(line)) {
             return match one.told {
@@ -172,9 +178,8 @@ impl<'a> Bill<'a> {
         Kind::Beside(match line {
             one if one.proration => Item::Proration,
             one if one.subscription_item_id.is_none() => Item::OneOff,
-            // What bills a time that is over is no fee in advance: usage of a meter that the catalog does not know.
-            one if one.period.end <= self.invoice.created => Item::Other,
-            _ => Item::BaseFee,
+            one if is_in_advance(self.invoice, one) => Item::BaseFee,
+            _ => Item::Other,
         })
     }
 
