@@ -11,6 +11,7 @@ use crate::commands::run::SHOWN;
 use crate::commands::{configured, print, start_logging};
 use crate::config::Config;
 use crate::domain::money::{Currency, MinorSum};
+use crate::domain::number::Quantity;
 use crate::exit_code::ExitCode;
 use crate::job::guard::{Disagreement, Draft, Finding, GuardOptions, Guarded, Outcome, guard};
 
@@ -62,7 +63,7 @@ fn money_json((currency, minor): (&Currency, &i128)) -> Value {
 }
 
 fn row_json(row: &Disagreement) -> Value {
-    let quantity = |quantity: Option<_>| quantity.map(|one: crate::domain::number::Quantity| one.to_string());
+    let quantity = |quantity: Option<Quantity>| quantity.map(|one| one.to_string());
     json!({
         "meter": row.meter, "item": row.meter.is_none().then_some("base_fee"),
         "ledger_quantity": quantity(row.ledger_quantity), "stripe_quantity": quantity(row.draft_quantity),
@@ -133,7 +134,7 @@ fn said(row: &Disagreement) -> String {
     let (draft, ledger) = (money(row.draft_amount), money(row.ledger_amount));
     let code = row.currency.code().to_uppercase();
     let cause = row.fault.sentence();
-    let units = |quantity: Option<crate::domain::number::Quantity>| quantity.unwrap_or_default();
+    let units = Option::<Quantity>::unwrap_or_default;
     match &row.meter {
         None => format!("base fee: draft {draft}, plan {ledger} {code}: {cause}"),
         Some(meter) => format!(

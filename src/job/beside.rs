@@ -17,7 +17,7 @@ use crate::job::due::PeriodWindows;
 use crate::job::mapping::{Mapped, MeterUse};
 use crate::job::reading::{Answers, Preview};
 use crate::job::stage::{MADE_WITHIN, Stage, served};
-use crate::job::standing::Standing;
+use crate::job::standing::{MeterAtStripe, Standing};
 
 /// How long before a window's end an invoice of it is looked for: a month, and of a year its last one.
 const LOOK_BACK: SignedDuration = SignedDuration::from_hours(32 * 24);
@@ -96,7 +96,7 @@ pub fn of_others(
 }
 
 fn meters<'a>(standing: &'a Standing, told: impl Fn(&str) -> Told) -> Vec<MeterLines<'a>> {
-    let lines = |(meter, at): (&'a String, &'a crate::job::standing::MeterAtStripe)| MeterLines {
+    let lines = |(meter, at): (&'a String, &'a MeterAtStripe)| MeterLines {
         meter,
         scope: &at.scope,
         told: told(meter),

@@ -19,8 +19,10 @@ use crate::job::claims::claimed_twice;
 use crate::job::connection::{Target, Wire, check_pin};
 use crate::job::intents::Intents;
 use crate::job::interrupt::Signals;
+use crate::job::mapping::Mapped;
 use crate::job::push;
 use crate::job::reading::{Answers, read_totals};
+use crate::job::run::{explicit_period, require_first_period};
 use crate::job::seed::seed;
 use crate::job::send;
 use crate::job::stage::LONGEST_DRAFT;
@@ -100,42 +102,47 @@ async fn look(
     let (stored, catalog) = current_catalog(&mut view).await?;
     let tenants = view.tenants().await?;
     drop(view);
+    require_first_period(settings, &target)?;
     let first_period = due::first_period(&tenants, settings)?;
+    let period = options.period.map(|period| explicit_period(period, settings, &tenants, now)).transpose()?;
     let rules = Rules { catalog, catalog_hash: stored.catalog_hash, tenants, first_period };
     let seed = seed(&rules.catalog, &rules.tenants, settings, now);
     let mut wire = Box::pin(target.connect(settings, &seed, true, now)).await?;
-    let guarded = judge(settings, options, &rules, &mut wire, store, now).await;
+    let guarded = judge(settings, period, &rules, &mut wire, store, now).await;
     wire.close().await;
     guarded
 }
 
 async fn judge(
     settings: &Settings,
-    options: &GuardOptions,
+    period: Option<Period>,
     rules: &Rules,
     wire: &mut Wire,
     store: &Store,
     now: Timestamp,
 ) -> anyhow::Result<Guarded> {
     let standing = read_standing(rules, wire, now).await?;
-    let found = windows::candidates(settings, options.period, rules, &standing, store, now).await?;
+    let found = windows::candidates(settings, period, rules, &standing, store, now).await?;
     let mut findings = found.without_window;
     let mut differing = Vec::new();
     for one in found.candidates {
-        match draft::compare(&one, rules, &standing, now)? {
-            Ok(rows) if rows.is_empty() => {}
-            Ok(rows) => differing.push((one, rows)),
-            Err(why) => findings.push(Finding::uncompared(Draft::of(&one), why)),
+        match draft::compare(&one, rules, &standing, now) {
+            Ok(Ok(rows)) if rows.is_empty() => {}
+            Ok(Ok(rows)) => differing.push((one, rows)),
+            Ok(Err(why)) => findings.push(Finding::uncompared(Draft::of(&one), why)),
+            Err(error) => findings.push(Finding::uncompared(Draft::of(&one), error.to_string())),
         }
     }
     findings.extend(with_causes(differing, settings, &standing, wire, store, now).await?);
-    findings.extend(draft::unread(&standing, &rules.tenants));
+    let unread = draft::unread(&standing, &rules.tenants);
+    let drafts = found.drafts + unread.len();
+    findings.extend(unread);
     findings.sort_by_cached_key(Finding::rank);
     Ok(Guarded {
         mode: wire.mode.clone(),
         livemode: wire.account.livemode && !wire.account.is_sandbox(),
         now,
-        drafts: found.drafts + standing.unread_invoices.len(),
+        drafts,
         findings,
     })
 }
@@ -191,7 +198,7 @@ async fn with_causes(
         .collect()
 }
 
-fn reach(mapped: &[crate::job::mapping::Mapped]) -> Option<Window> {
+fn reach(mapped: &[Mapped]) -> Option<Window> {
     let start = mapped.iter().map(|one| one.window.start).min()?;
     let end = mapped.iter().map(|one| one.window.end).max()?;
     Some(Window { start, end })

@@ -307,7 +307,7 @@ impl Rules {
 }
 
 /// What came before the first period was never meant to be billed by us: with a real account somebody must say so.
-fn require_first_period(settings: &Settings, target: &Target) -> Result<(), Refusal> {
+pub fn require_first_period(settings: &Settings, target: &Target) -> Result<(), Refusal> {
     if target.is_sandbox() || settings.first_period.is_some() {
         return Ok(());
     }
@@ -316,7 +316,7 @@ fn require_first_period(settings: &Settings, target: &Target) -> Result<(), Refu
     Err(Refusal::Configuration(text.to_owned()))
 }
 
-fn explicit_period(
+pub fn explicit_period(
     period: Period,
     settings: &Settings,
     tenants: &[Tenant],

@@ -15,3 +15,4 @@ mod reads;
 mod taken_back;
 mod unread;
 mod verdicts;
+mod whole_invoice;

@@ -99,7 +99,7 @@ fn held(list: &mut Value) {
 
 #[test]
 fn a_draft_of_a_tenant_that_bills_no_window_of_it_or_is_set_aside_is_listed_apart() {
-    let mut world = pushed(&["a", "b"]);
+    let world = pushed(&["a", "b"]);
     world.sandbox().move_to(DRAFT);
     // a's row says that it ended in September; b's plan is none of the catalog's.
     let rows = tenants(["a", "b"]);
