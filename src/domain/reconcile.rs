@@ -4,14 +4,18 @@
 //! [`ReconciliationRow`] per comparison. Never compares `total` or `amount_due`: tax, discounts, credits and other items are
 //! in them. Never takes an answer that could not be read for 0 or for a match.
 
+mod age;
 mod beside;
+mod tolerance;
 mod words;
 
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 
+pub use age::{Age, Change, Followed, KnownDifference, follow};
 pub use beside::{Bill, Item, MeterLines, Told, beside, is_in_advance};
+pub use tolerance::{Tolerance, Tolerances};
 pub use words::{Cause, Class, Source};
 
 use crate::domain::catalog::PlanId;
@@ -82,6 +86,8 @@ pub struct ReconciliationRow {
     pub evidence: String,
     /// Of rows out of scope: what they are.
     pub item: Option<Item>,
+    /// Of a difference: the run that saw it first.
+    pub first_seen: Option<Timestamp>,
 }
 
 impl ReconciliationRow {
@@ -94,6 +100,13 @@ impl ReconciliationRow {
     /// Whether it is a disagreement, whatever its cause. `incomplete` is none: nothing is known.
     pub fn is_difference(&self) -> bool {
         !matches!(self.class, Class::Matched | Class::OutOfScope | Class::Incomplete)
+    }
+
+    /// What matches and still differs does so within the tolerances.
+    pub fn within_tolerance(&self) -> bool {
+        let differs = self.difference_quantity().is_some_and(|units| !units.is_zero())
+            || self.difference_amount().is_some_and(|minor| minor != 0);
+        self.class == Class::Matched && differs
     }
 
     /// Stripe's quantity less the ledger's.
@@ -219,6 +232,7 @@ pub fn orphan(subscription_id: &str, meter: &str) -> ReconciliationRow {
         reason: Some(Cause::Mapping),
         evidence: subscription_id.to_owned(),
         item: None,
+        first_seen: None,
     }
 }
 
@@ -249,6 +263,7 @@ impl Expected {
             reason: None,
             evidence: evidence.to_owned(),
             item: None,
+            first_seen: None,
         }
     }
 }

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use crate::domain::decide::{DecisionRow, Verdict};
 use crate::domain::figures::WindowStatus;
 use crate::domain::intent::Intent;
+use crate::domain::late::Adjustment;
 use crate::domain::period::Period;
 use crate::domain::reconcile::{Cause, Class, ReconciliationRow};
 use crate::domain::report::{Exception, ExceptionKind, Money};
@@ -35,8 +36,13 @@ pub struct PeriodOutcome {
     /// What was sent, or would be.
     pub pushes: Vec<Intent>,
     pub exceptions: Vec<Exception>,
+    /// What came late to closed windows.
+    pub adjustments: Vec<Adjustment>,
     /// Rows of the comparison that disagree.
     pub differences: Vec<ReconciliationRow>,
+    /// How many of all differences were not there in the run before, and how many of those then are gone.
+    pub differences_new: u64,
+    pub differences_gone: u64,
     pub money: Vec<Money>,
     /// The message of a judged period.
     pub message: Option<String>,
@@ -73,6 +79,10 @@ impl PeriodOutcome {
             provisional: report.count(WindowStatus::Open),
             pushes,
             exceptions: report.exceptions.clone(),
+            differences_new: disagreeing.iter().filter(|row| row.first_seen == Some(report.now)).count()
+                as u64,
+            differences_gone: plan.differences.gone.len() as u64,
+            adjustments: plan.adjustments.clone(),
             differences: disagreeing,
             money: report.money()?,
             message,
@@ -98,7 +108,10 @@ impl PeriodOutcome {
             provisional: 0,
             pushes: Vec::new(),
             exceptions: Vec::new(),
+            adjustments: Vec::new(),
             differences: Vec::new(),
+            differences_new: 0,
+            differences_gone: 0,
             money: Vec::new(),
             message: None,
             unfinished: job.counts.parked > 0 || job.counts.pending_after > 0,
@@ -107,7 +120,7 @@ impl PeriodOutcome {
     }
 }
 
-/// Parked, quarantined, pending, refused, incomplete, or newly unbillable.
+/// Parked, quarantined, pending, refused, incomplete, or newly unbillable, as late usage is too.
 fn is_unfinished(plan: &PeriodPlan) -> bool {
     let waits = |kind| kind == ExceptionKind::Parked || kind == ExceptionKind::Quarantined;
     plan.report.exceptions.iter().any(|one| waits(one.kind))
@@ -115,6 +128,7 @@ fn is_unfinished(plan: &PeriodPlan) -> bool {
         || plan.counts.pending_after > 0
         || plan.counts.errors > 0
         || !plan.unbillable.is_empty()
+        || plan.has_late
 }
 
 /// An exception in one line, for a person.

@@ -100,14 +100,12 @@ fn discounts<'a>(world: &'a World, one: &Invoice<'a>) -> Vec<(&'a Discount, &'a 
 
 /// What a coupon takes off a line that has `net` left.
 fn taken_off(coupon: &Coupon, net: i64, left: &mut i64) -> i64 {
-    match &coupon.percent_off {
-        Some(percent) => share(net, percent),
-        None => {
-            let amount = (*left).min(net.max(0));
-            *left -= amount;
-            amount
-        }
+    if let Some(percent) = &coupon.percent_off {
+        return share(net, percent);
     }
+    let amount = (*left).min(net.max(0));
+    *left -= amount;
+    amount
 }
 
 fn share(amount: i64, percent: &str) -> i64 {

@@ -19,6 +19,8 @@ mod explain;
 mod files;
 mod guard;
 mod guards;
+mod killed;
+mod late;
 mod processes;
 mod rate;
 mod real_data;

@@ -223,6 +223,7 @@ impl Bill<'_> {
             reason: Some(Cause::ExtraLines),
             evidence,
             item: None,
+            first_seen: None,
         }
     }
 }

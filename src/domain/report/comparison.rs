@@ -4,7 +4,7 @@
 //! never a 0.
 
 use crate::domain::money::{Currency, MinorSum};
-use crate::domain::reconcile::{Cause, Item, ReconciliationRow};
+use crate::domain::reconcile::{Age, Cause, Item, ReconciliationRow};
 use crate::domain::report::{Cell, Report, Table, number, text, word};
 
 impl Report {
@@ -33,6 +33,10 @@ impl Report {
                 "stripe_amount",
                 "difference_amount",
                 "item",
+                "within_tolerance",
+                "change",
+                "first_seen",
+                "age_days",
             ],
             rows: Box::new(self.comparison.iter().map(|row| self.comparison_row(row))),
         }
@@ -44,6 +48,7 @@ impl Report {
         let money = |minor: Option<i128>| {
             number(minor.zip(row.currency).map(|(minor, currency)| MinorSum { minor, currency }))
         };
+        let age = row.first_seen.map(|first_seen| Age { first_seen, now: self.now });
         vec![
             word(self.period.to_string()),
             text(&row.tenant_id),
@@ -66,6 +71,10 @@ impl Report {
             money(row.stripe_amount),
             money(row.difference_amount()),
             text(row.item.map_or("", Item::as_str)),
+            text(if row.within_tolerance() { "true" } else { "" }),
+            text(age.map_or("", |age| age.change().as_str())),
+            instant(age.map(|age| age.first_seen)),
+            number(age.map(Age::days)),
         ]
     }
 

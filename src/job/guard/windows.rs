@@ -3,21 +3,20 @@
 //! In: drafts as they stand at Stripe, tenants, the ledger. Out: a [`Candidate`] for each draft, and those drafts of our
 //! subscriptions that bill no window of ours. It reads the usage of no other window.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
-use crate::domain::figures::{WindowFigures, WindowStatus};
-use crate::domain::intent::PushMode;
+use crate::domain::figures::{LedgerTotals, WindowFigures, WindowStatus};
 use crate::domain::invoice::Invoice;
-use crate::domain::period::Period;
+use crate::domain::period::{Period, Window};
 use crate::domain::tenant::{ParkReason, TenantWindow};
 use crate::job::due::{self, PeriodWindows};
 use crate::job::edges;
 use crate::job::guard::finding::{Draft, Finding};
 use crate::job::guard::{Rules, Settings};
 use crate::job::mapping::{Mapped, Present, map, uses};
-use crate::job::observe::{self, Kept};
+use crate::job::observe::{pieces, totals_of};
 use crate::job::stage::{LONGEST_DRAFT, Stage, renewal_invoice};
 use crate::job::standing::Standing;
 use crate::store::Store;
@@ -105,15 +104,11 @@ async fn rated<'a>(
     store: &Store,
     now: Timestamp,
 ) -> anyhow::Result<Vec<Candidate<'a>>> {
-    let kept = Kept { stored: Vec::new(), observed: BTreeSet::new(), compared: Vec::new() };
-    let (tenants, meters) = (&rules.tenants, &rules.catalog.meters);
-    // As one who observes: what lies in the edge minutes is read too.
-    let observed =
-        observe::observe(period, &windows, tenants, meters, kept, PushMode::Observe, &store.ledger()).await?;
+    let totals = totals(&windows.open, rules, store).await?;
     let mut all = Vec::new();
     for window in windows.open {
         let catalog = (&rules.catalog, rules.catalog_hash.as_str());
-        let figures = WindowFigures::new(&window, catalog, &observed.totals, WindowStatus::Open);
+        let figures = WindowFigures::new(&window, catalog, &totals, WindowStatus::Open);
         let Some(invoice) = renewal_invoice(&window, standing) else { continue };
         let present = Present { stage: Stage::Ended, now, period };
         let judged = match figures.park {
@@ -124,10 +119,28 @@ async fn rated<'a>(
             Ok(mapped) => (mapped, None),
             Err(reason) => (unfit(&window, &figures, rules, invoice, period), Some(reason)),
         };
-        edges::note(mapped.as_mut_slice(), tenants, &rules.catalog, &observed.totals)?;
+        edges::note(mapped.as_mut_slice(), &rules.tenants, &rules.catalog, &totals)?;
         all.push(Candidate { invoice, window, mapped, park });
     }
     Ok(all)
+}
+
+/// What the ledger holds of these windows, and beside them in the minutes that their edges cut.
+async fn totals(windows: &[TenantWindow<'_>], rules: &Rules, store: &Store) -> anyhow::Result<LedgerTotals> {
+    let mut ranges: BTreeMap<Window, BTreeSet<&str>> = BTreeMap::new();
+    for window in windows {
+        let beside = edges::beside(window.window, window.tenant).into_iter().map(|(range, _)| range);
+        for range in pieces(window).chain(beside) {
+            ranges.entry(range).or_default().insert(window.tenant.id());
+        }
+    }
+    let (tenants, meters) = (&rules.tenants, &rules.catalog.meters);
+    let mut snapshot = store.ledger().snapshot().await?;
+    let mut totals = LedgerTotals::new();
+    for (range, ids) in ranges {
+        totals.insert(range, totals_of(range, &ids, tenants, meters, &mut snapshot).await?);
+    }
+    Ok(totals)
 }
 
 /// What the ledger expects of a window whose subscription does not fit; `None` where it could not be rated.

@@ -4,23 +4,30 @@
 //! with a valid term, checked inside its transaction, so no state can be written without the lease. Never computes.
 
 mod account;
+mod accruals;
+mod adjustments;
 mod audit;
+mod closed;
 mod comparison;
+mod differences;
 mod figures;
 mod intents;
 mod outbox;
 mod reported;
 mod rules;
 mod runs;
+mod seen;
 
 use std::time::Duration;
 
-pub use audit::AuditRow;
+pub use crate::domain::audit::AuditRow;
+pub use audit::{Approval, CatalogVersion, RunFiles, details};
 pub use comparison::ComparedRow;
 pub use figures::ClosedWindow;
 pub use outbox::OutboxMessage;
 pub use rules::StoredCatalog;
 pub use runs::{JobCounts, PeriodJob, PeriodStatus, Run, RunState};
+pub use seen::Look;
 
 use crate::store::connection::{Pool, Tx};
 use crate::store::error::StoreError;

@@ -35,6 +35,7 @@ fn full(tenant: &str) -> ReconciliationRow {
         reason: Some(Cause::LateUsage),
         evidence: "in_1".to_owned(),
         item: None,
+        first_seen: Some(at("2026-10-02T03:04:05.000000006Z")),
     }
 }
 
@@ -55,6 +56,7 @@ fn unknown() -> ReconciliationRow {
         reason: None,
         evidence: String::new(),
         item: None,
+        first_seen: None,
     }
 }
 
@@ -169,6 +171,8 @@ fn a_run_keeps_its_verdict_with_its_reasons_and_the_account_it_spoke_to() {
                 period_status: PeriodStatus::Open,
                 mode: "LIVE".to_owned(),
                 account_id: "acct_1".to_owned(),
+                tolerances: "quantity 0.5 or 0 of the ledger's".to_owned(),
+                os_user: String::new(),
                 verdict: None,
             };
             let job = PeriodJob {
