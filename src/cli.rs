@@ -67,6 +67,8 @@ pub enum Command {
     Unpark(UnparkFlags),
     /// End the lease of a process that is gone
     Unlock(UnlockFlags),
+    /// Name the draft invoices that would go out wrong, while Stripe still holds them; changes nothing
+    Guard(GuardFlags),
     /// Tell how a tenant's figures of a period came about: records, exclusions, quota, tiers, lines
     Explain(ExplainFlags),
     /// Recompute a run's files, totals and audit chain, and name the first thing that does not hold
@@ -260,6 +262,19 @@ pub struct ClaimFlags {
     /// Whoever's it is, if it has expired
     #[arg(long)]
     pub force: bool,
+}
+
+#[derive(Args, Debug)]
+pub struct GuardFlags {
+    /// Only the drafts of this billing period, such as 2026-10
+    #[arg(long, value_name = "YYYY-MM", value_parser = Period::parse)]
+    pub period: Option<Period>,
+    /// Look as at this instant; with a real account only an earlier one
+    #[arg(long, value_name = "INSTANT")]
+    pub as_of: Option<Timestamp>,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
 }
 
 #[derive(Args, Debug)]

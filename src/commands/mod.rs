@@ -6,6 +6,7 @@ mod approve;
 mod catalog_preview;
 mod demo;
 mod explain;
+mod guard;
 mod import;
 mod park;
 mod print;
@@ -36,6 +37,7 @@ pub async fn execute(cli: &Cli, now: Timestamp) -> ExitCode {
         Command::Approve(flags) => approve::execute(&cli.global, flags, now).await,
         Command::Demo => demo::execute(&cli.global).await,
         Command::Explain(flags) => explain::execute(&cli.global, flags).await,
+        Command::Guard(flags) => guard::execute(&cli.global, flags, now).await,
         Command::Import(import) => import::execute(&cli.global, import, now).await,
         Command::Rate(flags) => rate::execute(flags),
         Command::Run(flags) => run::execute(&cli.global, flags, now).await,

@@ -12,6 +12,7 @@ use crate::domain::figures::LedgerTotals;
 use crate::domain::intent::Intent;
 use crate::domain::period::{Period, Window};
 use crate::domain::tenant::TenantWindow;
+use crate::job::beside;
 use crate::job::bounds;
 use crate::job::catalogs::Catalogs;
 use crate::job::compare::{Compared, Sides, orphans, unread};
@@ -138,7 +139,7 @@ struct Exchange {
     counts: PushCounts,
     answers: Answers,
     confirmed: Vec<Intent>,
-    /// In the order of `mapped`.
+    /// In the order of `mapped`; after them what the other windows' invoices hold.
     compared: Vec<Compared>,
 }
 
@@ -251,7 +252,9 @@ impl<'a> Wake<'a> {
         for one in pushes.unbillable.iter().chain(settled) {
             intents.put(one.clone());
         }
-        let compared = self.compare(&mapped, intents, &mut answers).await?;
+        let mut compared = self.compare(&mapped, intents, &mut answers).await?;
+        // The windows that no tenant's figures stand for come after those that are mapped.
+        compared.extend(beside::of_others(windows, &mapped, &rated.parked(), self.standing, stage)?);
         rated.park_incomplete(&compared);
         Ok(Exchange { mapped, charges, pushes, pending_before, counts, answers, confirmed, compared })
     }

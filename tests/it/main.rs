@@ -17,6 +17,7 @@ mod dry_run;
 mod examples;
 mod explain;
 mod files;
+mod guard;
 mod guards;
 mod killed;
 mod late;

@@ -5,7 +5,7 @@
 
 use jiff::Timestamp;
 
-use crate::domain::invoice::{Invoice, InvoiceLine, InvoiceStatus};
+use crate::domain::invoice::{Invoice, InvoiceLine, InvoiceMoney, InvoiceStatus};
 use crate::domain::number::Quantity;
 
 use super::{Fields, Node, Problem, page};
@@ -49,6 +49,7 @@ fn found(
         billing_reason: fields.get("billing_reason").text_if_any()?.unwrap_or_default(),
         created: fields.get("created").timestamp()?,
         finalizes_at: finalizes_at(fields)?,
+        money: money(fields)?,
         lines: lines.data.iter().map(line).collect::<Result<_, _>>()?,
         lines_complete: !lines.has_more,
         request_id: request_id.to_owned(),
@@ -84,6 +85,52 @@ fn finalizes_at(fields: &Fields<'_>) -> Result<Option<Timestamp>, Problem> {
     told.map(|node| node.timestamp()).transpose()
 }
 
+/// What stands beside the lines. An invoice that has no tax, discount or credit may leave their lists out.
+fn money(fields: &Fields<'_>) -> Result<InvoiceMoney, Problem> {
+    let counted = |name: &str, counts: fn(&Fields<'_>) -> Result<bool, Problem>| {
+        let list = fields.get(name);
+        let entries = if list.is_null() { Vec::new() } else { list.list()? };
+        let mut sum = 0i64;
+        for entry in &entries {
+            let of_entry = entry.fields()?;
+            if counts(&of_entry)? {
+                let amount = of_entry.get("amount").integer()?;
+                sum = sum.checked_add(amount).ok_or_else(|| list.problem("adds up to more than 64 bits"))?;
+            }
+        }
+        Ok(sum)
+    };
+    let whole = |name: &str| {
+        let node = fields.get(name);
+        if node.is_null() { Ok(None) } else { node.integer().map(Some) }
+    };
+    let since_basil = counted("total_taxes", is_on_top)?;
+    let before = counted("total_tax_amounts", is_on_top)?;
+    Ok(InvoiceMoney {
+        currency: fields.get("currency").currency()?,
+        total: fields.get("total").integer()?,
+        tax: if since_basil == 0 { before } else { since_basil },
+        discount: counted("total_discount_amounts", |_| Ok(true))?,
+        // The same list repeats the discounts.
+        credit_grants: counted("total_pretax_credit_amounts", |entry| {
+            Ok(entry.get("type").text_if_any()?.as_deref() != Some("discount"))
+        })?,
+        credit_notes: whole("pre_payment_credit_notes_amount")?.unwrap_or_default(),
+        starting_balance: whole("starting_balance")?,
+        ending_balance: whole("ending_balance")?,
+        amount_due: fields.get("amount_due").integer()?,
+    })
+}
+
+/// Whether a tax comes on top of the lines: `tax_behavior` says so since basil, `inclusive` before.
+fn is_on_top(tax: &Fields<'_>) -> Result<bool, Problem> {
+    let before = tax.get("inclusive");
+    if !before.is_null() {
+        return Ok(!before.boolean()?);
+    }
+    Ok(tax.get("tax_behavior").text_if_any()?.as_deref() != Some("inclusive"))
+}
+
 pub(in crate::stripe) fn line(node: &Node<'_>) -> Result<InvoiceLine, Problem> {
     let fields = node.fields()?;
     let parent = fields.get("parent").fields_if_any()?;
@@ -98,6 +145,11 @@ pub(in crate::stripe) fn line(node: &Node<'_>) -> Result<InvoiceLine, Problem> {
         quantity: quantity(&fields)?,
         price_id: first_id([price, fields.get("price"), fields.get("plan")])?,
         subscription_item_id: first_id([of_item.get("subscription_item"), fields.get("subscription_item")])?,
+        invoice_item_id: first_id([
+            of_invoice_item.get("invoice_item"),
+            of_item.get("invoice_item"),
+            fields.get("invoice_item"),
+        ])?,
         period: fields.get("period").fields()?.window("start", "end")?,
         proration: any_true(&prorations)?,
         description: fields.get("description").text_if_any()?.unwrap_or_default(),
@@ -151,7 +203,7 @@ mod tests {
     /// A captured graduated price: 1,031 credits over 1000@0 with a flat 900, then 3.6. Shape of 2022-11-15.
     const BEFORE_BASIL: &str = r#"{
       "id": "in_1", "object": "invoice", "subscription": "sub_1", "customer": "cus_1", "status": "draft",
-      "billing_reason": "subscription_cycle", "created": 1668552450, "paid": false, "charge": null,
+      "billing_reason": "subscription_cycle", "created": 1668552450, "paid": false, "charge": null, "currency": "usd",
       "subtotal": 1012, "total": 1012, "amount_due": 0,
       "lines": {"object": "list", "has_more": false, "total_count": 4, "url": "/v1/invoices/in_1/lines", "data": [
         {"id": "il_1", "object": "line_item", "amount": 0, "currency": "usd", "quantity": 1000,
@@ -174,7 +226,8 @@ mod tests {
       "id": "in_1", "object": "invoice", "customer": {"id": "cus_1", "object": "customer"}, "status": "draft",
       "parent": {"type": "subscription_details", "quote_details": null,
                  "subscription_details": {"metadata": {}, "subscription": "sub_1"}},
-      "billing_reason": "subscription_cycle", "created": 1668552450, "a_field_of_next_year": {"x": [1, 2.5]},
+      "billing_reason": "subscription_cycle", "created": 1668552450, "currency": "usd", "total": 1012, "amount_due": 0,
+      "a_field_of_next_year": {"x": [1, 2.5]},
       "lines": {"object": "list", "has_more": false, "url": "/v1/invoices/in_1/lines", "data": [
         {"id": "il_1", "amount": 0, "subtotal": 0, "currency": "usd", "quantity": 1000, "quantity_decimal": "1000",
          "description": "1000 credit × Usage (Tier 1 at $0.00 / month)",

@@ -17,3 +17,4 @@ mod taken_back;
 mod tolerances;
 mod unread;
 mod verdicts;
+mod whole_invoice;
