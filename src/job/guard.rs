@@ -7,12 +7,13 @@ mod draft;
 mod finding;
 mod windows;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
 use crate::domain::catalog::Catalog;
 use crate::domain::intent::PushMode;
+use crate::domain::parking::Parking;
 use crate::domain::period::{Period, Window};
 use crate::domain::tenant::Tenant;
 use crate::job::claims::claimed_twice;
@@ -87,6 +88,8 @@ struct Rules {
     catalog: Catalog,
     catalog_hash: String,
     tenants: Vec<Tenant>,
+    /// Who is held, and what was released.
+    parking: Parking,
     first_period: Option<Period>,
 }
 
@@ -101,11 +104,12 @@ async fn look(
     check_pin(view.pinned_account().await?.as_ref(), &target)?;
     let (stored, catalog) = current_catalog(&mut view).await?;
     let tenants = view.tenants().await?;
+    let parking = view.parking().await?;
     drop(view);
     require_first_period(settings, &target)?;
     let first_period = due::first_period(&tenants, settings)?;
     let period = options.period.map(|period| explicit_period(period, settings, &tenants, now)).transpose()?;
-    let rules = Rules { catalog, catalog_hash: stored.catalog_hash, tenants, first_period };
+    let rules = Rules { catalog, catalog_hash: stored.catalog_hash, tenants, parking, first_period };
     let seed = seed(&rules.catalog, &rules.tenants, settings, now);
     let mut wire = Box::pin(target.connect(settings, &seed, true, now)).await?;
     let guarded = judge(settings, period, &rules, &mut wire, store, now).await;
@@ -180,7 +184,7 @@ async fn with_causes(
         Some(reach) => store.books().snapshot().await?.intents(reach).await?,
         None => Vec::new(),
     });
-    let plan = push::plan(&mapped, &intents, &answers, wire, now)?;
+    let plan = push::plan(&mapped, &intents, &answers, wire, BTreeMap::new(), now)?;
     // Where pushing is switched off no run mends anything.
     let is_off = send::is_off(&settings.off_switch);
     let goes = plan.sends.iter().filter(|_| !is_off);

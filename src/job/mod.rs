@@ -5,6 +5,7 @@
 
 pub mod approve;
 mod beside;
+mod bounds;
 pub mod catalog_change;
 mod catalogs;
 pub mod checks;
@@ -14,6 +15,7 @@ mod connection;
 mod deliver;
 mod due;
 mod edges;
+mod evidence;
 mod execute;
 pub mod explain;
 pub mod guard;
@@ -27,6 +29,7 @@ mod mapping;
 mod message;
 mod observe;
 mod outcome;
+pub mod parking;
 mod period;
 mod person;
 mod plan;
@@ -36,8 +39,10 @@ mod run;
 mod seed;
 mod send;
 mod stage;
+mod stake;
 mod standing;
 pub mod status;
+pub mod unlock;
 pub mod verify;
 mod what_if;
 
@@ -45,7 +50,7 @@ pub use connection::Target;
 pub use interrupt::{Interrupted, Signals};
 pub use late::sentence as late_usage;
 pub use message::difference;
-pub use outcome::{PeriodOutcome, exception};
+pub use outcome::{PeriodOutcome, Unfinished, exception};
 pub use plan::Purpose;
 pub use run::{RunOptions, Wake, run, run_on};
 pub use what_if::{Outcome, WhatIf};
@@ -58,6 +63,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use secrecy::SecretString;
 
+use crate::domain::bounds::Bounds;
 use crate::domain::catalog::Catalog;
 use crate::domain::intent::PushMode;
 use crate::domain::period::Period;
@@ -75,7 +81,7 @@ pub enum Refusal {
     Configuration(String),
     #[error("{0}")]
     CannotCreate(String),
-    /// What is stored or written does not hold.
+    /// What was named is not there, or what is stored or written does not hold.
     #[error("{0}")]
     BadData(String),
     #[error("{0}")]
@@ -96,6 +102,7 @@ pub struct Settings {
     pub settle_delay: SignedDuration,
     pub lease_ttl: Duration,
     pub rules_hash: String,
+    pub bounds: Bounds,
     pub stripe: StripeSettings,
     /// `None`: the account decides.
     pub push_mode: Option<PushMode>,

@@ -13,11 +13,11 @@ use crate::domain::invoice::{Invoice, InvoiceLine};
 use crate::domain::money::Currency;
 use crate::domain::number::{NumberError, Quantity};
 use crate::domain::period::Window;
-use crate::domain::reconcile::{Cause, Class, ReconciliationRow, Scope, Source};
+use crate::domain::reconcile::{Class, Nature, ReconciliationRow, Scope, Source};
 
 /// What a row out of scope is. The text is the word in the database and in every file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Item {
+pub enum ItemKind {
     /// A price that is no usage, paid in advance.
     BaseFee,
     Proration,
@@ -34,7 +34,7 @@ pub enum Item {
     Other,
 }
 
-impl Item {
+impl ItemKind {
     pub const ALL: [Self; 8] = [
         Self::BaseFee,
         Self::Proration,
@@ -65,7 +65,7 @@ impl Item {
 }
 
 /// One invoice, and whose it is.
-pub struct Bill<'a> {
+pub struct OneInvoice<'a> {
     pub tenant_id: &'a str,
     pub plan: &'a str,
     /// The window whose usage it bills, or in which it was made.
@@ -95,12 +95,15 @@ pub enum Told {
 }
 
 /// All that the invoice holds beside what is compared. Of lines that are not all there nothing can be said.
-pub fn beside(bill: &Bill<'_>, meters: &[MeterLines<'_>]) -> Result<Vec<ReconciliationRow>, NumberError> {
+pub fn beside(
+    bill: &OneInvoice<'_>,
+    meters: &[MeterLines<'_>],
+) -> Result<Vec<ReconciliationRow>, NumberError> {
     if !bill.invoice.lines_complete {
         let row = bill.row(bill.window, bill.invoice.money.currency, bill.id.to_owned());
-        return Ok(vec![ReconciliationRow { item: None, ..row }.incomplete()]);
+        return Ok(vec![row.incomplete(Nature::Unread)]);
     }
-    let mut kinds: BTreeMap<(Item, Currency, Window), Sum> = BTreeMap::new();
+    let mut kinds: BTreeMap<(ItemKind, Currency, Window), Sum> = BTreeMap::new();
     let mut strays: BTreeMap<(&str, Currency, Window), Sum> = BTreeMap::new();
     for line in &bill.invoice.lines {
         let quantity = line.quantity.unwrap_or_default();
@@ -108,8 +111,8 @@ pub fn beside(bill: &Bill<'_>, meters: &[MeterLines<'_>]) -> Result<Vec<Reconcil
             Kind::Compared => continue,
             Kind::Stray(_) if quantity.is_zero() && line.amount_minor == 0 => continue,
             Kind::Stray(meter) => strays.entry((meter, line.currency, line.period)).or_default(),
-            Kind::Beside(Item::BaseFee) => {
-                kinds.entry((Item::BaseFee, line.currency, line.period)).or_default()
+            Kind::Beside(ItemKind::BaseFee) => {
+                kinds.entry((ItemKind::BaseFee, line.currency, line.period)).or_default()
             }
             Kind::Beside(item) => kinds.entry((item, line.currency, bill.window)).or_default(),
         };
@@ -123,18 +126,20 @@ pub fn beside(bill: &Bill<'_>, meters: &[MeterLines<'_>]) -> Result<Vec<Reconcil
             kinds.entry(key).or_default().amount += amount;
         }
     }
-    let of_kind = |((item, currency, window), sum): (_, Sum<'_>)| ReconciliationRow {
-        item: Some(item),
-        stripe_amount: Some(sum.amount),
-        ..bill.row(window, currency, sum.evidence(bill.id))
+    let of_kind = |((item, currency, window), sum): (_, Sum<'_>)| {
+        let row = bill.row(window, currency, sum.evidence(bill.id));
+        let row = ReconciliationRow { item: Some(item), stripe_amount: Some(sum.amount), ..row };
+        row.because(Nature::Beside)
     };
-    let stray = |((meter, currency, window), sum): ((&str, _, _), Sum<'_>)| ReconciliationRow {
-        meter: meter.to_owned(),
-        class: Class::MissingInLedger,
-        stripe_quantity: Some(sum.quantity),
-        stripe_amount: Some(sum.amount),
-        reason: Some(Cause::Mapping),
-        ..bill.row(window, currency, sum.evidence(bill.id))
+    let stray = |((meter, currency, window), sum): ((&str, _, _), Sum<'_>)| {
+        let row = ReconciliationRow {
+            meter: meter.to_owned(),
+            class: Class::MissingInLedger,
+            stripe_quantity: Some(sum.quantity),
+            stripe_amount: Some(sum.amount),
+            ..bill.row(window, currency, sum.evidence(bill.id))
+        };
+        row.because(Nature::Strange)
     };
     Ok(kinds.into_iter().map(of_kind).chain(strays.into_iter().map(stray)).collect())
 }
@@ -150,7 +155,7 @@ enum Kind<'a> {
     Compared,
     /// Usage of a meter that nothing in the ledger answers to.
     Stray(&'a str),
-    Beside(Item),
+    Beside(ItemKind),
 }
 
 #[derive(Default)]
@@ -166,25 +171,25 @@ impl Sum<'_> {
     }
 }
 
-impl Bill<'_> {
+impl OneInvoice<'_> {
     fn kind<'m>(&self, line: &InvoiceLine, meters: &[MeterLines<'m>]) -> Kind<'m> {
         if let Some(one) = meters.iter().find(|one| one.scope.holds(line)) {
             return match one.told {
                 Told::Compared if line.period.intersection(self.window).is_some() => Kind::Compared,
                 Told::Compared | Told::Nowhere => Kind::Stray(one.meter),
-                Told::SetAside => Kind::Beside(Item::Other),
+                Told::SetAside => Kind::Beside(ItemKind::Other),
             };
         }
         Kind::Beside(match line {
-            one if one.proration => Item::Proration,
-            one if one.subscription_item_id.is_none() => Item::OneOff,
-            one if is_in_advance(self.invoice, one) => Item::BaseFee,
-            _ => Item::Other,
+            one if one.proration => ItemKind::Proration,
+            one if one.subscription_item_id.is_none() => ItemKind::OneOff,
+            one if is_in_advance(self.invoice, one) => ItemKind::BaseFee,
+            _ => ItemKind::Other,
         })
     }
 
     /// What stands on no line; `other` is what then still lacks to the amount due.
-    fn whole(&self) -> [(Item, i128); 5] {
+    fn whole(&self) -> [(ItemKind, i128); 5] {
         let money = &self.invoice.money;
         let of_currency = self.invoice.lines.iter().filter(|line| line.currency == money.currency);
         let lines: i128 = of_currency.map(|line| i128::from(line.amount_minor)).sum();
@@ -194,11 +199,11 @@ impl Bill<'_> {
         let balance = money.of_balance();
         let other = i128::from(money.amount_due) - lines - tax - discount - credit - balance;
         [
-            (Item::Tax, tax),
-            (Item::Discount, discount),
-            (Item::Credit, credit),
-            (Item::Balance, balance),
-            (Item::Other, other),
+            (ItemKind::Tax, tax),
+            (ItemKind::Discount, discount),
+            (ItemKind::Credit, credit),
+            (ItemKind::Balance, balance),
+            (ItemKind::Other, other),
         ]
     }
 
@@ -220,8 +225,11 @@ impl Bill<'_> {
             ledger_amount: None,
             stripe_amount: None,
             currency: Some(currency),
-            reason: Some(Cause::ExtraLines),
+            reason: None,
             evidence,
+            explained_quantity: None,
+            explained_amount: None,
+            next_step: String::new(),
             item: None,
             first_seen: None,
         }

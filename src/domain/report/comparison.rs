@@ -4,7 +4,7 @@
 //! never a 0.
 
 use crate::domain::money::{Currency, MinorSum};
-use crate::domain::reconcile::{Age, Cause, Item, ReconciliationRow};
+use crate::domain::reconcile::{Age, Cause, ItemKind, ReconciliationRow};
 use crate::domain::report::{Cell, Report, Table, number, text, word};
 
 impl Report {
@@ -32,6 +32,11 @@ impl Report {
                 "ledger_amount",
                 "stripe_amount",
                 "difference_amount",
+                "explained_quantity",
+                "unexplained_quantity",
+                "explained_amount_minor",
+                "unexplained_amount_minor",
+                "next_step",
                 "item",
                 "within_tolerance",
                 "change",
@@ -70,7 +75,12 @@ impl Report {
             money(row.ledger_amount),
             money(row.stripe_amount),
             money(row.difference_amount()),
-            text(row.item.map_or("", Item::as_str)),
+            number(row.explained_quantity),
+            number(row.unexplained_quantity()),
+            number(row.explained_amount),
+            number(row.unexplained_amount()),
+            text(&row.next_step),
+            text(row.item.map_or("", ItemKind::as_str)),
             text(if row.within_tolerance() { "true" } else { "" }),
             text(age.map_or("", |age| age.change().as_str())),
             instant(age.map(|age| age.first_seen)),

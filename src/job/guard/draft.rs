@@ -11,7 +11,7 @@ use crate::domain::intent::{Intent, IntentState};
 use crate::domain::invoice::{Invoice, InvoiceLine};
 use crate::domain::number::NumberError;
 use crate::domain::period::Window;
-use crate::domain::reconcile::{Class, Source, compare_lines, compare_total, is_in_advance};
+use crate::domain::reconcile::{Class, Evidence, Source, compare_lines, compare_total, is_in_advance};
 use crate::domain::tenant::{ParkReason, Tenant};
 use crate::job::beside;
 use crate::job::guard::Rules;
@@ -35,7 +35,14 @@ pub fn compare(
     let mut rows = Vec::new();
     let mut is_double = false;
     for (using, meter) in one.mapped.iter().flat_map(|mapped| used(mapped, standing)) {
-        let row = compare_lines(&using.expected, Some(invoice), Source::Invoice, &meter.scope, &invoice.id)?;
+        let row = compare_lines(
+            &using.expected,
+            Some(invoice),
+            Source::Invoice,
+            &meter.scope,
+            &invoice.id,
+            &Evidence::default(),
+        )?;
         is_double |= has_two_items(invoice, meter, one.window.window);
         if row.class == Class::Incomplete {
             return Ok(Err(format!("a line of `{}` cannot be understood", using.meter)));
@@ -45,7 +52,7 @@ pub fn compare(
         }
     }
     // What the run would set aside is compared only where the draft itself tells why it does not fit.
-    if let Some(reason) = one.park.filter(|reason| !(is_double && *reason == ParkReason::Mapping)) {
+    if let Some(reason) = one.park.filter(|reason| !(is_double && *reason == ParkReason::DoubleMeter)) {
         return Ok(Err(format!("the tenant is set aside ({}): {}", reason.as_str(), reason.next_step())));
     }
     if let Some(mapped) = &one.mapped {
@@ -112,7 +119,8 @@ impl Case<'_> {
             return Ok(Fault::Price);
         }
         let Some(total) = answers.total(self.mapped, &self.using.meter) else { return Ok(Fault::Unknown) };
-        let at_meter = compare_total(&self.using.expected, Some(total), &self.meter.id)?;
+        let at_meter =
+            compare_total(&self.using.expected, Some(total), &self.meter.id, &Evidence::default())?;
         let lacks = at_meter.stripe_quantity < at_meter.ledger_quantity;
         let is_sent = sending.intents.iter().any(|one| one.state == IntentState::Sent);
         Ok(match at_meter.class {

@@ -6,7 +6,7 @@ use billrecon::domain::decide::{DecisionRow, Verdict, VerdictWord};
 use billrecon::domain::money::Currency;
 use billrecon::domain::number::Quantity;
 use billrecon::domain::period::Period;
-use billrecon::domain::reconcile::{Cause, Class, Item, ReconciliationRow, Source};
+use billrecon::domain::reconcile::{Cause, Class, ItemKind, ReconciliationRow, Source};
 use billrecon::store::Store;
 use billrecon::store::books::{
     ComparedRow, JobCounts, OutboxMessage, PeriodJob, PeriodStatus, Run, RunState,
@@ -33,7 +33,10 @@ fn full(tenant: &str) -> ReconciliationRow {
         stripe_amount: Some(i128::MIN),
         currency: Some(Currency::parse("kwd").unwrap()),
         reason: Some(Cause::LateUsage),
-        evidence: "in_1".to_owned(),
+        evidence: "in_1 billrecon-0".to_owned(),
+        explained_quantity: Some(Quantity::parse("-999999999999999.999999999999").unwrap()),
+        explained_amount: Some(i128::MIN),
+        next_step: "finance: \"ask\", ü".to_owned(),
         item: None,
         first_seen: Some(at("2026-10-02T03:04:05.000000006Z")),
     }
@@ -55,6 +58,9 @@ fn unknown() -> ReconciliationRow {
         currency: None,
         reason: None,
         evidence: String::new(),
+        explained_quantity: None,
+        explained_amount: None,
+        next_step: String::new(),
         item: None,
         first_seen: None,
     }
@@ -66,7 +72,7 @@ fn every_word() -> Vec<ReconciliationRow> {
     let by_source = sources.map(|source| ReconciliationRow { source, ..full("source") });
     let by_class = Class::ALL.map(|class| ReconciliationRow { class, ..full("class") });
     let by_reason = Cause::ALL.map(|cause| ReconciliationRow { reason: Some(cause), ..full("reason") });
-    let by_item = Item::ALL.map(|item| ReconciliationRow { item: Some(item), ..full("item") });
+    let by_item = ItemKind::ALL.map(|item| ReconciliationRow { item: Some(item), ..full("item") });
     by_source.into_iter().chain(by_class).chain(by_reason).chain(by_item).collect()
 }
 
@@ -167,6 +173,7 @@ fn a_run_keeps_its_verdict_with_its_reasons_and_the_account_it_spoke_to() {
                 code_version: "0.1.0".to_owned(),
                 catalog_hash: "c".to_owned(),
                 rules_hash: "r".to_owned(),
+                bounds: "overage_factor=10".to_owned(),
                 time_zone: "UTC".to_owned(),
                 period_status: PeriodStatus::Open,
                 mode: "LIVE".to_owned(),
