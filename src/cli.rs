@@ -61,14 +61,14 @@ pub enum Command {
     Sandbox(SandboxFlags),
     /// Show where the periods, the lease and the last runs stand
     Status(StatusFlags),
+    /// Name the draft invoices that would go out wrong, while Stripe still holds them; changes nothing
+    Guard(GuardFlags),
     /// Set a tenant aside: from the next run on nothing is sent for it and its windows do not close
     Park(ParkFlags),
     /// Let a tenant go on that a person or a safety check has set aside
     Unpark(UnparkFlags),
     /// End the lease of a process that is gone
     Unlock(UnlockFlags),
-    /// Name the draft invoices that would go out wrong, while Stripe still holds them; changes nothing
-    Guard(GuardFlags),
     /// Tell how a tenant's figures of a period came about: records, exclusions, quota, tiers, lines
     Explain(ExplainFlags),
     /// Recompute a run's files, totals and audit chain, and name the first thing that does not hold

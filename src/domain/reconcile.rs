@@ -22,7 +22,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 
 pub use age::{Age, Change, Followed, KnownDifference, follow};
-pub use beside::{BesideItem, MeterLines, Told, WholeBill, beside, is_in_advance};
+pub use beside::{ItemKind, MeterLines, OneInvoice, Told, beside, is_in_advance};
 pub use cause::{Cause, Difference, Named, decide};
 pub use evidence::{Bill, BillState, Evidence, Item, Nature, OtherFormula, TotalSeen};
 pub use look::{Asked, Look, Seen, Span, ZONES, whole_days};
@@ -100,7 +100,7 @@ pub struct ReconciliationRow {
     /// Who does what; empty where nothing is to be done.
     pub next_step: String,
     /// Of rows out of scope: what they are.
-    pub item: Option<BesideItem>,
+    pub item: Option<ItemKind>,
     /// Of a difference: the run that saw it first.
     pub first_seen: Option<Timestamp>,
 }

@@ -10,7 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::domain::invoice::{Invoice, InvoiceLine, InvoiceStatus};
 use crate::domain::number::NumberError;
-use crate::domain::reconcile::{MeterLines, ReconciliationRow, Source, Told, WholeBill, beside};
+use crate::domain::reconcile::{MeterLines, OneInvoice, ReconciliationRow, Source, Told, beside};
 use crate::domain::tenant::TenantWindow;
 use crate::job::compare::{Compared, invoice};
 use crate::job::due::PeriodWindows;
@@ -48,7 +48,7 @@ pub fn of_mapped(
     let Some(invoice) = invoice else { return Ok(Vec::new()) };
     let is_mapped = |meter: &str| one.meters.iter().any(|using| using.meter == meter);
     let told = |meter: &str| if is_mapped(meter) { Told::Compared } else { Told::Nowhere };
-    let bill = WholeBill {
+    let bill = OneInvoice {
         tenant_id: &one.tenant_id,
         plan: one.meters.first().map_or("", |using: &MeterUse| using.expected.plan.key.as_str()),
         window: one.window,
@@ -78,7 +78,7 @@ pub fn of_others(
         let told = if parked.contains(&key) { Told::SetAside } else { Told::Nowhere };
         let mut rows = Vec::new();
         for invoice in invoices_of(window, standing).filter(|one| !matched.contains(one.id.as_str())) {
-            let bill = WholeBill {
+            let bill = OneInvoice {
                 tenant_id: window.tenant.id(),
                 plan: window.segments.last().map_or("", |one| one.subscription.plan.key.as_str()),
                 window: window.window,

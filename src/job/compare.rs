@@ -94,7 +94,7 @@ fn invoice_row(
         return match answers.preview(one) {
             Preview::Nothing => Ok(compare_nothing(expected, Source::Preview, id, evidence)),
             Preview::Unreadable => lines(None, Source::Preview, id),
-            Preview::Next(invoice) => lines(Some(invoice), Source::Preview, id),
+            Preview::Next(invoice) => lines(Some(&**invoice), Source::Preview, id),
         };
     }
     if let Some(unread) = one.unread_invoice(standing) {

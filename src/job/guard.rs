@@ -13,6 +13,7 @@ use jiff::Timestamp;
 
 use crate::domain::catalog::Catalog;
 use crate::domain::intent::PushMode;
+use crate::domain::parking::Parking;
 use crate::domain::period::{Period, Window};
 use crate::domain::tenant::Tenant;
 use crate::job::claims::claimed_twice;
@@ -87,6 +88,8 @@ struct Rules {
     catalog: Catalog,
     catalog_hash: String,
     tenants: Vec<Tenant>,
+    /// Who is held, and what was released.
+    parking: Parking,
     first_period: Option<Period>,
 }
 
@@ -101,11 +104,12 @@ async fn look(
     check_pin(view.pinned_account().await?.as_ref(), &target)?;
     let (stored, catalog) = current_catalog(&mut view).await?;
     let tenants = view.tenants().await?;
+    let parking = view.parking().await?;
     drop(view);
     require_first_period(settings, &target)?;
     let first_period = due::first_period(&tenants, settings)?;
     let period = options.period.map(|period| explicit_period(period, settings, &tenants, now)).transpose()?;
-    let rules = Rules { catalog, catalog_hash: stored.catalog_hash, tenants, first_period };
+    let rules = Rules { catalog, catalog_hash: stored.catalog_hash, tenants, parking, first_period };
     let seed = seed(&rules.catalog, &rules.tenants, settings, now);
     let mut wire = Box::pin(target.connect(settings, &seed, true, now)).await?;
     let guarded = judge(settings, period, &rules, &mut wire, store, now).await;

@@ -17,7 +17,7 @@ use crate::domain::reconcile::{Class, Nature, ReconciliationRow, Scope, Source};
 
 /// What a row out of scope is. The text is the word in the database and in every file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum BesideItem {
+pub enum ItemKind {
     /// A price that is no usage, paid in advance.
     BaseFee,
     Proration,
@@ -34,7 +34,7 @@ pub enum BesideItem {
     Other,
 }
 
-impl BesideItem {
+impl ItemKind {
     pub const ALL: [Self; 8] = [
         Self::BaseFee,
         Self::Proration,
@@ -65,7 +65,7 @@ impl BesideItem {
 }
 
 /// One invoice, and whose it is.
-pub struct WholeBill<'a> {
+pub struct OneInvoice<'a> {
     pub tenant_id: &'a str,
     pub plan: &'a str,
     /// The window whose usage it bills, or in which it was made.
@@ -96,14 +96,14 @@ pub enum Told {
 
 /// All that the invoice holds beside what is compared. Of lines that are not all there nothing can be said.
 pub fn beside(
-    bill: &WholeBill<'_>,
+    bill: &OneInvoice<'_>,
     meters: &[MeterLines<'_>],
 ) -> Result<Vec<ReconciliationRow>, NumberError> {
     if !bill.invoice.lines_complete {
         let row = bill.row(bill.window, bill.invoice.money.currency, bill.id.to_owned());
         return Ok(vec![row.incomplete(Nature::Unread)]);
     }
-    let mut kinds: BTreeMap<(BesideItem, Currency, Window), Sum> = BTreeMap::new();
+    let mut kinds: BTreeMap<(ItemKind, Currency, Window), Sum> = BTreeMap::new();
     let mut strays: BTreeMap<(&str, Currency, Window), Sum> = BTreeMap::new();
     for line in &bill.invoice.lines {
         let quantity = line.quantity.unwrap_or_default();
@@ -111,8 +111,8 @@ pub fn beside(
             Kind::Compared => continue,
             Kind::Stray(_) if quantity.is_zero() && line.amount_minor == 0 => continue,
             Kind::Stray(meter) => strays.entry((meter, line.currency, line.period)).or_default(),
-            Kind::Beside(BesideItem::BaseFee) => {
-                kinds.entry((BesideItem::BaseFee, line.currency, line.period)).or_default()
+            Kind::Beside(ItemKind::BaseFee) => {
+                kinds.entry((ItemKind::BaseFee, line.currency, line.period)).or_default()
             }
             Kind::Beside(item) => kinds.entry((item, line.currency, bill.window)).or_default(),
         };
@@ -128,7 +128,8 @@ pub fn beside(
     }
     let of_kind = |((item, currency, window), sum): (_, Sum<'_>)| {
         let row = bill.row(window, currency, sum.evidence(bill.id));
-        ReconciliationRow { item: Some(item), stripe_amount: Some(sum.amount), ..row }.because(Nature::Beside)
+        let row = ReconciliationRow { item: Some(item), stripe_amount: Some(sum.amount), ..row };
+        row.because(Nature::Beside)
     };
     let stray = |((meter, currency, window), sum): ((&str, _, _), Sum<'_>)| {
         let row = ReconciliationRow {
@@ -154,7 +155,7 @@ enum Kind<'a> {
     Compared,
     /// Usage of a meter that nothing in the ledger answers to.
     Stray(&'a str),
-    Beside(BesideItem),
+    Beside(ItemKind),
 }
 
 #[derive(Default)]
@@ -170,25 +171,25 @@ impl Sum<'_> {
     }
 }
 
-impl WholeBill<'_> {
+impl OneInvoice<'_> {
     fn kind<'m>(&self, line: &InvoiceLine, meters: &[MeterLines<'m>]) -> Kind<'m> {
         if let Some(one) = meters.iter().find(|one| one.scope.holds(line)) {
             return match one.told {
                 Told::Compared if line.period.intersection(self.window).is_some() => Kind::Compared,
                 Told::Compared | Told::Nowhere => Kind::Stray(one.meter),
-                Told::SetAside => Kind::Beside(BesideItem::Other),
+                Told::SetAside => Kind::Beside(ItemKind::Other),
             };
         }
         Kind::Beside(match line {
-            one if one.proration => BesideItem::Proration,
-            one if one.subscription_item_id.is_none() => BesideItem::OneOff,
-            one if is_in_advance(self.invoice, one) => BesideItem::BaseFee,
-            _ => BesideItem::Other,
+            one if one.proration => ItemKind::Proration,
+            one if one.subscription_item_id.is_none() => ItemKind::OneOff,
+            one if is_in_advance(self.invoice, one) => ItemKind::BaseFee,
+            _ => ItemKind::Other,
         })
     }
 
     /// What stands on no line; `other` is what then still lacks to the amount due.
-    fn whole(&self) -> [(BesideItem, i128); 5] {
+    fn whole(&self) -> [(ItemKind, i128); 5] {
         let money = &self.invoice.money;
         let of_currency = self.invoice.lines.iter().filter(|line| line.currency == money.currency);
         let lines: i128 = of_currency.map(|line| i128::from(line.amount_minor)).sum();
@@ -198,11 +199,11 @@ impl WholeBill<'_> {
         let balance = money.of_balance();
         let other = i128::from(money.amount_due) - lines - tax - discount - credit - balance;
         [
-            (BesideItem::Tax, tax),
-            (BesideItem::Discount, discount),
-            (BesideItem::Credit, credit),
-            (BesideItem::Balance, balance),
-            (BesideItem::Other, other),
+            (ItemKind::Tax, tax),
+            (ItemKind::Discount, discount),
+            (ItemKind::Credit, credit),
+            (ItemKind::Balance, balance),
+            (ItemKind::Other, other),
         ]
     }
 

@@ -50,25 +50,20 @@ fn invoice(lines: Vec<InvoiceLine>) -> Invoice {
         status: InvoiceStatus::Paid,
         billing_reason: "subscription_cycle".to_owned(),
         created: october().end,
-        money: money(&lines),
+        money: InvoiceMoney {
+            currency: lira(),
+            total: 0,
+            tax: 0,
+            discount: 0,
+            credit_grants: 0,
+            credit_notes: 0,
+            starting_balance: None,
+            ending_balance: None,
+            amount_due: 0,
+        },
         lines,
         lines_complete: true,
         request_id: "req_1".to_owned(),
-    }
-}
-
-fn money(lines: &[InvoiceLine]) -> InvoiceMoney {
-    let total = lines.iter().map(|line| line.amount_minor).sum();
-    InvoiceMoney {
-        currency: lira(),
-        total,
-        tax: 0,
-        discount: 0,
-        credit_grants: 0,
-        credit_notes: 0,
-        starting_balance: Some(0),
-        ending_balance: None,
-        amount_due: i64::max(total, 0),
     }
 }
 

@@ -4,7 +4,7 @@
 //! never a 0.
 
 use crate::domain::money::{Currency, MinorSum};
-use crate::domain::reconcile::{Age, BesideItem, Cause, ReconciliationRow};
+use crate::domain::reconcile::{Age, Cause, ItemKind, ReconciliationRow};
 use crate::domain::report::{Cell, Report, Table, number, text, word};
 
 impl Report {
@@ -80,7 +80,7 @@ impl Report {
             number(row.explained_amount),
             number(row.unexplained_amount()),
             text(&row.next_step),
-            text(row.item.map_or("", BesideItem::as_str)),
+            text(row.item.map_or("", ItemKind::as_str)),
             text(if row.within_tolerance() { "true" } else { "" }),
             text(age.map_or("", |age| age.change().as_str())),
             instant(age.map(|age| age.first_seen)),

@@ -17,6 +17,7 @@ use crate::job::guard::finding::{Draft, Finding};
 use crate::job::guard::{Rules, Settings};
 use crate::job::mapping::{Mapped, Present, map, uses};
 use crate::job::observe::{pieces, totals_of};
+use crate::job::parking;
 use crate::job::stage::{LONGEST_DRAFT, Stage, renewal_invoice};
 use crate::job::standing::Standing;
 use crate::store::Store;
@@ -48,7 +49,8 @@ pub async fn candidates<'a>(
     let mut found = Found { drafts: 0, candidates: Vec::new(), without_window: Vec::new() };
     let mut known: BTreeSet<&str> = BTreeSet::new();
     for period in only.map_or_else(|| labels(settings, now), |period| vec![period]) {
-        let windows = drafted(period, settings, rules, standing);
+        let mut windows = drafted(period, settings, rules, standing);
+        parking::hold(&rules.parking, period, &mut windows);
         let ids = windows.open.iter().filter_map(|one| Some(renewal_invoice(one, standing)?.id.as_str()));
         known.extend(ids);
         // What came before the first period was never meant to be billed by us.
@@ -119,6 +121,7 @@ async fn rated<'a>(
             Ok(mapped) => (mapped, None),
             Err(reason) => (unfit(&window, &figures, rules, invoice, period), Some(reason)),
         };
+        parking::mark(mapped.as_mut_slice(), &rules.parking, &[]);
         edges::note(mapped.as_mut_slice(), &rules.tenants, &rules.catalog, &totals)?;
         all.push(Candidate { invoice, window, mapped, park });
     }

@@ -7,7 +7,7 @@ use crate::domain::decide::DecisionRow;
 use crate::domain::money::Currency;
 use crate::domain::number::QuantitySum;
 use crate::domain::period::{Period, Window};
-use crate::domain::reconcile::{BesideItem, Cause, Class, ReconciliationRow, Source};
+use crate::domain::reconcile::{Cause, Class, ItemKind, ReconciliationRow, Source};
 use crate::store::books::rules::word;
 use crate::store::books::{BooksView, BooksWrite};
 use crate::store::connection::Value;
@@ -159,7 +159,7 @@ fn row_of(period: Period, run_id: &str, position: i64, one: &ComparedRow) -> Vec
         text(row.explained_quantity.as_ref()).into(),
         text(row.explained_amount.as_ref()).into(),
         row.next_step.as_str().into(),
-        row.item.map_or("", BesideItem::as_str).into(),
+        row.item.map_or("", ItemKind::as_str).into(),
         row.first_seen.into(),
     ]
 }
@@ -191,7 +191,7 @@ fn compared_of(mut row: Row) -> Result<ReconciliationRow, StoreError> {
         explained_quantity: quantity(row.text()?)?,
         explained_amount: amount(row.text()?)?,
         next_step: row.text()?,
-        item: known(&row.text()?, |text| BesideItem::parse(text).ok_or("an unknown item"))?,
+        item: known(&row.text()?, |text| ItemKind::parse(text).ok_or("an unknown item"))?,
         first_seen: row.optional_instant()?,
     })
 }

@@ -352,6 +352,66 @@ mod tests {
         assert_eq!(read(BEFORE_BASIL).unwrap().invoice.finalizes_at, None);
     }
 
+    /// The captured invoice with more fields at its top.
+    fn money_with(fields: &str) -> Result<InvoiceMoney, String> {
+        let json = BEFORE_BASIL.replacen(r#""id": "in_1","#, &format!(r#""id": "in_1", {fields},"#), 1);
+        read(&json).map(|found| found.invoice.money).map_err(|problem| problem.to_string())
+    }
+
+    #[test]
+    fn the_money_of_an_invoice_is_read_in_the_shapes_before_and_after_basil() {
+        let plain = money_with(r#""footer": null"#).unwrap();
+        assert_eq!((plain.total, plain.amount_due, plain.tax, plain.discount), (1_012, 0, 0, 0));
+        assert_eq!((plain.starting_balance, plain.ending_balance), (None, None));
+        let before = money_with(
+            r#""total_tax_amounts": [{"amount": 180, "inclusive": false}, {"amount": 7, "inclusive": true}]"#,
+        );
+        let since = money_with(
+            r#""total_taxes": [{"amount": 180, "tax_behavior": "exclusive"}, {"amount": 7, "tax_behavior": "inclusive"}]"#,
+        );
+        assert_eq!((before.unwrap().tax, since.unwrap().tax), (180, 180));
+        let laden = money_with(
+            r#""total_discount_amounts": [{"amount": 100, "discount": "di_1"}, {"amount": 20, "discount": "di_2"}],
+               "total_pretax_credit_amounts": [{"amount": 100, "type": "discount", "discount": "di_1"},
+                 {"amount": 17, "type": "credit_balance_transaction", "credit_balance_transaction": "cbtxn_1"}],
+               "pre_payment_credit_notes_amount": 3, "starting_balance": -500, "ending_balance": 0"#,
+        );
+        let laden = laden.unwrap();
+        assert_eq!((laden.discount, laden.credit_grants, laden.credit_notes), (120, 17, 3));
+        assert_eq!((laden.starting_balance, laden.ending_balance), (Some(-500), Some(0)));
+    }
+
+    #[test]
+    fn money_that_cannot_be_read_is_named_and_never_0() {
+        for (fields, expected) in [
+            (r#""total_taxes": [{"amount": "x"}]"#, "total_taxes[0].amount is not a decimal number"),
+            (r#""total_taxes": 7"#, "total_taxes is not a list"),
+            (r#""starting_balance": 0.5"#, "starting_balance is not a whole number"),
+            (
+                r#""total_discount_amounts": [{"amount": 9223372036854775807}, {"amount": 1}]"#,
+                "total_discount_amounts adds up to more than 64 bits",
+            ),
+        ] {
+            let problem = money_with(fields).unwrap_err();
+            assert!(problem.starts_with(expected), "{problem}");
+        }
+        let without = BEFORE_BASIL.replacen(r#", "amount_due": 0,"#, ",", 1);
+        assert_eq!(read(&without).unwrap_err().to_string(), "amount_due is missing");
+    }
+
+    #[test]
+    fn a_line_names_the_invoice_item_that_it_came_from() {
+        for (fields, expected) in [
+            (r#""parent": {"invoice_item_details": {"invoice_item": "ii_1"}}"#, Some("ii_1")),
+            (r#""parent": {"subscription_item_details": {"invoice_item": "ii_2"}}"#, Some("ii_2")),
+            (r#""invoice_item": "ii_3""#, Some("ii_3")),
+            (r#""parent": null"#, None),
+        ] {
+            let line = read_line(&line_with(fields)).unwrap();
+            assert_eq!(line.invoice_item_id.as_deref(), expected, "{fields}");
+        }
+    }
+
     #[test]
     fn a_preview_needs_neither_id_nor_status() {
         let json = SINCE_BASIL.replacen(r#""id": "in_1","#, "", 1).replacen(

@@ -6,7 +6,7 @@ use billrecon::domain::decide::{DecisionRow, Verdict, VerdictWord};
 use billrecon::domain::money::Currency;
 use billrecon::domain::number::Quantity;
 use billrecon::domain::period::Period;
-use billrecon::domain::reconcile::{BesideItem, Cause, Class, ReconciliationRow, Source};
+use billrecon::domain::reconcile::{Cause, Class, ItemKind, ReconciliationRow, Source};
 use billrecon::store::Store;
 use billrecon::store::books::{
     ComparedRow, JobCounts, OutboxMessage, PeriodJob, PeriodStatus, Run, RunState,
@@ -72,7 +72,7 @@ fn every_word() -> Vec<ReconciliationRow> {
     let by_source = sources.map(|source| ReconciliationRow { source, ..full("source") });
     let by_class = Class::ALL.map(|class| ReconciliationRow { class, ..full("class") });
     let by_reason = Cause::ALL.map(|cause| ReconciliationRow { reason: Some(cause), ..full("reason") });
-    let by_item = BesideItem::ALL.map(|item| ReconciliationRow { item: Some(item), ..full("item") });
+    let by_item = ItemKind::ALL.map(|item| ReconciliationRow { item: Some(item), ..full("item") });
     by_source.into_iter().chain(by_class).chain(by_reason).chain(by_item).collect()
 }
 

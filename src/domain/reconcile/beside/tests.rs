@@ -77,8 +77,8 @@ fn invoice(lines: Vec<InvoiceLine>) -> Invoice {
 
 fn rows_of(invoice: &Invoice, source: Source, told: Told) -> Vec<ReconciliationRow> {
     let id = if source == Source::Preview { "sub_1" } else { "in_1" };
-    let bill = WholeBill { tenant_id: "acme", plan: "pro", window: october(), invoice, source, id };
-    let scope = Scope { price_ids: ["price_usage".to_owned()].into(), ..Scope::default() };
+    let bill = OneInvoice { tenant_id: "acme", plan: "pro", window: october(), invoice, source, id };
+    let scope = Scope { price_ids: ["price_usage".to_owned()].into() };
     beside(&bill, &[MeterLines { meter: "calls", scope: &scope, told }]).unwrap()
 }
 
@@ -87,7 +87,7 @@ fn listed(invoice: &Invoice) -> Vec<(&'static str, String, i128, String)> {
     let rows = rows_of(invoice, Source::Invoice, Told::Compared);
     let shown = |row: ReconciliationRow| {
         let start = row.window.unwrap().start.to_string();
-        (row.item.map_or("", BesideItem::as_str), start, row.stripe_amount.unwrap(), row.evidence)
+        (row.item.map_or("", ItemKind::as_str), start, row.stripe_amount.unwrap(), row.evidence)
     };
     rows.into_iter().map(shown).collect()
 }
@@ -171,7 +171,7 @@ fn usage_that_the_ledger_does_not_speak_of_is_missing_there_and_never_a_base_fee
         (stray.stripe_quantity.unwrap().to_string(), stray.evidence.as_str()),
         ("2.5".to_owned(), "in_1 il_1")
     );
-    assert_eq!((rows[0].item, rows[0].stripe_amount), (Some(BesideItem::Other), Some(300)));
+    assert_eq!((rows[0].item, rows[0].stripe_amount), (Some(ItemKind::Other), Some(300)));
     // Where nothing was used there is nothing to miss.
     let mut nothing = line("il_1", "price_usage", october(), 0);
     nothing.quantity = Some(Quantity::ZERO);
@@ -181,7 +181,7 @@ fn usage_that_the_ledger_does_not_speak_of_is_missing_there_and_never_a_base_fee
     let rows = rows_of(&used, Source::Invoice, Told::SetAside);
     assert_eq!(
         (rows[0].item, rows[0].class, rows[0].stripe_amount),
-        (Some(BesideItem::Other), Class::OutOfScope, Some(700))
+        (Some(ItemKind::Other), Class::OutOfScope, Some(700))
     );
 }
 
@@ -305,6 +305,6 @@ proptest! {
             ..one.money
         };
         let rows = rows_of(&one, Source::Invoice, Told::Compared);
-        prop_assert!(rows.iter().all(|row| row.item != Some(BesideItem::Other)), "{:?}", rows);
+        prop_assert!(rows.iter().all(|row| row.item != Some(ItemKind::Other)), "{:?}", rows);
     }
 }
