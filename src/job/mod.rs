@@ -28,6 +28,7 @@ mod period;
 mod plan;
 mod push;
 mod reading;
+pub mod report;
 mod run;
 mod seed;
 mod send;

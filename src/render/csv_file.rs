@@ -25,24 +25,31 @@ pub struct WrittenFile {
 
 pub fn write(file: File, table: Table<'_>) -> io::Result<WrittenFile> {
     let mut hashing = Hashing { file: BufWriter::new(file), hash: Sha256::new(), bytes: 0 };
-    let mut rows = 0;
-    {
-        let mut csv = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(&mut hashing);
-        csv.write_record(table.columns)?;
-        for row in table.rows {
-            csv.write_record(row.iter().map(|cell| cell_text(cell).into_owned()))?;
-            rows += 1;
-        }
-        csv.flush()?;
-    }
+    let name = format!("{}.csv", table.name);
+    let rows = write_rows(&mut hashing, table)?;
     hashing.file.flush()?;
     hashing.file.get_ref().sync_all()?;
-    Ok(WrittenFile {
-        name: format!("{}.csv", table.name),
-        rows,
-        bytes: hashing.bytes,
-        sha256: hex(&hashing.hash.finalize()),
-    })
+    Ok(WrittenFile { name, rows, bytes: hashing.bytes, sha256: hex(&hashing.hash.finalize()) })
+}
+
+/// A table as text, for a terminal or a pipe.
+pub fn text(table: Table<'_>) -> io::Result<String> {
+    let mut bytes = Vec::new();
+    write_rows(&mut bytes, table)?;
+    String::from_utf8(bytes).map_err(io::Error::other)
+}
+
+/// The number of rows.
+fn write_rows(out: impl Write, table: Table<'_>) -> io::Result<u64> {
+    let mut rows = 0;
+    let mut csv = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(out);
+    csv.write_record(table.columns)?;
+    for row in table.rows {
+        csv.write_record(row.iter().map(|cell| cell_text(cell).into_owned()))?;
+        rows += 1;
+    }
+    csv.flush()?;
+    Ok(rows)
 }
 
 /// A file of lines that are ready, one JSON object each.

@@ -12,6 +12,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+pub use csv_file::text as csv_text;
 pub use manifest::Facts;
 
 use crate::domain::audit::sha256_hex;

@@ -8,6 +8,7 @@ mod audit;
 mod comparison;
 mod figures;
 mod intents;
+mod late;
 mod leases;
 mod ledger;
 mod meters;
