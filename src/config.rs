@@ -8,6 +8,7 @@
 mod address;
 mod layers;
 mod stripe;
+mod tolerance;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -30,6 +31,7 @@ use crate::config::stripe::{API_KEY, RawStripe};
 use crate::domain::audit::sha256_hex;
 use crate::domain::intent::PushMode;
 use crate::domain::period::{Period, parse_zone};
+use crate::domain::reconcile::Tolerances;
 
 const SLACK_WEBHOOK: &str = "BILLRECON_SLACK_WEBHOOK_URL";
 /// Keys that a variable sets.
@@ -69,7 +71,10 @@ pub struct Config {
     pub push_mode: Option<PushMode>,
     /// While this file is there nothing is pushed.
     pub off_switch: PathBuf,
+    pub tolerances: Tolerances,
     pub slack_webhook: Option<SecretString>,
+    /// Whether the one who ran may approve too.
+    pub runner_may_approve: bool,
     /// A cron expression that can be read; whether it ever rings is for `serve` to say.
     pub schedule: String,
 }
@@ -95,7 +100,11 @@ struct Raw {
     stripe: RawStripe,
     #[serde(default)]
     push: RawPush,
+    #[serde(default)]
+    approval: RawApproval,
     serve: RawServe,
+    #[serde(default)]
+    tolerance: Dict,
 }
 
 #[derive(Deserialize)]
@@ -109,6 +118,12 @@ struct RawLease {
 struct RawPush {
     mode: Option<String>,
     off_switch: Option<String>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+struct RawApproval {
+    runner_may_approve: Option<bool>,
 }
 
 #[derive(Deserialize)]
@@ -143,7 +158,11 @@ impl Config {
     pub fn rules_hash(&self) -> String {
         let first = self.first_period.map(|period| period.to_string()).unwrap_or_default();
         let push = self.push_mode.map(PushMode::as_str).unwrap_or_default();
-        sha256_hex(format!("{}\n{first}\n{}\n{push}", self.time_zone_name, self.settle_delay).as_bytes())
+        let mut rules = format!("{}\n{first}\n{}\n{push}", self.time_zone_name, self.settle_delay);
+        if !self.tolerances.is_none() {
+            rules += &format!("\n{}", self.tolerances);
+        }
+        sha256_hex(rules.as_bytes())
     }
 }
 
@@ -208,7 +227,9 @@ impl Raw {
             stripe: self.stripe.check(api_key, base, &wrong)?,
             push_mode: push_mode.transpose()?,
             off_switch: base.join(self.push.off_switch.as_deref().unwrap_or(OFF_SWITCH)),
+            tolerances: tolerance::check(&self.tolerance, &wrong)?,
             slack_webhook: slack_webhook()?,
+            runner_may_approve: self.approval.runner_may_approve.unwrap_or(true),
             schedule: self.serve.schedule,
         })
     }

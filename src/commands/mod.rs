@@ -2,6 +2,7 @@
 //!
 //! In: the parsed command line, `now`. Out: an exit code; data on stdout, words on stderr. Never holds a rule.
 
+mod approve;
 mod catalog_preview;
 mod demo;
 mod explain;
@@ -14,6 +15,7 @@ mod run;
 mod sandbox;
 mod serve;
 mod status;
+mod verify;
 mod what_if;
 
 use std::io::IsTerminal;
@@ -30,6 +32,7 @@ use crate::stripe::Pace;
 
 pub async fn execute(cli: &Cli, now: Timestamp) -> ExitCode {
     let code = match &cli.command {
+        Command::Approve(flags) => approve::execute(&cli.global, flags, now).await,
         Command::Demo => demo::execute(&cli.global).await,
         Command::Explain(flags) => explain::execute(&cli.global, flags).await,
         Command::Import(import) => import::execute(&cli.global, import, now).await,
@@ -38,6 +41,7 @@ pub async fn execute(cli: &Cli, now: Timestamp) -> ExitCode {
         Command::Run(flags) => run::execute(&cli.global, flags, now).await,
         Command::Sandbox(flags) => sandbox::execute(flags).await,
         Command::Status(flags) => status::execute(&cli.global, flags, now).await,
+        Command::Verify(flags) => verify::execute(&cli.global, flags).await,
         Command::Serve(flags) => serve::execute(&cli.global, flags).await,
     };
     code.unwrap_or_else(|error| failed(&error))
@@ -75,7 +79,9 @@ fn configured(config: &Config) -> anyhow::Result<Settings> {
         },
         push_mode: config.push_mode,
         off_switch: config.off_switch.clone(),
+        tolerances: config.tolerances.clone(),
         slack_webhook: config.slack_webhook.clone(),
+        runner_may_approve: config.runner_may_approve,
         demo: false,
     })
 }

@@ -35,6 +35,9 @@ pub async fn execute(global: &GlobalFlags, flags: &RunFlags, now: Timestamp) -> 
     if wake.outcomes.is_empty() && wake.failures.is_empty() {
         print::words(&format!("{}: no billing period is due at {}", wake.mode, wake.now));
     }
+    if !settings.tolerances.is_none() {
+        print::words(&format!("tolerances: {}", settings.tolerances));
+    }
     let code = print_wake(&wake, flags.json)?;
     if settings.slack_webhook.is_none() {
         print_messages(&wake);
@@ -85,6 +88,8 @@ fn json_line(outcome: &PeriodOutcome, wake: &Wake) -> String {
             "not_billed": counts.not_billed, "pending_before": counts.pending_before, "pushed": counts.pushed,
             "errors": counts.errors, "pending_after": counts.pending_after,
         },
+        "differences_new": outcome.differences_new,
+        "differences_gone": outcome.differences_gone,
         "reports_dir": outcome.reports_dir,
         "mode": wake.mode,
         "dry_run": wake.dry_run,
@@ -142,6 +147,12 @@ fn text(outcome: &PeriodOutcome, wake: &Wake) -> String {
             )
         });
         lines.extend(some(&plan.collect::<Vec<_>>(), "run --json"));
+    }
+    if outcome.differences_new + outcome.differences_gone > 0 {
+        lines.push(format!(
+            "  since the last run: {} differences new, {} gone",
+            outcome.differences_new, outcome.differences_gone
+        ));
     }
     let differences: Vec<String> = outcome.differences.iter().map(job::difference).collect();
     lines.extend(some(&differences, "reconciliation.csv"));

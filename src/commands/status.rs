@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use crate::cli::{GlobalFlags, StatusFlags};
+use crate::commands::verify::{approval_json, approval_text};
 use crate::commands::{configured, print, start_logging};
 use crate::config::Config;
 use crate::exit_code::ExitCode;
@@ -52,6 +53,7 @@ fn as_json(status: &Status) -> String {
         "due": status.due.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "periods": periods,
         "runs": runs,
+        "approvals": status.approvals.iter().map(approval_json).collect::<Vec<_>>(),
     })
     .to_string()
 }
@@ -91,5 +93,6 @@ fn as_text(status: &Status) -> String {
     lines.extend(
         status.runs.iter().map(|run| format!("run {}  {}  {}", run.run_id, run.period, run.state.as_str())),
     );
+    lines.extend(status.approvals.iter().map(approval_text));
     lines.join("\n")
 }

@@ -9,7 +9,7 @@ mod comparison;
 mod exception;
 mod statement;
 
-pub use exception::{Exception, ExceptionKind, QuarantineCount, came_late, exceptions, unbillable};
+pub use exception::{Exception, ExceptionKind, QuarantineCount, came_late, exceptions, resolved, unbillable};
 pub use statement::Statement;
 
 use std::borrow::Cow;
@@ -66,6 +66,8 @@ pub struct LedgerSeen {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {
     pub period: Period,
+    /// The run's instant: ages are counted up to it.
+    pub now: Timestamp,
     pub windows: Vec<WindowFigures>,
     pub exceptions: Vec<Exception>,
     pub controls: ControlTotals,

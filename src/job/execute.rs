@@ -9,6 +9,7 @@ use crate::domain::audit::AuditEvent;
 use crate::domain::period::Period;
 use crate::job::lease::Lease;
 use crate::job::message::Message;
+use crate::job::person;
 use crate::job::plan::PeriodPlan;
 use crate::store::Books;
 use crate::store::books::{Look, PeriodJob, PeriodStatus, Run, RunState};
@@ -34,6 +35,7 @@ pub async fn commit(
     write.save_windows(period, plan.writes(), run_id).await?;
     write.save_report(run_id, &report.exceptions, &report.controls).await?;
     write.save_comparison(period, run_id, &plan.compared, &report.evidence).await?;
+    write.save_differences(period, &plan.differences).await?;
     write.save_decision(run_id, &report.decision).await?;
     write.add_adjustments(period, run_id, &plan.adjustments).await?;
     write.save_accruals(run_id, &report.accruals).await?;
@@ -46,11 +48,14 @@ pub async fn commit(
     write.commit_run(run_id, &job_of(plan, run_id, facts), report.verdict.as_ref()).await?;
     write.save_look(period, plan.look).await?;
     write.save_seen(run_id, report.ledger, &report.money()?).await?;
+    let records = write.closed_records(run_id).await?;
     let event = AuditEvent::RunCommitted {
         period,
         status: plan.status.as_str().to_owned(),
         closed: plan.counts.closed,
         parked: plan.counts.parked,
+        verdict: report.verdict.as_ref().map_or(String::new(), |verdict| verdict.word.as_str().to_owned()),
+        records,
     };
     write.audit(&event, run_id, facts.started_at).await?;
     if !plan.adjustments.is_empty() {
@@ -71,6 +76,7 @@ pub async fn note(
 ) -> anyhow::Result<()> {
     let mut write = books.write(lease.term()?).await?;
     write.update_intents(&plan.confirmed).await?;
+    write.save_differences(plan.report.period, &plan.differences).await?;
     write.add_observed_windows(&plan.observed, run_id).await?;
     write.save_job(&job_of(plan, run_id, facts)).await?;
     Ok(write.commit().await?)
@@ -139,6 +145,8 @@ pub fn new_run(period: Period, run_id: String, lease: &Lease, facts: &RunFacts) 
         period_status: PeriodStatus::Open,
         mode: facts.mode.clone(),
         account_id: facts.account_id.clone(),
+        tolerances: facts.tolerances.clone(),
+        os_user: person::os_user().to_string(),
         verdict: None,
     })
 }
@@ -152,4 +160,5 @@ pub struct RunFacts {
     pub tenants_version: i64,
     pub mode: String,
     pub account_id: String,
+    pub tolerances: String,
 }

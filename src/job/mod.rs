@@ -3,6 +3,7 @@
 //! In: settings, `now`. Out: what was done, as values for the commands to print. Observe (reads) → plan (pure) →
 //! execute (writes): a dry run stops before execute.
 
+pub mod approve;
 pub mod catalog_change;
 mod catalogs;
 pub mod checks;
@@ -25,6 +26,7 @@ mod message;
 mod observe;
 mod outcome;
 mod period;
+mod person;
 mod plan;
 mod push;
 mod reading;
@@ -35,6 +37,7 @@ mod send;
 mod stage;
 mod standing;
 pub mod status;
+pub mod verify;
 mod what_if;
 
 pub use connection::Target;
@@ -57,6 +60,7 @@ use secrecy::SecretString;
 use crate::domain::catalog::Catalog;
 use crate::domain::intent::PushMode;
 use crate::domain::period::Period;
+use crate::domain::reconcile::Tolerances;
 use crate::store::books::{BooksView, StoredCatalog};
 use crate::store::{Access, Database, Store};
 use crate::stripe::Pace;
@@ -70,6 +74,11 @@ pub enum Refusal {
     Configuration(String),
     #[error("{0}")]
     CannotCreate(String),
+    /// What is stored or written does not hold.
+    #[error("{0}")]
+    BadData(String),
+    #[error("{0}")]
+    NotPermitted(String),
 }
 
 /// The settings that the job works by.
@@ -91,7 +100,11 @@ pub struct Settings {
     pub push_mode: Option<PushMode>,
     /// While this file is there nothing is pushed.
     pub off_switch: PathBuf,
+    /// By how much the two sides may differ and still agree.
+    pub tolerances: Tolerances,
     pub slack_webhook: Option<SecretString>,
+    /// Whether the one who ran may approve too.
+    pub runner_may_approve: bool,
     /// Every output says DEMO.
     pub demo: bool,
 }

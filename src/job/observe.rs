@@ -15,7 +15,7 @@ use crate::domain::figures::{LedgerTotals, WindowFigures, WindowStatus, stretche
 use crate::domain::intent::PushMode;
 use crate::domain::late::Adjustment;
 use crate::domain::period::{Period, Window};
-use crate::domain::reconcile::ReconciliationRow;
+use crate::domain::reconcile::{KnownDifference, ReconciliationRow};
 use crate::domain::report::QuarantineCount;
 use crate::domain::tenant::{Tenant, TenantWindow};
 use crate::domain::usage::TotalsByMeter;
@@ -52,6 +52,8 @@ pub struct Kept {
     pub observed: BTreeSet<(String, Timestamp)>,
     /// The comparison of the windows that earlier runs closed.
     pub compared: Vec<ReconciliationRow>,
+    /// The differences that the last run saw, and those that were gone by then.
+    pub differences: Vec<KnownDifference>,
     /// What came late and is adjusted.
     pub adjusted: Vec<Adjustment>,
     /// What the last run that judged the period said.
@@ -73,6 +75,7 @@ impl Kept {
             stored: view.windows(period).await?,
             observed: view.observed_windows(reach).await?,
             compared: view.comparison(period, "").await?,
+            differences: view.differences(period).await?,
             adjusted: view.adjustments(period).await?,
             judged: None,
             beside: Vec::new(),
@@ -193,7 +196,8 @@ fn pieces<'a>(window: &'a TenantWindow<'_>) -> impl Iterator<Item = Window> + 'a
     window.accounted.iter().copied().chain(segments).chain(window.gaps.iter().copied())
 }
 
-async fn totals_of(
+/// Totals of these tenants in a range.
+pub async fn totals_of(
     range: Window,
     ids: &BTreeSet<&str>,
     tenants: &[Tenant],

@@ -40,6 +40,9 @@ pub struct PeriodOutcome {
     pub adjustments: Vec<Adjustment>,
     /// Rows of the comparison that disagree.
     pub differences: Vec<ReconciliationRow>,
+    /// How many of all differences were not there in the run before, and how many of those then are gone.
+    pub differences_new: u64,
+    pub differences_gone: u64,
     pub money: Vec<Money>,
     /// The message of a judged period.
     pub message: Option<String>,
@@ -76,6 +79,9 @@ impl PeriodOutcome {
             provisional: report.count(WindowStatus::Open),
             pushes,
             exceptions: report.exceptions.clone(),
+            differences_new: disagreeing.iter().filter(|row| row.first_seen == Some(report.now)).count()
+                as u64,
+            differences_gone: plan.differences.gone.len() as u64,
             adjustments: plan.adjustments.clone(),
             differences: disagreeing,
             money: report.money()?,
@@ -104,6 +110,8 @@ impl PeriodOutcome {
             exceptions: Vec::new(),
             adjustments: Vec::new(),
             differences: Vec::new(),
+            differences_new: 0,
+            differences_gone: 0,
             money: Vec::new(),
             message: None,
             unfinished: job.counts.parked > 0 || job.counts.pending_after > 0,

@@ -85,6 +85,7 @@ pub async fn play(period: Period, wake: &Wake<'_>) -> anyhow::Result<Option<Peri
     let sends = if is_off { Vec::new() } else { exchange.pushes.sends };
     let known = Known {
         period,
+        now: wake.now,
         windows: &windows,
         catalogs: &catalogs,
         push: wake.wire.push,
@@ -153,6 +154,7 @@ impl<'a> Wake<'a> {
             tenants_version: self.rules.tenants_version,
             mode: self.wire.mode.clone(),
             account_id: self.wire.account.id.clone(),
+            tolerances: self.settings.tolerances.to_string(),
         }
     }
 
@@ -224,7 +226,15 @@ impl<'a> Wake<'a> {
         for one in pushes.unbillable.iter().chain(settled) {
             intents.put(one.clone());
         }
-        let compared = compare(&mapped, intents, &answers, self.standing, self.wire, self.now)?;
+        let compared = compare(
+            &mapped,
+            intents,
+            &answers,
+            self.standing,
+            self.wire,
+            &self.settings.tolerances,
+            self.now,
+        )?;
         rated.park_incomplete(&compared);
         Ok(Exchange { mapped, pushes, pending_before, counts, answers, confirmed, compared })
     }

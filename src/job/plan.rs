@@ -16,8 +16,10 @@ use crate::domain::intent::{Intent, PushMode};
 use crate::domain::late::{Adjustment, restated};
 use crate::domain::period::{Period, Window};
 use crate::domain::policy::Policy;
-use crate::domain::reconcile::ReconciliationRow;
-use crate::domain::report::{Exception, LedgerSeen, QuarantineCount, Report, exceptions, unbillable};
+use crate::domain::reconcile::{Followed, KnownDifference, ReconciliationRow, follow};
+use crate::domain::report::{
+    Exception, LedgerSeen, QuarantineCount, Report, exceptions, resolved, unbillable,
+};
 use crate::domain::tenant::{ParkReason, TenantWindow};
 use crate::job::catalogs::Catalogs;
 use crate::job::compare::Compared;
@@ -55,6 +57,7 @@ pub struct PeriodPlan {
     pub report: Report,
     /// The rows that this run adds to the comparison.
     pub compared: Vec<ComparedRow>,
+    pub differences: Followed,
     /// Windows seen at Stripe while their invoice still takes usage.
     pub observed: Vec<(String, Window)>,
     /// Intents that the close settles: confirmed and unbillable ones.
@@ -160,6 +163,7 @@ fn is_not_at_stripe(window: &TenantWindow<'_>) -> bool {
 /// What is known when the plan is made.
 pub struct Known<'a> {
     pub period: Period,
+    pub now: Timestamp,
     pub windows: &'a PeriodWindows<'a>,
     pub catalogs: &'a Catalogs<'a>,
     pub push: PushMode,
@@ -179,7 +183,9 @@ pub struct Known<'a> {
 
 pub fn plan(known: Known<'_>, mut rated: Rated, observation: Observation) -> anyhow::Result<PeriodPlan> {
     let Observation { totals, quarantine, kept, accruals, newest, look } = observation;
-    let Kept { stored, observed, compared: mut comparison, adjusted, judged: judged_before, .. } = kept;
+    let Kept {
+        stored, observed, compared: earlier_rows, differences, adjusted, judged: judged_before, ..
+    } = kept;
     rated.mark_full_cycles(&observed);
     let Rated { due, open } = rated;
     let purpose = purpose(&due, &open, &stored, !known.confirmed.is_empty());
@@ -195,7 +201,10 @@ pub fn plan(known: Known<'_>, mut rated: Rated, observation: Observation) -> any
     let looked = known.mapped.iter().zip(&known.compared);
     let in_time = looked.filter(|(mapped, one)| mapped.stage != Stage::Final && !one.is_incomplete());
     let observed = in_time.map(|(mapped, _)| (mapped.tenant_id.clone(), mapped.window)).collect();
-    let rows = compared_rows(&known, &all[new.clone()]);
+    let mut rows = compared_rows(&known, &all[new.clone()]);
+    let mut looked_at: Vec<&mut ReconciliationRow> = rows.iter_mut().map(|one| &mut one.row).collect();
+    let differences = follow(&earlier_rows, &mut looked_at, differences, known.now);
+    let mut comparison = earlier_rows;
     comparison.extend(rows.iter().map(|one| one.row.clone()));
     comparison.sort();
     let judged = matches!(status, PeriodStatus::Closed | PeriodStatus::Partial);
@@ -207,10 +216,12 @@ pub fn plan(known: Known<'_>, mut rated: Rated, observation: Observation) -> any
     if purpose == Purpose::Look {
         all.extend(open);
     }
-    let (exceptions, controls) = beside_the_lines(&known, &all, &came, &totals, &quarantine)?;
+    let beside = (&totals, &quarantine[..], &differences.gone[..]);
+    let (exceptions, controls) = beside_the_lines(&known, &all, &came, beside)?;
     let ledger = LedgerSeen { records: controls.accepted_records(), recorded_at: newest };
     let report = Report {
         period: known.period,
+        now: known.now,
         adjustments: restated(&all, &came.all)?,
         windows: all,
         exceptions,
@@ -230,6 +241,7 @@ pub fn plan(known: Known<'_>, mut rated: Rated, observation: Observation) -> any
         counts,
         report,
         compared: rows,
+        differences,
         observed,
         confirmed,
         unbillable,
@@ -264,8 +276,7 @@ fn beside_the_lines(
     known: &Known<'_>,
     windows: &[WindowFigures],
     came: &CameLate,
-    totals: &LedgerTotals,
-    quarantine: &[QuarantineCount],
+    (totals, quarantine, gone): (&LedgerTotals, &[QuarantineCount], &[KnownDifference]),
 ) -> anyhow::Result<(Vec<Exception>, ControlTotals)> {
     let without_plan = known.windows.without_plan.iter();
     let strays: Vec<WindowFigures> = without_plan
@@ -277,6 +288,7 @@ fn beside_the_lines(
     exceptions.extend(unbillable(known.intents.of_period(known.period), &looked_at, |window| {
         known.catalogs.of(window)
     }));
+    exceptions.extend(resolved(gone, &looked_at));
     exceptions.extend(came.exceptions(windows));
     exceptions.sort();
     let (earlier, now) = looked_at.split_at(came.by_window.len());

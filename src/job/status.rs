@@ -9,7 +9,7 @@ use crate::domain::tenant::{Tenant, TenantWindow};
 use crate::job::connection::mode_of;
 use crate::job::{Settings, due};
 use crate::store::Access;
-use crate::store::books::{BooksView, PeriodJob, PeriodStatus, Run};
+use crate::store::books::{Approval, BooksView, PeriodJob, PeriodStatus, Run};
 use crate::store::lease::Holder;
 
 #[derive(Debug)]
@@ -21,6 +21,8 @@ pub struct Status {
     /// Periods with windows that are final, and neither closed nor parked.
     pub due: Vec<Period>,
     pub runs: Vec<Run>,
+    /// Of the runs that are named here.
+    pub approvals: Vec<Approval>,
     pub tenants: u64,
     pub catalog_hash: Option<String>,
     pub quarantined: u64,
@@ -47,12 +49,19 @@ pub async fn status(settings: &Settings, now: Timestamp) -> anyhow::Result<Statu
         }
     }
     let pinned = view.pinned_account().await?;
+    let runs = view.newest_runs().await?;
+    let mut approvals = view.approvals().await?;
+    approvals.retain(|one| {
+        let named = jobs.values().map(|job| &job.run_id).chain(runs.iter().map(|run| &run.run_id));
+        named.into_iter().any(|run_id| *run_id == one.run_id)
+    });
     let status = Status {
         mode: pinned.map_or("NOT PINNED".to_owned(), |account| mode_of(&account, settings.demo)),
         lease: view.lease_holder().await?.filter(|holder| holder.expires_in_ms > 0),
         periods: jobs.into_values().collect(),
         due,
-        runs: view.newest_runs().await?,
+        runs,
+        approvals,
         tenants: tenants.len() as u64,
         catalog_hash: view.catalog().await?.map(|catalog| catalog.catalog_hash),
         quarantined: store.ledger().snapshot().await?.open_quarantine().await?,

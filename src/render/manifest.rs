@@ -17,6 +17,8 @@ pub struct Facts {
     /// `SANDBOX`, `TEST` or `LIVE`.
     pub mode: String,
     pub account_id: String,
+    /// Who ran it, by the operating system's word.
+    pub os_user: String,
     pub period_status: String,
     /// Absent for an open period.
     pub verdict: Option<String>,
@@ -27,6 +29,7 @@ pub struct Facts {
     pub catalog_hash: String,
     pub rules_hash: String,
     pub time_zone: String,
+    pub tolerances: String,
     pub database_engine: &'static str,
 }
 

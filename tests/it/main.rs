@@ -18,6 +18,7 @@ mod examples;
 mod explain;
 mod files;
 mod guards;
+mod killed;
 mod late;
 mod processes;
 mod rate;

@@ -18,6 +18,7 @@ use crate::cli::GlobalFlags;
 use crate::commands::start_logging;
 use crate::config::slack_webhook;
 use crate::domain::audit::sha256_hex;
+use crate::domain::reconcile::Tolerances;
 use crate::exit_code::ExitCode;
 use crate::job::{Refusal, Settings, StripeSettings};
 use crate::store::Database;
@@ -77,7 +78,9 @@ fn settings(folder: &Path) -> anyhow::Result<Settings> {
         },
         push_mode: None,
         off_switch: folder.join("billrecon.off"),
+        tolerances: Tolerances::default(),
         slack_webhook: slack_webhook()?,
+        runner_may_approve: true,
         demo: true,
     })
 }

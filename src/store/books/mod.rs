@@ -7,7 +7,9 @@ mod account;
 mod accruals;
 mod adjustments;
 mod audit;
+mod closed;
 mod comparison;
+mod differences;
 mod figures;
 mod intents;
 mod outbox;
@@ -18,7 +20,8 @@ mod seen;
 
 use std::time::Duration;
 
-pub use audit::AuditRow;
+pub use crate::domain::audit::AuditRow;
+pub use audit::{Approval, CatalogVersion, RunFiles, details};
 pub use comparison::ComparedRow;
 pub use figures::ClosedWindow;
 pub use outbox::OutboxMessage;

@@ -44,9 +44,9 @@ impl BooksWrite {
 }
 
 impl BooksView {
-    /// What a committed run reports.
+    /// What a committed run reports: the period as it stood when the run had ended, also where later ones went on.
     pub async fn report(&mut self, period: Period, run_id: &str) -> Result<Report, StoreError> {
-        let windows = self.windows(period).await?;
+        let windows = self.windows_as_of(period, run_id).await?;
         let sql = "SELECT tenant_id, kind, reason, plan, meter, tenant_name, records, quantity, next_step,
             amount, currency FROM run_exceptions WHERE run_id = ? ORDER BY position";
         let exceptions = self.tx.fetch_map(sql, vec![run_id.into()], exception_of).await?;
@@ -67,9 +67,12 @@ impl BooksView {
         let adjustments = adjustments.map_err(|error| StoreError::inconsistent("an adjustment", error))?;
         let accruals = self.accruals(run_id).await?;
         let ledger = self.ledger_seen(run_id).await?;
-        let verdict = self.run(run_id).await?.and_then(|run| run.verdict);
+        let run = self.run(run_id).await?;
+        let run = run.ok_or_else(|| StoreError::inconsistent("a run", format!("{run_id} is not there")))?;
+        let (now, verdict) = (run.started_at, run.verdict);
         Ok(Report {
             period,
+            now,
             windows,
             exceptions,
             controls,

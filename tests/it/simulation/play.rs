@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use billrecon::domain::invoice::Account;
 use billrecon::domain::period::Period;
+use billrecon::domain::reconcile::Tolerances;
 use billrecon::domain::report::ExceptionKind;
 use billrecon::job::import::{self, Input};
 use billrecon::job::{self, PeriodOutcome, RunOptions, Settings, StripeSettings, Target, Wake};
@@ -346,7 +347,9 @@ fn settings(folder: &Path) -> Settings {
         },
         push_mode: None,
         off_switch: folder.join("billrecon.off"),
+        tolerances: Tolerances::default(),
         slack_webhook: None,
+        runner_may_approve: true,
         demo: false,
     }
 }
