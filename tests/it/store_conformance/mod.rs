@@ -13,6 +13,7 @@ mod late;
 mod leases;
 mod ledger;
 mod meters;
+mod parking;
 mod quarantine;
 mod rules;
 mod runs;
