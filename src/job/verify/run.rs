@@ -17,13 +17,15 @@ use crate::store::books::{BooksView, RunFiles, RunState};
 use crate::store::{Store, StoreError};
 
 /// Tables whose rows stand in a file one by one.
-const FILES: [(&str, &str); 6] = [
+const FILES: [(&str, &str); 8] = [
     ("window_lines", "lines.csv"),
     ("reconciliation", "reconciliation.csv"),
     ("run_exceptions", "exceptions.csv"),
     ("run_control_totals", "control_totals.csv"),
     ("run_evidence", "evidence.ndjson"),
     ("run_decisions", "decision.csv"),
+    ("adjustments", "adjustments.csv"),
+    ("run_accruals", "accruals.csv"),
 ];
 
 pub async fn check(
