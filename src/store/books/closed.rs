@@ -89,7 +89,10 @@ async fn records(tx: &mut Tx, run_id: &str, closed: &ClosedRecords) -> Result<Cl
         columns.truncate(closed.0.get(table.name).map_or(usize::MAX, |closed| closed.columns));
         let selected: Vec<String> = columns.iter().map(Column::selected).collect();
         let Table { name, rows, order, .. } = table;
-        let sql = format!("SELECT {} FROM {name} WHERE {rows} ORDER BY {order}", selected.join(", "));
+        // By the table's columns: PostgreSQL would take the bare name for the text that is selected under it.
+        let order: Vec<String> = order.split(", ").map(|column| format!("{name}.{column}")).collect();
+        let (selected, order) = (selected.join(", "), order.join(", "));
+        let sql = format!("SELECT {selected} FROM {name} WHERE {rows} ORDER BY {order}");
         let values = rows.matches('?').map(|_| Value::from(run_id)).collect();
         let mut hash = LinesHash::default();
         let add = |mut row: Row| {
