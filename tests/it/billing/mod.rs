@@ -6,6 +6,7 @@
 pub mod server;
 pub mod world;
 
+mod causes;
 mod edge_minutes;
 mod gauges;
 mod kill;
