@@ -9,8 +9,8 @@ use jiff::Timestamp;
 use crate::domain::invoice::{Invoice, StripeSubscription, SubscriptionItem, Unread};
 use crate::domain::number::NumberError;
 use crate::domain::reconcile::{
-    Class, Evidence, Expected, Look, ReconciliationRow, Scope, Source, compare_lines, compare_nothing,
-    compare_total, orphan, out_of_scope, unread_subscription,
+    Class, Evidence, Expected, Look, ReconciliationRow, Scope, Source, Tolerances, compare_lines,
+    compare_nothing, compare_total, orphan, out_of_scope, unread_subscription,
 };
 use crate::domain::tenant::Tenant;
 use crate::job::connection::Wire;
@@ -42,6 +42,7 @@ pub struct Sides<'a> {
     pub answers: &'a Answers,
     pub standing: &'a Standing,
     pub wire: &'a Wire,
+    pub tolerances: &'a Tolerances,
     pub now: Timestamp,
 }
 
@@ -54,7 +55,7 @@ impl Sides<'_> {
     }
 
     pub fn window(&self, one: &Mapped, looks: &Looks) -> Result<Compared, NumberError> {
-        let Self { intents, answers, standing, wire, now } = *self;
+        let Self { intents, answers, standing, wire, tolerances, now } = *self;
         let mut rows = Vec::new();
         for using in &one.meters {
             let Some(meter) = standing.meters.get(&using.meter) else { continue };
@@ -64,10 +65,12 @@ impl Sides<'_> {
             let evidence = Evidence { look: looks.get(&using.meter), ..evidence };
             let row = compare_total(&using.expected, total, &meter.id, &evidence)?;
             let evidence = evidence::of_bill(evidence, one, using, &row, invoice(one, standing));
+            let row = tolerances.settle(row);
             // A total that may lag behind is no word about what was billed: the window waits.
             let may_lag = one.stage == Stage::Final && known.iter().any(|one| one.may_yet_show(now));
             rows.push(if may_lag && row.is_difference() { row.too_early() } else { row });
-            rows.push(invoice_row(one, &using.expected, meter, answers, standing, &evidence)?);
+            let bill = invoice_row(one, &using.expected, meter, answers, standing, &evidence)?;
+            rows.push(tolerances.settle(bill));
         }
         rows.extend(beside(one, answers, standing));
         Ok(Compared { tenant_id: one.tenant_id.clone(), window_start: one.window.start, rows })

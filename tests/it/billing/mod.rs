@@ -6,6 +6,7 @@
 pub mod server;
 pub mod world;
 
+mod ages;
 mod causes;
 mod edge_minutes;
 mod gauges;
@@ -14,5 +15,6 @@ mod month;
 mod observe;
 mod reads;
 mod taken_back;
+mod tolerances;
 mod unread;
 mod verdicts;
