@@ -1,11 +1,12 @@
 //! Configuration: flags > environment > `billrecon.toml` > defaults. The only reader of the environment.
 //!
 //! In: the global flags, and these variables: `BILLRECON_DATABASE_URL`, `BILLRECON_REPORTS`, `BILLRECON_STRIPE_API_KEY`,
-//! `BILLRECON_STRIPE_API_BASE`, `BILLRECON_STRIPE_SANDBOX`, `BILLRECON_SLACK_WEBHOOK_URL`, `NO_COLOR`. The database URL,
+//! `BILLRECON_STRIPE_API_BASE`, `BILLRECON_STRIPE_SANDBOX`, `BILLRECON_SLACK_WEBHOOK_URL`, `NO_COLOR`, `USER`. The database URL,
 //! the key and the webhook can stand in a file, which `NAME_FILE` names. Out: one checked [`Config`]. An unknown key is
 //! refused; an error names the key and where it stands. Never prints a database URL, a key or a webhook.
 
 mod address;
+mod bounds;
 mod layers;
 mod stripe;
 mod tolerance;
@@ -29,6 +30,7 @@ use crate::cli::GlobalFlags;
 use crate::config::layers::{ConfigFile, ENVIRONMENT, FLAGS, Layer, wrong_value};
 use crate::config::stripe::{API_KEY, RawStripe};
 use crate::domain::audit::sha256_hex;
+use crate::domain::bounds::Bounds;
 use crate::domain::intent::PushMode;
 use crate::domain::period::{Period, parse_zone};
 use crate::domain::reconcile::Tolerances;
@@ -67,6 +69,7 @@ pub struct Config {
     pub settle_delay: SignedDuration,
     pub lease_ttl: Duration,
     pub stripe: StripeConfig,
+    pub bounds: Bounds,
     /// `None`: the account decides.
     pub push_mode: Option<PushMode>,
     /// While this file is there nothing is pushed.
@@ -105,6 +108,8 @@ struct Raw {
     serve: RawServe,
     #[serde(default)]
     tolerance: Dict,
+    #[serde(default)]
+    bounds: Dict,
 }
 
 #[derive(Deserialize)]
@@ -158,7 +163,8 @@ impl Config {
     pub fn rules_hash(&self) -> String {
         let first = self.first_period.map(|period| period.to_string()).unwrap_or_default();
         let push = self.push_mode.map(PushMode::as_str).unwrap_or_default();
-        let mut rules = format!("{}\n{first}\n{}\n{push}", self.time_zone_name, self.settle_delay);
+        let (zone, delay, bounds) = (&self.time_zone_name, self.settle_delay, &self.bounds);
+        let mut rules = format!("{zone}\n{first}\n{delay}\n{push}\n{bounds}");
         if !self.tolerances.is_none() {
             rules += &format!("\n{}", self.tolerances);
         }
@@ -225,6 +231,7 @@ impl Raw {
             settle_delay,
             lease_ttl,
             stripe: self.stripe.check(api_key, base, &wrong)?,
+            bounds: bounds::check(&self.bounds, &wrong)?,
             push_mode: push_mode.transpose()?,
             off_switch: base.join(self.push.off_switch.as_deref().unwrap_or(OFF_SWITCH)),
             tolerances: tolerance::check(&self.tolerance, &wrong)?,
@@ -339,6 +346,13 @@ fn variable(name: &str) -> Result<Option<String>, ConfigError> {
 
 fn wrong_variable(name: &str, problem: &str) -> ConfigError {
     ConfigError::Key { origin: ENVIRONMENT.to_owned(), key: name.to_owned(), problem: problem.to_owned() }
+}
+
+/// The person at the machine, as far as it says so: who has said something where nobody is named.
+pub fn user_name() -> String {
+    let named = ["USER", "LOGNAME"].into_iter().filter_map(std::env::var_os);
+    let mut named = named.filter_map(|name| name.into_string().ok());
+    named.find(|name| !name.trim().is_empty()).unwrap_or_else(|| "unknown".to_owned())
 }
 
 /// Whether the person asked for no colour: no-color.org.

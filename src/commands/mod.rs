@@ -7,6 +7,7 @@ mod catalog_preview;
 mod demo;
 mod explain;
 mod import;
+mod park;
 mod print;
 mod progress;
 mod rate;
@@ -14,6 +15,7 @@ mod run;
 mod sandbox;
 mod serve;
 mod status;
+mod unlock;
 mod verify;
 mod what_if;
 
@@ -40,6 +42,9 @@ pub async fn execute(cli: &Cli, now: Timestamp) -> ExitCode {
         Command::Sandbox(flags) => sandbox::execute(flags).await,
         Command::Status(flags) => status::execute(&cli.global, flags, now).await,
         Command::Verify(flags) => verify::execute(&cli.global, flags).await,
+        Command::Park(flags) => park::park(&cli.global, flags, now).await,
+        Command::Unpark(flags) => park::unpark(&cli.global, flags, now).await,
+        Command::Unlock(flags) => unlock::execute(&cli.global, flags, now).await,
         Command::Serve(flags) => serve::execute(&cli.global, flags).await,
     };
     code.unwrap_or_else(|error| failed(&error))
@@ -63,6 +68,7 @@ fn configured(config: &Config) -> anyhow::Result<Settings> {
         settle_delay: config.settle_delay,
         lease_ttl: config.lease_ttl,
         rules_hash: config.rules_hash(),
+        bounds: config.bounds.clone(),
         stripe: StripeSettings {
             api_key: config.stripe.api_key.clone(),
             api_base: config.stripe.api_base.clone(),

@@ -14,7 +14,7 @@ use crate::domain::intent::Intent;
 use crate::domain::late::Adjustment;
 use crate::domain::report::Money;
 use crate::exit_code::ExitCode;
-use crate::job::{self, PeriodOutcome, Purpose, RunOptions, Wake};
+use crate::job::{self, PeriodOutcome, Purpose, RunOptions, Unfinished, Wake};
 
 /// How many exceptions, differences and pushes a terminal shows; all are in the files.
 pub const SHOWN: usize = 10;
@@ -52,7 +52,7 @@ pub fn print_wake(wake: &Wake, as_json: bool) -> std::io::Result<ExitCode> {
         print::data(&if as_json { print::json(&json_line(outcome, wake)) } else { text(outcome, wake) })?;
     }
     let failed: Vec<ExitCode> = wake.failures.iter().map(failed).collect();
-    let unfinished = wake.outcomes.iter().any(|outcome| outcome.unfinished);
+    let unfinished = wake.outcomes.iter().any(|outcome| !outcome.unfinished.is_empty());
     Ok(failed.first().copied().unwrap_or(if unfinished { ExitCode::Unfinished } else { ExitCode::Done }))
 }
 
@@ -160,6 +160,7 @@ fn text(outcome: &PeriodOutcome, wake: &Wake) -> String {
     lines.extend(some(&late, "adjustments.csv"));
     let exceptions: Vec<String> = outcome.exceptions.iter().map(job::exception).collect();
     lines.extend(some(&exceptions, "exceptions.csv"));
+    lines.extend(outcome.unfinished.iter().map(|one| format!("  unfinished: {}", unfinished(*one))));
     if wake.what_if {
         lines.extend(what_if::text(&outcome.what_if));
     }
@@ -167,6 +168,35 @@ fn text(outcome: &PeriodOutcome, wake: &Wake) -> String {
         lines.push(format!("  run {run_id}, files in {}", folder.display()));
     }
     lines.join("\n")
+}
+
+/// What is left, and who or what goes on with it.
+fn unfinished(one: Unfinished) -> String {
+    match one {
+        Unfinished::Parked(tenants) => {
+            format!("{tenants} tenants are parked; billrecon status says what to do")
+        }
+        Unfinished::Quarantined(records) => {
+            format!("{records} records are in quarantine; exceptions.csv says why")
+        }
+        Unfinished::Pending(pushes) => format!("{pushes} pushes wait; the next run goes on with them"),
+        Unfinished::Incomplete(rows) => format!(
+            "{rows} comparisons lack an answer of Stripe's; run again (evidence.ndjson has the request ids)"
+        ),
+        Unfinished::Refused(pushes) => {
+            format!(
+                "Stripe refused {pushes} pushes; the words on stderr say why, and the next run tries again"
+            )
+        }
+        Unfinished::Unbillable(pushes) => {
+            format!("{pushes} pushes came too late; exceptions.csv has their money")
+        }
+        Unfinished::Late(windows) => {
+            format!(
+                "usage came to {windows} closed windows; adjustments.csv has its money, and bills go out by hand"
+            )
+        }
+    }
 }
 
 /// The first few, and where the rest is.
@@ -196,10 +226,13 @@ fn deed(outcome: &PeriodOutcome, dry_run: bool) -> String {
             format!("closes nothing: {adjusts} {late} closed figures for usage that came late")
         }
         Some(Purpose::Look) => {
-            format!("closes nothing: {} windows are still open, figures are provisional", outcome.provisional)
+            format!(
+                "closes nothing: {} windows are not final yet, figures are provisional",
+                outcome.provisional
+            )
         }
         Some(Purpose::Unchanged) | None if outcome.counts.parked > 0 => {
-            "nothing new: the parked tenants wait for a person (exceptions.csv says what to do)".to_owned()
+            "nothing new: the parked tenants wait for a person (billrecon status says what to do)".to_owned()
         }
         Some(Purpose::Unchanged) | None if outcome.reports_dir.is_none() => {
             "closed before; its files are still missing, and the next run writes them".to_owned()

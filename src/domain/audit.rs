@@ -1,7 +1,8 @@
 //! The audit log: what happened, to what, by which run, chained by hash.
 //!
 //! In: an event, the hash of the row before; or the whole log, to be proved. Out: the row's hash; or the first row that
-//! does not follow. Never stores anything itself, and never holds a secret: details are ids, counts and hashes.
+//! does not follow. Never stores anything itself, and never holds a secret: details are ids, counts and hashes, and what
+//! people sign with their name.
 
 use std::collections::BTreeMap;
 
@@ -67,6 +68,26 @@ pub enum AuditEvent {
         note: String,
         os_user: String,
     },
+    /// `None`: in every period.
+    TenantHeld {
+        tenant_id: String,
+        period: Option<Period>,
+        by: String,
+        note: String,
+    },
+    /// An empty tenant stands for the whole period.
+    TenantReleased {
+        tenant_id: String,
+        period: Option<Period>,
+        reason: String,
+        by: String,
+        note: String,
+    },
+    LeaseUnlocked {
+        holder: String,
+        fence: i64,
+        by: String,
+    },
 }
 
 impl AuditEvent {
@@ -81,6 +102,9 @@ impl AuditEvent {
             Self::ReportsWritten { .. } => "reports_written",
             Self::UsageAdjusted { .. } => "usage_adjusted",
             Self::RunApproved { .. } => "run_approved",
+            Self::TenantHeld { .. } => "tenant_held",
+            Self::TenantReleased { .. } => "tenant_released",
+            Self::LeaseUnlocked { .. } => "lease_unlocked",
         }
     }
 
@@ -132,6 +156,24 @@ impl AuditEvent {
                 ("os_user", os_user.clone()),
             ]
             .into(),
+            Self::TenantHeld { tenant_id, period, by, note } => [
+                ("tenant_id", tenant_id.clone()),
+                ("period", period.map(|period| period.to_string()).unwrap_or_default()),
+                ("by", by.clone()),
+                ("note", note.clone()),
+            ]
+            .into(),
+            Self::TenantReleased { tenant_id, period, reason, by, note } => [
+                ("tenant_id", tenant_id.clone()),
+                ("period", period.map(|period| period.to_string()).unwrap_or_default()),
+                ("reason", reason.clone()),
+                ("by", by.clone()),
+                ("note", note.clone()),
+            ]
+            .into(),
+            Self::LeaseUnlocked { holder, fence, by } => {
+                [("holder", holder.clone()), ("fence", fence.to_string()), ("by", by.clone())].into()
+            }
         }
     }
 }

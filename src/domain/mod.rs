@@ -1,5 +1,5 @@
-//! The pure core, in reading order = the way of the data: number → money → period → tenant → price → rule → catalog (and what a new one changes) →
-//! usage → aggregation → rating → quote → figures → late → accrual → controls → intent → invoice → reconcile → ratio → percentile → metrics → policy → reason → decide →
+//! The pure core, in reading order = the way of the data: number → money → period → tenant → parking → price → rule → catalog (and what a new one changes) →
+//! usage → aggregation → rating → quote → figures → late → accrual → controls → intent → bounds → invoice → reconcile → ratio → percentile → metrics → policy → reason → decide →
 //! report → audit.
 //!
 //! In: values. Out: values. Never a database, network, file, environment variable or clock: `now` is an argument.
@@ -7,6 +7,7 @@
 pub mod accrual;
 pub mod aggregation;
 pub mod audit;
+pub mod bounds;
 pub mod catalog;
 pub mod catalog_diff;
 pub mod controls;
@@ -18,6 +19,7 @@ pub mod late;
 pub mod metrics;
 pub mod money;
 pub mod number;
+pub mod parking;
 pub mod percentile;
 pub mod period;
 pub mod policy;

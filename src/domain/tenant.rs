@@ -142,10 +142,31 @@ pub enum ParkReason {
     TooManyDigits,
     /// Stripe's answers about the window could not be read when it was to close.
     Incomplete,
+    /// A person has set the tenant aside.
+    Held,
+    /// The tenant's overage is far above what it was, or above its cap.
+    OverageBound,
+    /// All overage of the period is above the period's cap.
+    PeriodBound,
+}
+
+/// How a tenant that is set aside goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Remedy {
+    /// The cause is mended; no word releases it.
+    Mend,
+    /// A person ends the hold.
+    EndHold,
+    /// A person says that the bound is not for this window.
+    Allow,
+    /// A person says that the bound is not for this period.
+    AllowPeriod,
+    /// A person says that what Stripe shows stands: nothing more is sent for the window.
+    LetStand,
 }
 
 impl ParkReason {
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 19] = [
         Self::UnknownPlan,
         Self::WindowChange,
         Self::Trial,
@@ -162,6 +183,9 @@ impl ParkReason {
         Self::RejectedAsync,
         Self::TooManyDigits,
         Self::Incomplete,
+        Self::Held,
+        Self::OverageBound,
+        Self::PeriodBound,
     ];
 
     pub fn parse(text: &str) -> Option<Self> {
@@ -186,6 +210,32 @@ impl ParkReason {
             Self::RejectedAsync => "rejected_async",
             Self::TooManyDigits => "too_many_digits",
             Self::Incomplete => "incomplete",
+            Self::Held => "held",
+            Self::OverageBound => "overage_bound",
+            Self::PeriodBound => "period_bound",
+        }
+    }
+
+    pub fn remedy(self) -> Remedy {
+        match self {
+            Self::Held => Remedy::EndHold,
+            Self::OverageBound => Remedy::Allow,
+            Self::PeriodBound => Remedy::AllowPeriod,
+            Self::ForeignUsage | Self::StripeAheadOfLedger | Self::UnknownPush | Self::RejectedAsync => {
+                Remedy::LetStand
+            }
+            Self::UnknownPlan
+            | Self::WindowChange
+            | Self::Trial
+            | Self::CanceledWithoutEnd
+            | Self::Overflow
+            | Self::NoStripeMapping
+            | Self::Mapping
+            | Self::DoubleMeter
+            | Self::CustomerDeleted
+            | Self::WindowMismatch
+            | Self::TooManyDigits
+            | Self::Incomplete => Remedy::Mend,
         }
     }
 
@@ -219,17 +269,28 @@ impl ParkReason {
                 "set billing_anchor and interval to those of the Stripe subscription; then run again"
             }
             Self::ForeignUsage => {
-                "find who else sends usage to this meter: if the application does, set [push] mode = \"observe\""
+                "find who else sends usage to this meter: if the application does, set [push] mode = \"observe\"; or let Stripe's total stand (billrecon unpark)"
             }
             Self::RejectedAsync => {
-                "look at the error reports of the meter at Stripe: it accepted usage and does not count it; it goes on by itself if the total shows it after all"
+                "look at the error reports of the meter at Stripe: it accepted usage and does not count it; it goes on by itself if the total shows it after all, or let Stripe's total stand (billrecon unpark)"
             }
             Self::StripeAheadOfLedger => {
-                "import the usage that the ledger lacks (was a backup restored?); then run again"
+                "import the usage that the ledger lacks (was a backup restored?) and run again; or let Stripe's total stand (billrecon unpark)"
             }
-            Self::UnknownPush => "compare the meter's total at Stripe with the ledger and settle it by hand",
+            Self::UnknownPush => {
+                "compare the meter's total at Stripe with the ledger, then let Stripe's total stand (billrecon unpark)"
+            }
             Self::TooManyDigits => "look at the quantity: Stripe takes at most 15 significant digits",
             Self::Incomplete => "run again; if it stays, send Stripe the request id in evidence.ndjson",
+            Self::Held => {
+                "a person has set the tenant aside: end that with billrecon unpark when it may go on"
+            }
+            Self::OverageBound => {
+                "look for wrong records or a wrong price: the overage is far above what is usual; if it is right, billrecon unpark"
+            }
+            Self::PeriodBound => {
+                "look for wrong records or a wrong price: the period's overage is above its cap; if it is right, billrecon unpark --period"
+            }
         }
     }
 }

@@ -82,6 +82,7 @@ fn facts(run: &Run, settings: &Settings) -> Facts {
         code_version: run.code_version.clone(),
         catalog_hash: run.catalog_hash.clone(),
         rules_hash: run.rules_hash.clone(),
+        bounds: run.bounds.clone(),
         time_zone: run.time_zone.clone(),
         tolerances: run.tolerances.clone(),
         database_engine: settings.database.engine(),

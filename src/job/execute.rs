@@ -33,6 +33,7 @@ pub async fn commit(
     let (period, report) = (plan.report.period, &plan.report);
     let mut write = books.write(lease.term()?).await?;
     write.save_windows(period, plan.writes(), run_id).await?;
+    write.add_charges(period, &plan.charges).await?;
     write.save_report(run_id, &report.exceptions, &report.controls).await?;
     write.save_comparison(period, run_id, &plan.compared, &report.evidence).await?;
     write.save_differences(period, &plan.differences).await?;
@@ -42,6 +43,8 @@ pub async fn commit(
     write.update_intents(&plan.confirmed).await?;
     write.add_intents(&plan.unbillable, run_id).await?;
     write.add_observed_windows(&plan.observed, run_id).await?;
+    write.add_drafts(&plan.drafts, run_id).await?;
+    write.save_parked(period, &plan.parked).await?;
     if let Some(message) = message.filter(|message| message.is_posted) {
         write.add_message(&message.outbox(run_id), facts.started_at).await?;
     }
@@ -78,6 +81,8 @@ pub async fn note(
     write.update_intents(&plan.confirmed).await?;
     write.save_differences(plan.report.period, &plan.differences).await?;
     write.add_observed_windows(&plan.observed, run_id).await?;
+    write.add_drafts(&plan.drafts, run_id).await?;
+    write.save_parked(plan.report.period, &plan.parked).await?;
     write.save_job(&job_of(plan, run_id, facts)).await?;
     Ok(write.commit().await?)
 }
@@ -141,6 +146,7 @@ pub fn new_run(period: Period, run_id: String, lease: &Lease, facts: &RunFacts) 
         code_version: env!("CARGO_PKG_VERSION").to_owned(),
         catalog_hash: facts.catalog_hash.clone(),
         rules_hash: facts.rules_hash.clone(),
+        bounds: facts.bounds.clone(),
         time_zone: facts.time_zone.clone(),
         period_status: PeriodStatus::Open,
         mode: facts.mode.clone(),
@@ -156,6 +162,7 @@ pub struct RunFacts {
     pub started_at: Timestamp,
     pub catalog_hash: String,
     pub rules_hash: String,
+    pub bounds: String,
     pub time_zone: String,
     pub tenants_version: i64,
     pub mode: String,

@@ -39,6 +39,10 @@ pub struct Mapped {
     pub subscription_id: String,
     pub invoice_id: Option<String>,
     pub meters: Vec<MeterUse>,
+    /// A person has said that what Stripe shows stands: nothing more is ever sent for it.
+    pub stands: bool,
+    /// Earlier runs had set it aside and sent nothing for it.
+    pub was_parked: bool,
 }
 
 /// One meter of a mapped window.
@@ -118,6 +122,8 @@ pub fn map(
         subscription_id: subscription_id.to_owned(),
         invoice_id: renewal_invoice(window, standing).map(|invoice| invoice.id.clone()),
         meters,
+        stands: false,
+        was_parked: false,
     }))
 }
 

@@ -4,6 +4,7 @@
 //! execute (writes): a dry run stops before execute.
 
 pub mod approve;
+mod bounds;
 pub mod catalog_change;
 mod catalogs;
 pub mod checks;
@@ -26,6 +27,7 @@ mod mapping;
 mod message;
 mod observe;
 mod outcome;
+pub mod parking;
 mod period;
 mod person;
 mod plan;
@@ -35,8 +37,10 @@ mod run;
 mod seed;
 mod send;
 mod stage;
+mod stake;
 mod standing;
 pub mod status;
+pub mod unlock;
 pub mod verify;
 mod what_if;
 
@@ -44,7 +48,7 @@ pub use connection::Target;
 pub use interrupt::{Interrupted, Signals};
 pub use late::sentence as late_usage;
 pub use message::difference;
-pub use outcome::{PeriodOutcome, exception};
+pub use outcome::{PeriodOutcome, Unfinished, exception};
 pub use plan::Purpose;
 pub use run::{RunOptions, Wake, run, run_on};
 pub use what_if::{Outcome, WhatIf};
@@ -57,6 +61,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use secrecy::SecretString;
 
+use crate::domain::bounds::Bounds;
 use crate::domain::catalog::Catalog;
 use crate::domain::intent::PushMode;
 use crate::domain::period::Period;
@@ -74,7 +79,7 @@ pub enum Refusal {
     Configuration(String),
     #[error("{0}")]
     CannotCreate(String),
-    /// What is stored or written does not hold.
+    /// What was named is not there, or what is stored or written does not hold.
     #[error("{0}")]
     BadData(String),
     #[error("{0}")]
@@ -95,6 +100,7 @@ pub struct Settings {
     pub settle_delay: SignedDuration,
     pub lease_ttl: Duration,
     pub rules_hash: String,
+    pub bounds: Bounds,
     pub stripe: StripeSettings,
     /// `None`: the account decides.
     pub push_mode: Option<PushMode>,

@@ -196,7 +196,7 @@ fn pieces<'a>(window: &'a TenantWindow<'_>) -> impl Iterator<Item = Window> + 'a
     window.accounted.iter().copied().chain(segments).chain(window.gaps.iter().copied())
 }
 
-/// Totals of these tenants in a range.
+/// The totals of these tenants in one range.
 pub async fn totals_of(
     range: Window,
     ids: &BTreeSet<&str>,

@@ -3,12 +3,16 @@
 //! In: a period and what holds for the wake. Out: its outcome. Without a lease nothing is written and nothing sent but
 //! reads: the same steps, up to the plan.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 
+use crate::domain::bounds::Charge;
 use crate::domain::figures::LedgerTotals;
 use crate::domain::intent::Intent;
 use crate::domain::period::{Period, Window};
 use crate::domain::tenant::TenantWindow;
+use crate::job::bounds;
 use crate::job::catalogs::Catalogs;
 use crate::job::compare::{Compared, Sides, orphans, unread};
 use crate::job::connection::Wire;
@@ -21,6 +25,7 @@ use crate::job::lease::Lease;
 use crate::job::mapping::Mapped;
 use crate::job::observe::{self, Kept, Scope};
 use crate::job::outcome::PeriodOutcome;
+use crate::job::parking;
 use crate::job::plan::{self, Known, PeriodPlan, Purpose, Rated};
 use crate::job::push::{self, PushPlan};
 use crate::job::reading::{self, Answers, read_previews, read_totals};
@@ -31,7 +36,7 @@ use crate::job::standing::Standing;
 use crate::job::what_if::{self, WhatIf};
 use crate::job::{Settings, deliver, message, new_run_id};
 use crate::store::Store;
-use crate::store::books::{Look, PeriodJob, PeriodStatus};
+use crate::store::books::{Look, ParkedWindow, PeriodJob, PeriodStatus};
 use crate::stripe::StripeError;
 
 /// What holds for all periods of a wake.
@@ -65,6 +70,7 @@ pub async fn play(period: Period, wake: &Wake<'_>) -> anyhow::Result<Option<Peri
         wake.keep(job, None).await?;
         return Ok(rules.settled(job, wake.settings));
     }
+    let parked_before = view.parked_in(period).await?;
     let kept = Kept::read(period, reach, job, &windows, &mut view).await?;
     let catalogs = Catalogs::read(&rules.catalog, &rules.catalog_hash, &kept.stored, &mut view).await?;
     let mut intents = Intents::new(view.intents(reach).await?);
@@ -79,7 +85,10 @@ pub async fn play(period: Period, wake: &Wake<'_>) -> anyhow::Result<Option<Peri
     let mut run = PeriodRun { period, run_id: new_run_id(wake.now), started: false };
     let exchange = match settled {
         Some(_) => Exchange::default(),
-        None => wake.exchange(&mut run, &windows, &mut rated, &mut intents, &observed.totals).await?,
+        None => {
+            wake.exchange(&mut run, &windows, &parked_before, &mut rated, &mut intents, &observed.totals)
+                .await?
+        }
     };
     let what_if = wake.what_if(&exchange, &rated).await?;
     let is_off = send::is_off(&wake.settings.off_switch);
@@ -90,6 +99,10 @@ pub async fn play(period: Period, wake: &Wake<'_>) -> anyhow::Result<Option<Peri
         windows: &windows,
         catalogs: &catalogs,
         push: wake.wire.push,
+        run_id: &run.run_id,
+        parked_before: &parked_before,
+        charges: exchange.charges,
+        unread: exchange.pushes.unread,
         mapped: &exchange.mapped,
         intents: &intents,
         confirmed: exchange.confirmed,
@@ -117,6 +130,8 @@ pub async fn play(period: Period, wake: &Wake<'_>) -> anyhow::Result<Option<Peri
 #[derive(Default)]
 struct Exchange {
     mapped: Vec<Mapped>,
+    /// What the price in force comes to for each of them.
+    charges: Vec<Charge>,
     pushes: PushPlan,
     /// Pushes that waited before this run sent any.
     pending_before: u64,
@@ -139,7 +154,9 @@ impl<'a> Wake<'a> {
         // A subscription may end inside of the window; the window still ends when it ends.
         let is_final =
             |window: &TenantWindow<'_>| self.stage(window) == Stage::Final && window.window.end <= self.now;
-        due::windows(period, &self.rules.tenants, self.settings, closed, is_final)
+        let mut windows = due::windows(period, &self.rules.tenants, self.settings, closed, is_final);
+        parking::hold(&self.rules.parking, period, &mut windows);
+        windows
     }
 
     fn stage(&self, window: &TenantWindow<'_>) -> Stage {
@@ -151,6 +168,7 @@ impl<'a> Wake<'a> {
             started_at: self.now,
             catalog_hash: self.rules.catalog_hash.clone(),
             rules_hash: self.settings.rules_hash.clone(),
+            bounds: self.settings.bounds.to_string(),
             time_zone: self.settings.time_zone_name.clone(),
             tenants_version: self.rules.tenants_version,
             mode: self.wire.mode.clone(),
@@ -200,19 +218,25 @@ impl<'a> Wake<'a> {
         &self,
         run: &mut PeriodRun,
         windows: &PeriodWindows<'_>,
+        parked_before: &[ParkedWindow],
         rated: &mut Rated,
         intents: &mut Intents,
         totals: &LedgerTotals,
     ) -> anyhow::Result<Exchange> {
+        let parking = &self.rules.parking;
         let stage = |window: &TenantWindow<'_>| self.stage(window);
         let mut mapped = rated.map(windows, &self.rules.catalog, self.standing, run.period, stage, self.now);
+        parking::mark(&mut mapped, parking, parked_before);
         edges::note(&mut mapped, &self.rules.tenants, &self.rules.catalog, totals)?;
         let evidence = reading::unread(self.standing, &self.rules.tenants);
         let mut answers = Answers { evidence, ..Answers::default() };
         read_totals(&mapped, |_| true, self.wire, self.standing, &mut answers).await?;
         rated.park(&answers.without_customer);
         mapped.retain(|one| !answers.is_without_customer(one));
-        let mut pushes = push::plan(&mapped, intents, &answers, self.wire, self.now)?;
+        let charges = bounds::charges(&mapped, &self.rules.catalog)?;
+        let (bounds, books) = (&self.settings.bounds, self.store.books());
+        let parked = bounds::exceeded(bounds, &charges, run.period, parking, self.wire.push, &books).await?;
+        let mut pushes = push::plan(&mapped, intents, &answers, self.wire, parked, self.now)?;
         let pending = intents.of_period(run.period).filter(|one| one.is_pending()).count();
         let pending_before = (pending + pushes.new.len()) as u64;
         let counts = self.push_all(run, &mut pushes, &mapped, intents, &mut answers).await?;
@@ -229,7 +253,7 @@ impl<'a> Wake<'a> {
         }
         let compared = self.compare(&mapped, intents, &mut answers).await?;
         rated.park_incomplete(&compared);
-        Ok(Exchange { mapped, pushes, pending_before, counts, answers, confirmed, compared })
+        Ok(Exchange { mapped, charges, pushes, pending_before, counts, answers, confirmed, compared })
     }
 
     /// Compares, and looks once more at what differs for no reason that is known.
@@ -278,12 +302,12 @@ impl<'a> Wake<'a> {
             return Ok(first);
         }
         let more = if self.lease.is_some() {
-            push::plan(&waiting, intents, answers, self.wire, self.now)?
+            push::plan(&waiting, intents, answers, self.wire, BTreeMap::new(), self.now)?
         } else {
             // A dry run takes it that what goes out arrives.
             let known = intents.assuming(&pushes.settled, &pushes.sends);
             let answers = answers.assuming(&waiting, &known, &pushes.sends)?;
-            push::plan(&waiting, &known, &answers, self.wire, self.now)?
+            push::plan(&waiting, &known, &answers, self.wire, BTreeMap::new(), self.now)?
         };
         let more = more.only_new();
         let second = self.push(run, &more, mapped, intents, answers).await?;

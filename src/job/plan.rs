@@ -8,6 +8,7 @@ use std::ops::Range;
 
 use jiff::Timestamp;
 
+use crate::domain::bounds::Charge;
 use crate::domain::catalog::Catalog;
 use crate::domain::controls::ControlTotals;
 use crate::domain::decide::Decision;
@@ -29,9 +30,10 @@ use crate::job::judge::{Case, judge};
 use crate::job::late::{self, CameLate};
 use crate::job::mapping::{Mapped, Present, map};
 use crate::job::observe::{Kept, Observation};
+use crate::job::parking;
 use crate::job::stage::Stage;
 use crate::job::standing::Standing;
-use crate::store::books::{ComparedRow, JobCounts, Look, PeriodStatus};
+use crate::store::books::{ComparedRow, JobCounts, Look, ParkedWindow, PeriodStatus};
 
 /// The plan that the default policy judges.
 const JUDGED_PLAN: &str = "pro";
@@ -60,13 +62,19 @@ pub struct PeriodPlan {
     pub differences: Followed,
     /// Windows seen at Stripe while their invoice still takes usage.
     pub observed: Vec<(String, Window)>,
+    /// Those of them that had ended, and whose invoice was a draft.
+    pub drafts: Vec<(String, Window)>,
+    /// All that is set aside now, and since when.
+    pub parked: Vec<ParkedWindow>,
+    /// What the windows that close now come to at the price in force.
+    pub charges: Vec<Charge>,
     /// Intents that the close settles: confirmed and unbillable ones.
     pub confirmed: Vec<Intent>,
     pub unbillable: Vec<Intent>,
     /// What came late to closed windows and is adjusted by this run.
     pub adjustments: Vec<Adjustment>,
     /// Late usage waits for a person.
-    pub has_late: bool,
+    pub late: u64,
     pub look: Look,
     /// Where in the report's windows those stand that close now or are parked.
     new: Range<usize>,
@@ -167,6 +175,11 @@ pub struct Known<'a> {
     pub windows: &'a PeriodWindows<'a>,
     pub catalogs: &'a Catalogs<'a>,
     pub push: PushMode,
+    pub run_id: &'a str,
+    pub parked_before: &'a [ParkedWindow],
+    pub charges: Vec<Charge>,
+    /// Tenants that are due a push, and whose total could not be read.
+    pub unread: BTreeSet<String>,
     pub mapped: &'a [Mapped],
     pub intents: &'a Intents,
     pub confirmed: Vec<Intent>,
@@ -200,7 +213,13 @@ pub fn plan(known: Known<'_>, mut rated: Rated, observation: Observation) -> any
     let counts = counts(&known, &open, &all);
     let looked = known.mapped.iter().zip(&known.compared);
     let in_time = looked.filter(|(mapped, one)| mapped.stage != Stage::Final && !one.is_incomplete());
-    let observed = in_time.map(|(mapped, _)| (mapped.tenant_id.clone(), mapped.window)).collect();
+    let in_time = in_time.map(|(mapped, _)| mapped);
+    let key = |mapped: &Mapped| (mapped.tenant_id.clone(), mapped.window);
+    let observed = in_time.clone().map(key).collect();
+    let drafts = in_time.filter(|mapped| mapped.stage == Stage::Ended).map(key).collect();
+    let set_aside = all[new.clone()].iter().chain(&open);
+    let parked = parking::parked(set_aside, known.parked_before, known.period, known.run_id, known.now);
+    let charges = charges_of(known.charges.clone(), &all[new.clone()]);
     let mut rows = compared_rows(&known, &all[new.clone()]);
     let mut looked_at: Vec<&mut ReconciliationRow> = rows.iter_mut().map(|one| &mut one.row).collect();
     let differences = follow(&earlier_rows, &mut looked_at, differences, known.now);
@@ -234,7 +253,7 @@ pub fn plan(known: Known<'_>, mut rated: Rated, observation: Observation) -> any
         verdict: judged.then_some(decision.verdict),
     };
     let (confirmed, unbillable) = (known.confirmed, known.unbillable);
-    let (adjustments, has_late) = (came.new, came.is_unfinished);
+    let (adjustments, late) = (came.new, came.unfinished);
     Ok(PeriodPlan {
         purpose,
         status,
@@ -243,13 +262,23 @@ pub fn plan(known: Known<'_>, mut rated: Rated, observation: Observation) -> any
         compared: rows,
         differences,
         observed,
+        drafts,
+        parked,
+        charges,
         confirmed,
         unbillable,
         adjustments,
-        has_late,
+        late,
         look,
         new,
     })
+}
+
+/// Of those windows that close.
+fn charges_of(charges: Vec<Charge>, new: &[WindowFigures]) -> Vec<Charge> {
+    let closing = new.iter().filter(|one| one.status == WindowStatus::Closed);
+    let closing: BTreeSet<_> = closing.map(|one| (one.tenant_id.as_str(), one.window)).collect();
+    charges.into_iter().filter(|one| closing.contains(&(one.tenant_id.as_str(), one.window))).collect()
 }
 
 fn judge_period(
@@ -347,7 +376,8 @@ enum Standstill {
 /// Counts in tenants: one that leaves a trial has two windows in a period.
 fn counts(known: &Known<'_>, open: &[WindowFigures], all: &[WindowFigures]) -> JobCounts {
     let mut tenants: BTreeMap<&str, Standstill> = BTreeMap::new();
-    let mut parked_due: BTreeSet<&str> = BTreeSet::new();
+    // Those that are due a push and get none.
+    let mut unserved: BTreeSet<&str> = known.unread.iter().map(String::as_str).collect();
     for window in all.iter().chain(open) {
         let state = match window.status {
             WindowStatus::Parked => Standstill::Parked,
@@ -358,7 +388,7 @@ fn counts(known: &Known<'_>, open: &[WindowFigures], all: &[WindowFigures]) -> J
         let worst = tenants.entry(&window.tenant_id).or_insert(state);
         *worst = state.max(*worst);
         if known.push == PushMode::Push && is_due_a_push(window) {
-            parked_due.insert(&window.tenant_id);
+            unserved.insert(&window.tenant_id);
         }
     }
     let of = |state| tenants.values().filter(|one| **one == state).count() as u64;
@@ -373,10 +403,10 @@ fn counts(known: &Known<'_>, open: &[WindowFigures], all: &[WindowFigures]) -> J
         closed: of(Standstill::Closed),
         parked: of(Standstill::Parked),
         not_billed: of(Standstill::NotBilled),
-        pending_before: known.pending_before + parked_due.len() as u64,
+        pending_before: known.pending_before + unserved.len() as u64,
         pushed: known.pushed,
         errors: known.errors + known.unbillable.len() as u64,
-        pending_after: (pending + parked_due.len()) as u64,
+        pending_after: (pending + unserved.len()) as u64,
     }
 }
 

@@ -11,6 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::domain::catalog::Catalog;
 use crate::domain::intent::PushMode;
+use crate::domain::parking::Parking;
 use crate::domain::period::Period;
 use crate::domain::tenant::Tenant;
 use crate::job::checks::{check_grace_period, check_key};
@@ -261,6 +262,8 @@ pub struct Rules {
     pub jobs: BTreeMap<Period, PeriodJob>,
     /// Closed periods for which records have come since they were looked at.
     pub late: BTreeSet<Period>,
+    /// What people have said about tenants.
+    pub parking: Parking,
     /// The run that touched each period last.
     last_runs: BTreeMap<String, Run>,
     /// A person named the period.
@@ -282,6 +285,7 @@ impl Rules {
         let tenants = view.tenants().await?;
         let tenants_version = view.tenants_version().await?;
         let jobs = view.period_jobs().await?;
+        let parking = view.parking().await?;
         require_first_period(settings, target)?;
         let mut periods = match options.period {
             Some(period) => vec![explicit_period(period, settings, &tenants, now)?],
@@ -306,7 +310,18 @@ impl Rules {
             last_runs.extend(view.run(&job.run_id).await?.map(|run| (run.run_id.clone(), run)));
         }
         let catalog_hash = stored.catalog_hash;
-        Ok(Self { catalog, catalog_hash, tenants, tenants_version, periods, jobs, late, last_runs, explicit })
+        Ok(Self {
+            catalog,
+            catalog_hash,
+            tenants,
+            tenants_version,
+            periods,
+            jobs,
+            late,
+            parking,
+            last_runs,
+            explicit,
+        })
     }
 
     /// Nothing of the period is left to close; only late usage is looked for.

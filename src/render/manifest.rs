@@ -28,6 +28,8 @@ pub struct Facts {
     pub code_version: String,
     pub catalog_hash: String,
     pub rules_hash: String,
+    /// The safety bounds that the run kept to.
+    pub bounds: String,
     pub time_zone: String,
     pub tolerances: String,
     pub database_engine: &'static str,

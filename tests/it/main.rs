@@ -20,6 +20,7 @@ mod files;
 mod guards;
 mod killed;
 mod late;
+mod parking;
 mod processes;
 mod rate;
 mod real_data;

@@ -18,6 +18,7 @@ use crate::cli::GlobalFlags;
 use crate::commands::start_logging;
 use crate::config::slack_webhook;
 use crate::domain::audit::sha256_hex;
+use crate::domain::bounds::Bounds;
 use crate::domain::reconcile::Tolerances;
 use crate::exit_code::ExitCode;
 use crate::job::{Refusal, Settings, StripeSettings};
@@ -69,6 +70,7 @@ fn settings(folder: &Path) -> anyhow::Result<Settings> {
         settle_delay: SignedDuration::from_hours(2),
         lease_ttl: Duration::from_mins(1),
         rules_hash: sha256_hex(company::CATALOG.as_bytes()),
+        bounds: Bounds::default(),
         stripe: StripeSettings {
             api_key: None,
             api_base: String::new(),

@@ -179,6 +179,8 @@ impl Fate {
             IntentState::Sent if one.may_yet_show(now) => Self::OnItsWay,
             IntentState::Sent => Self::Dropped,
             IntentState::Confirmed => Self::Arrived,
+            // What we kept back was there in time.
+            IntentState::Unbillable if one.was_withheld() => Self::Unsent,
             IntentState::Unbillable => Self::Late,
             IntentState::Planned | IntentState::Unknown | IntentState::Rejected | IntentState::Parked => {
                 Self::Unsent

@@ -191,7 +191,12 @@ fn audit_of(mut row: Row) -> Result<AuditRow, StoreError> {
     })
 }
 
-async fn append(tx: &mut Tx, event: &AuditEvent, run_id: &str, now: Timestamp) -> Result<(), StoreError> {
+pub(in crate::store::books) async fn append(
+    tx: &mut Tx,
+    event: &AuditEvent,
+    run_id: &str,
+    now: Timestamp,
+) -> Result<(), StoreError> {
     if tx.dialect() == Dialect::Postgres {
         tx.fetch(LOCK, Vec::new()).await?;
     }

@@ -83,6 +83,8 @@ pub struct Run {
     pub catalog_hash: String,
     /// Hash of the settings that figures depend on.
     pub rules_hash: String,
+    /// The safety bounds that it kept to, as text.
+    pub bounds: String,
     pub time_zone: String,
     pub period_status: PeriodStatus,
     /// `SANDBOX`, `TEST` or `LIVE`, as in every output.
@@ -142,7 +144,7 @@ impl BooksView {
     pub async fn runs(&mut self, state: RunState) -> Result<Vec<Run>, StoreError> {
         let sql =
             "SELECT run_id, period, state, fence, holder, started_at, code_version, catalog_hash, rules_hash,
-            time_zone, period_status, mode, account_id, tolerances, os_user, verdict, reasons FROM runs WHERE state = ? ORDER BY fence, period, run_id";
+            bounds, time_zone, period_status, mode, account_id, tolerances, os_user, verdict, reasons FROM runs WHERE state = ? ORDER BY fence, period, run_id";
         let rows = self.tx.fetch(sql, vec![state.as_str().into()]).await?;
         rows.into_iter().map(run_of).collect()
     }
@@ -150,7 +152,7 @@ impl BooksView {
     pub async fn run(&mut self, run_id: &str) -> Result<Option<Run>, StoreError> {
         let sql =
             "SELECT run_id, period, state, fence, holder, started_at, code_version, catalog_hash, rules_hash,
-            time_zone, period_status, mode, account_id, tolerances, os_user, verdict, reasons FROM runs WHERE run_id = ?";
+            bounds, time_zone, period_status, mode, account_id, tolerances, os_user, verdict, reasons FROM runs WHERE run_id = ?";
         self.tx.fetch(sql, vec![run_id.into()]).await?.pop().map(run_of).transpose()
     }
 
@@ -167,7 +169,7 @@ impl BooksView {
     pub async fn newest_runs(&mut self) -> Result<Vec<Run>, StoreError> {
         let sql =
             "SELECT run_id, period, state, fence, holder, started_at, code_version, catalog_hash, rules_hash,
-            time_zone, period_status, mode, account_id, tolerances, os_user, verdict, reasons FROM runs ORDER BY fence DESC, period DESC, run_id DESC LIMIT 5";
+            bounds, time_zone, period_status, mode, account_id, tolerances, os_user, verdict, reasons FROM runs ORDER BY fence DESC, period DESC, run_id DESC LIMIT 5";
         self.tx.fetch(sql, Vec::new()).await?.into_iter().map(run_of).collect()
     }
 }
@@ -176,8 +178,8 @@ impl BooksWrite {
     pub async fn start_run(&mut self, run: &Run) -> Result<(), StoreError> {
         let sql =
             "INSERT INTO runs (run_id, period, state, fence, holder, started_at, code_version, catalog_hash,
-            rules_hash, time_zone, period_status, mode, account_id, tolerances, os_user, manifest_sha256)
-            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, '')";
+            rules_hash, bounds, time_zone, period_status, mode, account_id, tolerances, os_user, manifest_sha256)
+            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, '')";
         let values = vec![
             run.run_id.as_str().into(),
             run.period.to_string().into(),
@@ -188,6 +190,7 @@ impl BooksWrite {
             run.code_version.as_str().into(),
             run.catalog_hash.as_str().into(),
             run.rules_hash.as_str().into(),
+            run.bounds.as_str().into(),
             run.time_zone.as_str().into(),
             run.period_status.as_str().into(),
             run.mode.as_str().into(),
@@ -287,6 +290,7 @@ fn run_of(mut row: Row) -> Result<Run, StoreError> {
         code_version: row.text()?,
         catalog_hash: row.text()?,
         rules_hash: row.text()?,
+        bounds: row.text()?,
         time_zone: row.text()?,
         period_status: word(&row.text()?, PeriodStatus::parse)?,
         mode: row.text()?,

@@ -9,6 +9,7 @@ use std::io::Cursor;
 use std::path::Path;
 use std::time::Duration;
 
+use billrecon::domain::bounds::Bounds;
 use billrecon::domain::invoice::Account;
 use billrecon::domain::period::Period;
 use billrecon::domain::reconcile::Tolerances;
@@ -338,6 +339,7 @@ pub fn settings(folder: &Path) -> Settings {
         settle_delay: SignedDuration::from_hours(2),
         lease_ttl: Duration::from_mins(1),
         rules_hash: "simulation".to_owned(),
+        bounds: Bounds::default(),
         stripe: StripeSettings {
             api_key: None,
             api_base: String::new(),

@@ -170,6 +170,7 @@ fn a_run_keeps_its_verdict_with_its_reasons_and_the_account_it_spoke_to() {
                 code_version: "0.1.0".to_owned(),
                 catalog_hash: "c".to_owned(),
                 rules_hash: "r".to_owned(),
+                bounds: "overage_factor=10".to_owned(),
                 time_zone: "UTC".to_owned(),
                 period_status: PeriodStatus::Open,
                 mode: "LIVE".to_owned(),

@@ -12,6 +12,7 @@ mod intents;
 mod leases;
 mod ledger;
 mod meters;
+mod parking;
 mod quarantine;
 mod rules;
 mod runs;

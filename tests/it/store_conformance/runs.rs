@@ -24,6 +24,7 @@ fn run(run_id: &str, label: &str, fence: i64) -> Run {
         code_version: "0.1.0".to_owned(),
         catalog_hash: "c".to_owned(),
         rules_hash: "r".to_owned(),
+        bounds: "overage_factor=10".to_owned(),
         time_zone: "Europe/Istanbul".to_owned(),
         period_status: PeriodStatus::Open,
         mode: "SANDBOX".to_owned(),
