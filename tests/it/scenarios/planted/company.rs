@@ -101,7 +101,9 @@ pub struct Tenant {
 impl Tenant {
     fn new(number: usize, plant: Option<Plant>, sender: Sender, random: &mut Rng) -> Self {
         let mut one = Self { id: format!("t{number:04}"), plant, records: Vec::new(), events: Vec::new() };
-        let days = if plant == Some(Plant::DuplicateRejected) { [11, 12, 13] } else { [12, 18, 24] };
+        // What nothing arrives of is not sent on: these have no more to send then.
+        let is_lost = matches!(plant, Some(Plant::DuplicateRejected | Plant::RejectedAsync));
+        let days = if is_lost { [11, 12, 13] } else { [12, 18, 24] };
         for day in days {
             let start = at("2026-10-01T00:00:00Z") + SignedDuration::from_hours(24 * (day - 1));
             let used = start + SignedDuration::from_secs(random.i64(0..86_000));
