@@ -6,6 +6,7 @@
 
 mod account;
 mod age;
+mod beside;
 mod cause;
 mod evidence;
 mod look;
@@ -17,11 +18,10 @@ mod tests;
 mod tolerance;
 mod words;
 
-use std::collections::BTreeSet;
-
 use jiff::Timestamp;
 
 pub use age::{Age, Change, Followed, KnownDifference, follow};
+pub use beside::{ItemKind, MeterLines, OneInvoice, Told, beside, is_in_advance};
 pub use cause::{Cause, Difference, Named, decide};
 pub use evidence::{Bill, BillState, Evidence, Item, Nature, OtherFormula, TotalSeen};
 pub use look::{Asked, Look, Seen, Span, ZONES, whole_days};
@@ -98,6 +98,8 @@ pub struct ReconciliationRow {
     pub explained_amount: Option<i128>,
     /// Who does what; empty where nothing is to be done.
     pub next_step: String,
+    /// Of rows out of scope: what they are.
+    pub item: Option<ItemKind>,
     /// Of a difference: the run that saw it first.
     pub first_seen: Option<Timestamp>,
 }
@@ -258,45 +260,6 @@ pub fn compare_lines(
     Ok(row.explained(expected.quantity, &Evidence { bill, ..evidence.clone() }))
 }
 
-/// What an invoice holds beside the usage of `scopes`, as one row per currency, so that the whole of it is explained.
-pub fn out_of_scope(
-    tenant_id: &str,
-    plan: &str,
-    window: Window,
-    invoice: &Invoice,
-    source: Source,
-    scopes: &[Scope],
-    evidence: &str,
-) -> Vec<ReconciliationRow> {
-    let beside = |line: &&InvoiceLine| !scopes.iter().any(|scope| scope.holds(line));
-    let lines: Vec<&InvoiceLine> = invoice.lines.iter().filter(beside).collect();
-    let currencies: BTreeSet<Currency> = lines.iter().map(|line| line.currency).collect();
-    let sum = |currency| {
-        let of_currency = lines.iter().filter(|line| line.currency == currency);
-        of_currency.map(|line| i128::from(line.amount_minor)).sum()
-    };
-    let row = |currency| ReconciliationRow {
-        tenant_id: tenant_id.to_owned(),
-        plan: plan.to_owned(),
-        meter: String::new(),
-        window: Some(window),
-        source,
-        class: Class::OutOfScope,
-        ledger_quantity: None,
-        stripe_quantity: None,
-        ledger_amount: None,
-        stripe_amount: Some(sum(currency)),
-        currency: Some(currency),
-        reason: None,
-        evidence: evidence.to_owned(),
-        explained_quantity: None,
-        explained_amount: None,
-        next_step: String::new(),
-        first_seen: None,
-    };
-    currencies.into_iter().map(|currency| row(currency).because(Nature::Beside)).collect()
-}
-
 /// A subscription of Stripe's with a price of ours that no tenant has.
 pub fn orphan(subscription_id: &str, meter: &str) -> ReconciliationRow {
     let row = ReconciliationRow {
@@ -316,6 +279,7 @@ pub fn orphan(subscription_id: &str, meter: &str) -> ReconciliationRow {
         explained_quantity: None,
         explained_amount: None,
         next_step: String::new(),
+        item: None,
         first_seen: None,
     };
     row.because(Nature::Strange)
@@ -351,6 +315,7 @@ impl Expected {
             explained_quantity: None,
             explained_amount: None,
             next_step: String::new(),
+            item: None,
             first_seen: None,
         }
     }

@@ -22,7 +22,8 @@ pub struct Scope {
 }
 
 impl Scope {
-    pub(super) fn holds(&self, line: &InvoiceLine) -> bool {
+    /// Usage, which a proration is not.
+    pub fn holds(&self, line: &InvoiceLine) -> bool {
         !line.proration && line.price_id.as_ref().is_some_and(|id| self.price_ids.contains(id))
     }
 

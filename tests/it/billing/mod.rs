@@ -18,3 +18,4 @@ mod taken_back;
 mod tolerances;
 mod unread;
 mod verdicts;
+mod whole_invoice;
