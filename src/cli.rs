@@ -55,6 +55,8 @@ pub enum Command {
     /// Price quantities, by a plan of a catalog or by Stripe prices: a calculator without database, key or network
     #[command(after_help = RATE_EXAMPLES)]
     Rate(RateFlags),
+    /// Print a closed period's figures by tenant, plan and meter, as they were closed or with what came late
+    Report(ReportFlags),
     /// Push usage, compare with Stripe, close every billing period that is due, and write its reports
     Run(RunFlags),
     /// Serve a subset of Stripe's billing API on this machine, for tests: nothing is charged, nothing leaves the machine
@@ -143,6 +145,22 @@ pub struct RateFlags {
     /// Rate lines `{"id","currency","price","quantity"}` (NDJSON), or - for standard input; one JSON object for each
     #[arg(long, value_name = "FILE", conflicts_with = "catalog")]
     pub batch: Option<String>,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Args, Debug)]
+pub struct ReportFlags {
+    /// The billing period, as its last run left it, such as 2026-10
+    #[arg(long, value_name = "YYYY-MM", value_parser = Period::parse, required_unless_present = "run", conflicts_with = "run")]
+    pub period: Option<Period>,
+    /// A run, by its id: the figures as they were when it ended
+    #[arg(long, value_name = "RUN")]
+    pub run: Option<String>,
+    /// Beside each figure what came late, and both together
+    #[arg(long)]
+    pub restated: bool,
     /// Print one JSON object
     #[arg(long)]
     pub json: bool,

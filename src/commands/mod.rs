@@ -12,6 +12,7 @@ mod park;
 mod print;
 mod progress;
 mod rate;
+mod report;
 mod run;
 mod sandbox;
 mod serve;
@@ -40,6 +41,7 @@ pub async fn execute(cli: &Cli, now: Timestamp) -> ExitCode {
         Command::Guard(flags) => guard::execute(&cli.global, flags, now).await,
         Command::Import(import) => import::execute(&cli.global, import, now).await,
         Command::Rate(flags) => rate::execute(flags),
+        Command::Report(flags) => report::execute(&cli.global, flags).await,
         Command::Run(flags) => run::execute(&cli.global, flags, now).await,
         Command::Sandbox(flags) => sandbox::execute(flags).await,
         Command::Status(flags) => status::execute(&cli.global, flags, now).await,

@@ -65,13 +65,13 @@ impl Sides<'_> {
             let evidence = evidence::of_total(using, meter, &known, wire, now)?;
             let evidence = Evidence { look: looks.get(&using.meter), ..evidence };
             let row = compare_total(&using.expected, total, &meter.id, &evidence)?;
-            let row = tolerances.settle(row);
             let evidence = evidence::of_bill(evidence, one, using, &row, invoice(one, standing));
+            let row = tolerances.settle(row);
             // A total that may lag behind is no word about what was billed: the window waits.
             let may_lag = one.stage == Stage::Final && known.iter().any(|one| one.may_yet_show(now));
             rows.push(if may_lag && row.is_difference() { row.too_early() } else { row });
-            let billed = invoice_row(one, &using.expected, meter, answers, standing, &evidence)?;
-            rows.push(tolerances.settle(billed));
+            let bill = invoice_row(one, &using.expected, meter, answers, standing, &evidence)?;
+            rows.push(tolerances.settle(bill));
         }
         rows.extend(beside::of_mapped(one, answers, standing)?);
         Ok(Compared { tenant_id: one.tenant_id.clone(), window_start: one.window.start, rows })

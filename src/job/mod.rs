@@ -35,6 +35,7 @@ mod person;
 mod plan;
 mod push;
 mod reading;
+pub mod report;
 mod run;
 mod seed;
 mod send;

@@ -11,6 +11,7 @@ use crate::domain::bounds::Charge;
 use crate::domain::figures::LedgerTotals;
 use crate::domain::intent::Intent;
 use crate::domain::period::{Period, Window};
+use crate::domain::reconcile::ReconciliationRow;
 use crate::domain::tenant::TenantWindow;
 use crate::job::beside;
 use crate::job::bounds;
@@ -76,10 +77,7 @@ pub async fn play(period: Period, wake: &Wake<'_>) -> anyhow::Result<Option<Peri
     let catalogs = Catalogs::read(&rules.catalog, &rules.catalog_hash, &kept.stored, &mut view).await?;
     let mut intents = Intents::new(view.intents(reach).await?);
     drop(view);
-    let beside = match settled {
-        Some(_) => kept.beside.clone(),
-        None => [orphans, unread].map(|rows| rows(wake.standing, &rules.tenants)).concat(),
-    };
+    let beside = wake.beside(settled, &kept);
     let scope = wake.scope(period, reach, &windows, &catalogs, settled.is_some());
     let observed = observe::observe(&scope, kept, &wake.store.ledger()).await?;
     let mut rated = Rated::new(&windows, (&rules.catalog, &rules.catalog_hash), &observed.totals);
@@ -196,6 +194,14 @@ impl<'a> Wake<'a> {
             zone: &self.settings.time_zone,
             now: self.now,
             is_settled,
+        }
+    }
+
+    /// What no window has: as it stands at Stripe, or of a closed period as the last run found it.
+    fn beside(&self, settled: Option<&PeriodJob>, kept: &Kept) -> Vec<ReconciliationRow> {
+        match settled {
+            Some(_) => kept.beside.clone(),
+            None => [orphans, unread].map(|rows| rows(self.standing, &self.rules.tenants)).concat(),
         }
     }
 

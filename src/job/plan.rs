@@ -217,12 +217,7 @@ pub fn plan(known: Known<'_>, mut rated: Rated, observation: Observation) -> any
     all.extend(due);
     let status = status(&open, &all);
     let counts = counts(&known, &open, &all);
-    let looked = known.mapped.iter().zip(&known.compared);
-    let in_time = looked.filter(|(mapped, one)| mapped.stage != Stage::Final && !one.is_incomplete());
-    let in_time = in_time.map(|(mapped, _)| mapped);
-    let key = |mapped: &Mapped| (mapped.tenant_id.clone(), mapped.window);
-    let observed = in_time.clone().map(key).collect();
-    let drafts = in_time.filter(|mapped| mapped.stage == Stage::Ended).map(key).collect();
+    let (observed, drafts) = seen_in_time(&known);
     let set_aside = all[new.clone()].iter().chain(&open);
     let parked = parking::parked(set_aside, known.parked_before, known.period, known.run_id, known.now);
     let charges = charges_of(known.charges.clone(), &all[new.clone()]);
@@ -278,6 +273,16 @@ pub fn plan(known: Known<'_>, mut rated: Rated, observation: Observation) -> any
         look,
         new,
     })
+}
+
+/// Windows that were seen while their invoice still took usage, and those of them that have ended.
+fn seen_in_time(known: &Known<'_>) -> (Vec<(String, Window)>, Vec<(String, Window)>) {
+    let looked = known.mapped.iter().zip(&known.compared);
+    let in_time = looked.filter(|(mapped, one)| mapped.stage != Stage::Final && !one.is_incomplete());
+    let in_time = in_time.map(|(mapped, _)| mapped);
+    let key = |mapped: &Mapped| (mapped.tenant_id.clone(), mapped.window);
+    let drafts = in_time.clone().filter(|mapped| mapped.stage == Stage::Ended).map(key).collect();
+    (in_time.map(key).collect(), drafts)
 }
 
 /// Of those windows that close.

@@ -7,6 +7,7 @@
     reason = "a test fails by panicking, and reads its own settings"
 )]
 
+mod audit;
 mod bad_input;
 mod billing;
 mod cli;

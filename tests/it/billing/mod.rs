@@ -7,6 +7,7 @@ pub mod server;
 pub mod world;
 
 mod ages;
+mod causes;
 mod edge_minutes;
 mod gauges;
 mod kill;
