@@ -36,6 +36,7 @@ impl Compared {
     }
 }
 
+#[tracing::instrument(level = "debug", name = "compare", skip_all)]
 pub fn compare(
     mapped: &[Mapped],
     intents: &Intents,

@@ -42,6 +42,7 @@ pub struct Kept {
     pub compared: Vec<ReconciliationRow>,
 }
 
+#[tracing::instrument(level = "debug", name = "observe", skip_all)]
 pub async fn observe(
     period: Period,
     windows: &PeriodWindows<'_>,

@@ -35,6 +35,7 @@ pub struct PushPlan {
 }
 
 /// Plans a period's pushes. Without an answer about a tenant's meter nothing of it is sent.
+#[tracing::instrument(level = "debug", name = "push", skip_all)]
 pub fn plan(
     mapped: &[Mapped],
     intents: &Intents,

@@ -82,6 +82,7 @@ impl MeterAtStripe {
 }
 
 /// Reads and checks. `since` is the oldest instant at which an invoice of interest can have been made.
+#[tracing::instrument(level = "debug", name = "read", skip_all)]
 pub async fn read(
     wire: &Wire,
     catalog: &Catalog,

@@ -19,6 +19,7 @@ mod explain;
 mod files;
 mod guards;
 mod killed;
+mod peers;
 mod processes;
 mod rate;
 mod real_data;
