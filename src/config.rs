@@ -1,13 +1,15 @@
 //! Configuration: flags > environment > `billrecon.toml` > defaults. The only reader of the environment.
 //!
 //! In: the global flags, and these variables: `BILLRECON_DATABASE_URL`, `BILLRECON_REPORTS`, `BILLRECON_STRIPE_API_KEY`,
-//! `BILLRECON_STRIPE_API_BASE`, `BILLRECON_STRIPE_SANDBOX`, `BILLRECON_SLACK_WEBHOOK_URL`, `NO_COLOR`. The database URL,
+//! `BILLRECON_STRIPE_API_BASE`, `BILLRECON_STRIPE_SANDBOX`, `BILLRECON_SLACK_WEBHOOK_URL`, `NO_COLOR`, `USER`. The database URL,
 //! the key and the webhook can stand in a file, which `NAME_FILE` names. Out: one checked [`Config`]. An unknown key is
 //! refused; an error names the key and where it stands. Never prints a database URL, a key or a webhook.
 
 mod address;
+mod bounds;
 mod layers;
 mod stripe;
+mod tolerance;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -28,8 +30,10 @@ use crate::cli::GlobalFlags;
 use crate::config::layers::{ConfigFile, ENVIRONMENT, FLAGS, Layer, wrong_value};
 use crate::config::stripe::{API_KEY, RawStripe};
 use crate::domain::audit::sha256_hex;
+use crate::domain::bounds::Bounds;
 use crate::domain::intent::PushMode;
 use crate::domain::period::{Period, parse_zone};
+use crate::domain::reconcile::Tolerances;
 
 const SLACK_WEBHOOK: &str = "BILLRECON_SLACK_WEBHOOK_URL";
 /// Keys that a variable sets.
@@ -61,14 +65,19 @@ pub struct Config {
     pub time_zone: TimeZone,
     pub time_zone_name: String,
     pub first_period: Option<Period>,
+    pub late_usage_periods: usize,
     pub settle_delay: SignedDuration,
     pub lease_ttl: Duration,
     pub stripe: StripeConfig,
+    pub bounds: Bounds,
     /// `None`: the account decides.
     pub push_mode: Option<PushMode>,
     /// While this file is there nothing is pushed.
     pub off_switch: PathBuf,
+    pub tolerances: Tolerances,
     pub slack_webhook: Option<SecretString>,
+    /// Whether the one who ran may approve too.
+    pub runner_may_approve: bool,
     /// A cron expression that can be read; whether it ever rings is for `serve` to say.
     pub schedule: String,
 }
@@ -87,13 +96,20 @@ struct Raw {
     log: String,
     time_zone: String,
     first_period: Option<String>,
+    late_usage_periods: u16,
     settle_delay: String,
     lease: RawLease,
     #[serde(default)]
     stripe: RawStripe,
     #[serde(default)]
     push: RawPush,
+    #[serde(default)]
+    approval: RawApproval,
     serve: RawServe,
+    #[serde(default)]
+    tolerance: Dict,
+    #[serde(default)]
+    bounds: Dict,
 }
 
 #[derive(Deserialize)]
@@ -107,6 +123,12 @@ struct RawLease {
 struct RawPush {
     mode: Option<String>,
     off_switch: Option<String>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+struct RawApproval {
+    runner_may_approve: Option<bool>,
 }
 
 #[derive(Deserialize)]
@@ -141,7 +163,12 @@ impl Config {
     pub fn rules_hash(&self) -> String {
         let first = self.first_period.map(|period| period.to_string()).unwrap_or_default();
         let push = self.push_mode.map(PushMode::as_str).unwrap_or_default();
-        sha256_hex(format!("{}\n{first}\n{}\n{push}", self.time_zone_name, self.settle_delay).as_bytes())
+        let (zone, delay, bounds) = (&self.time_zone_name, self.settle_delay, &self.bounds);
+        let mut rules = format!("{zone}\n{first}\n{delay}\n{push}\n{bounds}");
+        if !self.tolerances.is_none() {
+            rules += &format!("\n{}", self.tolerances);
+        }
+        sha256_hex(rules.as_bytes())
     }
 }
 
@@ -153,6 +180,7 @@ fn defaults() -> Dict {
         ("reports".to_owned(), text("reports")),
         ("log".to_owned(), text("info")),
         ("time_zone".to_owned(), text("UTC")),
+        ("late_usage_periods".to_owned(), Value::from(12)),
         ("settle_delay".to_owned(), text("2h")),
         ("lease".to_owned(), table("ttl", "60s")),
         ("serve".to_owned(), table("schedule", "5 * * * *")),
@@ -199,12 +227,16 @@ impl Raw {
             time_zone,
             time_zone_name: self.time_zone,
             first_period,
+            late_usage_periods: self.late_usage_periods.into(),
             settle_delay,
             lease_ttl,
             stripe: self.stripe.check(api_key, base, &wrong)?,
+            bounds: bounds::check(&self.bounds, &wrong)?,
             push_mode: push_mode.transpose()?,
             off_switch: base.join(self.push.off_switch.as_deref().unwrap_or(OFF_SWITCH)),
+            tolerances: tolerance::check(&self.tolerance, &wrong)?,
             slack_webhook: slack_webhook()?,
+            runner_may_approve: self.approval.runner_may_approve.unwrap_or(true),
             schedule: self.serve.schedule,
         })
     }
@@ -314,6 +346,13 @@ fn variable(name: &str) -> Result<Option<String>, ConfigError> {
 
 fn wrong_variable(name: &str, problem: &str) -> ConfigError {
     ConfigError::Key { origin: ENVIRONMENT.to_owned(), key: name.to_owned(), problem: problem.to_owned() }
+}
+
+/// The person at the machine, as far as it says so: who has said something where nobody is named.
+pub fn user_name() -> String {
+    let named = ["USER", "LOGNAME"].into_iter().filter_map(std::env::var_os);
+    let mut named = named.filter_map(|name| name.into_string().ok());
+    named.find(|name| !name.trim().is_empty()).unwrap_or_else(|| "unknown".to_owned())
 }
 
 /// Whether the person asked for no colour: no-color.org.

@@ -93,6 +93,8 @@ fn of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<ExitCode> {
             Refusal::Usage(_) => ExitCode::Usage,
             Refusal::Configuration(_) => ExitCode::Configuration,
             Refusal::CannotCreate(_) => ExitCode::CannotCreate,
+            Refusal::BadData(_) => ExitCode::BadData,
+            Refusal::NotPermitted(_) => ExitCode::Permission,
         });
     }
     if let Some(interrupted) = cause.downcast_ref::<Interrupted>() {

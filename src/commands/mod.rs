@@ -2,10 +2,12 @@
 //!
 //! In: the parsed command line, `now`. Out: an exit code; data on stdout, words on stderr. Never holds a rule.
 
+mod approve;
 mod catalog_preview;
 mod demo;
 mod explain;
 mod import;
+mod park;
 mod print;
 mod progress;
 mod rate;
@@ -13,6 +15,8 @@ mod run;
 mod sandbox;
 mod serve;
 mod status;
+mod unlock;
+mod verify;
 mod what_if;
 
 use std::io::IsTerminal;
@@ -30,6 +34,7 @@ use crate::stripe::Pace;
 
 pub async fn execute(cli: &Cli, now: Timestamp) -> ExitCode {
     let code = match &cli.command {
+        Command::Approve(flags) => approve::execute(&cli.global, flags, now).await,
         Command::Demo => demo::execute(&cli.global).await,
         Command::Explain(flags) => explain::execute(&cli.global, flags).await,
         Command::Import(import) => import::execute(&cli.global, import, now).await,
@@ -37,6 +42,10 @@ pub async fn execute(cli: &Cli, now: Timestamp) -> ExitCode {
         Command::Run(flags) => run::execute(&cli.global, flags, now).await,
         Command::Sandbox(flags) => sandbox::execute(flags).await,
         Command::Status(flags) => status::execute(&cli.global, flags, now).await,
+        Command::Verify(flags) => verify::execute(&cli.global, flags).await,
+        Command::Park(flags) => park::park(&cli.global, flags, now).await,
+        Command::Unpark(flags) => park::unpark(&cli.global, flags, now).await,
+        Command::Unlock(flags) => unlock::execute(&cli.global, flags, now).await,
         Command::Serve(flags) => serve::execute(&cli.global, flags).await,
     };
     code.unwrap_or_else(|error| failed(&error))
@@ -56,9 +65,11 @@ fn configured(config: &Config) -> anyhow::Result<Settings> {
         time_zone: config.time_zone.clone(),
         time_zone_name: config.time_zone_name.clone(),
         first_period: config.first_period,
+        late_usage_periods: config.late_usage_periods,
         settle_delay: config.settle_delay,
         lease_ttl: config.lease_ttl,
         rules_hash: config.rules_hash(),
+        bounds: config.bounds.clone(),
         stripe: StripeSettings {
             api_key: config.stripe.api_key.clone(),
             api_base: config.stripe.api_base.clone(),
@@ -73,7 +84,9 @@ fn configured(config: &Config) -> anyhow::Result<Settings> {
         },
         push_mode: config.push_mode,
         off_switch: config.off_switch.clone(),
+        tolerances: config.tolerances.clone(),
         slack_webhook: config.slack_webhook.clone(),
+        runner_may_approve: config.runner_may_approve,
         demo: false,
     })
 }

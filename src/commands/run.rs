@@ -11,9 +11,10 @@ use crate::commands::{configured, failed, print, start_logging, what_if};
 use crate::config::Config;
 use crate::domain::decide::VerdictWord;
 use crate::domain::intent::Intent;
+use crate::domain::late::Adjustment;
 use crate::domain::report::Money;
 use crate::exit_code::ExitCode;
-use crate::job::{self, PeriodOutcome, Purpose, RunOptions, Wake};
+use crate::job::{self, PeriodOutcome, Purpose, RunOptions, Unfinished, Wake};
 
 /// How many exceptions, differences and pushes a terminal shows; all are in the files.
 pub const SHOWN: usize = 10;
@@ -34,6 +35,9 @@ pub async fn execute(global: &GlobalFlags, flags: &RunFlags, now: Timestamp) -> 
     if wake.outcomes.is_empty() && wake.failures.is_empty() {
         print::words(&format!("{}: no billing period is due at {}", wake.mode, wake.now));
     }
+    if !settings.tolerances.is_none() {
+        print::words(&format!("tolerances: {}", settings.tolerances));
+    }
     let code = print_wake(&wake, flags.json)?;
     if settings.slack_webhook.is_none() {
         print_messages(&wake);
@@ -48,7 +52,7 @@ pub fn print_wake(wake: &Wake, as_json: bool) -> std::io::Result<ExitCode> {
         print::data(&if as_json { print::json(&json_line(outcome, wake)) } else { text(outcome, wake) })?;
     }
     let failed: Vec<ExitCode> = wake.failures.iter().map(failed).collect();
-    let unfinished = wake.outcomes.iter().any(|outcome| outcome.unfinished);
+    let unfinished = wake.outcomes.iter().any(|outcome| !outcome.unfinished.is_empty());
     Ok(failed.first().copied().unwrap_or(if unfinished { ExitCode::Unfinished } else { ExitCode::Done }))
 }
 
@@ -84,10 +88,13 @@ fn json_line(outcome: &PeriodOutcome, wake: &Wake) -> String {
             "not_billed": counts.not_billed, "pending_before": counts.pending_before, "pushed": counts.pushed,
             "errors": counts.errors, "pending_after": counts.pending_after,
         },
+        "differences_new": outcome.differences_new,
+        "differences_gone": outcome.differences_gone,
         "reports_dir": outcome.reports_dir,
         "mode": wake.mode,
         "dry_run": wake.dry_run,
         "pushes": outcome.pushes.iter().map(push_json).collect::<Vec<_>>(),
+        "adjustments": outcome.adjustments.iter().map(late_json).collect::<Vec<_>>(),
     });
     if wake.what_if {
         line["what_if"] = outcome.what_if.iter().map(what_if::json).collect();
@@ -100,6 +107,14 @@ fn push_json(one: &Intent) -> serde_json::Value {
         "tenant_id": one.key.tenant_id, "customer_id": one.key.customer_id, "meter": one.key.meter,
         "identifier": one.identifier, "quantity": one.quantity.to_string(),
         "timestamp": one.timestamp.as_second(),
+    })
+}
+
+fn late_json(one: &Adjustment) -> serde_json::Value {
+    json!({
+        "tenant_id": one.tenant_id, "meter": one.meter, "window_start": one.window.start.to_string(),
+        "records": one.records, "late_quantity": one.quantity.to_string(),
+        "late_amount_minor": one.amount.minor, "currency": one.amount.currency.code(),
     })
 }
 
@@ -120,7 +135,7 @@ fn text(outcome: &PeriodOutcome, wake: &Wake) -> String {
     );
     lines.push(format!("  {}", deed(outcome, wake.dry_run)));
     lines.push(pushed(outcome, wake.dry_run));
-    lines.extend(outcome.money.iter().map(|Money { base, usage }| {
+    lines.extend(outcome.money.iter().map(|Money { base, usage, .. }| {
         let currency = base.currency.code().to_uppercase();
         format!("  base fees {base} {currency}, usage at candidate prices {usage} {currency}")
     }));
@@ -133,10 +148,19 @@ fn text(outcome: &PeriodOutcome, wake: &Wake) -> String {
         });
         lines.extend(some(&plan.collect::<Vec<_>>(), "run --json"));
     }
+    if outcome.differences_new + outcome.differences_gone > 0 {
+        lines.push(format!(
+            "  since the last run: {} differences new, {} gone",
+            outcome.differences_new, outcome.differences_gone
+        ));
+    }
     let differences: Vec<String> = outcome.differences.iter().map(job::difference).collect();
     lines.extend(some(&differences, "reconciliation.csv"));
+    let late: Vec<String> = outcome.adjustments.iter().map(job::late_usage).collect();
+    lines.extend(some(&late, "adjustments.csv"));
     let exceptions: Vec<String> = outcome.exceptions.iter().map(job::exception).collect();
     lines.extend(some(&exceptions, "exceptions.csv"));
+    lines.extend(outcome.unfinished.iter().map(|one| format!("  unfinished: {}", unfinished(*one))));
     if wake.what_if {
         lines.extend(what_if::text(&outcome.what_if));
     }
@@ -144,6 +168,35 @@ fn text(outcome: &PeriodOutcome, wake: &Wake) -> String {
         lines.push(format!("  run {run_id}, files in {}", folder.display()));
     }
     lines.join("\n")
+}
+
+/// What is left, and who or what goes on with it.
+fn unfinished(one: Unfinished) -> String {
+    match one {
+        Unfinished::Parked(tenants) => {
+            format!("{tenants} tenants are parked; billrecon status says what to do")
+        }
+        Unfinished::Quarantined(records) => {
+            format!("{records} records are in quarantine; exceptions.csv says why")
+        }
+        Unfinished::Pending(pushes) => format!("{pushes} pushes wait; the next run goes on with them"),
+        Unfinished::Incomplete(rows) => format!(
+            "{rows} comparisons lack an answer of Stripe's; run again (evidence.ndjson has the request ids)"
+        ),
+        Unfinished::Refused(pushes) => {
+            format!(
+                "Stripe refused {pushes} pushes; the words on stderr say why, and the next run tries again"
+            )
+        }
+        Unfinished::Unbillable(pushes) => {
+            format!("{pushes} pushes came too late; exceptions.csv has their money")
+        }
+        Unfinished::Late(windows) => {
+            format!(
+                "usage came to {windows} closed windows; adjustments.csv has its money, and bills go out by hand"
+            )
+        }
+    }
 }
 
 /// The first few, and where the rest is.
@@ -167,11 +220,19 @@ fn deed(outcome: &PeriodOutcome, dry_run: bool) -> String {
     let (windows, would) = (outcome.newly_closed, if dry_run { "would close" } else { "closed" });
     match outcome.purpose {
         Some(Purpose::Close) => format!("{would} {windows} windows"),
+        Some(Purpose::Adjust) => {
+            let (late, adjusts) =
+                (outcome.adjustments.len(), if dry_run { "would adjust" } else { "adjusted" });
+            format!("closes nothing: {adjusts} {late} closed figures for usage that came late")
+        }
         Some(Purpose::Look) => {
-            format!("closes nothing: {} windows are still open, figures are provisional", outcome.provisional)
+            format!(
+                "closes nothing: {} windows are not final yet, figures are provisional",
+                outcome.provisional
+            )
         }
         Some(Purpose::Unchanged) | None if outcome.counts.parked > 0 => {
-            "nothing new: the parked tenants wait for a person (exceptions.csv says what to do)".to_owned()
+            "nothing new: the parked tenants wait for a person (billrecon status says what to do)".to_owned()
         }
         Some(Purpose::Unchanged) | None if outcome.reports_dir.is_none() => {
             "closed before; its files are still missing, and the next run writes them".to_owned()

@@ -1,11 +1,13 @@
-//! The pure core, in reading order = the way of the data: number → money → period → tenant → price → rule → catalog (and what a new one changes) →
-//! usage → aggregation → rating → quote → figures → controls → intent → invoice → reconcile → ratio → percentile → metrics → policy → reason → decide →
+//! The pure core, in reading order = the way of the data: number → money → period → tenant → parking → price → rule → catalog (and what a new one changes) →
+//! usage → aggregation → rating → quote → figures → late → accrual → controls → intent → bounds → invoice → reconcile → ratio → percentile → metrics → policy → reason → decide →
 //! report → audit.
 //!
 //! In: values. Out: values. Never a database, network, file, environment variable or clock: `now` is an argument.
 
+pub mod accrual;
 pub mod aggregation;
 pub mod audit;
+pub mod bounds;
 pub mod catalog;
 pub mod catalog_diff;
 pub mod controls;
@@ -13,13 +15,16 @@ pub mod decide;
 pub mod figures;
 pub mod intent;
 pub mod invoice;
+pub mod late;
 pub mod metrics;
 pub mod money;
 pub mod number;
+pub mod parking;
 pub mod percentile;
 pub mod period;
 pub mod policy;
 pub mod price;
+pub mod proof;
 pub mod quote;
 pub mod rating;
 pub mod ratio;

@@ -124,6 +124,8 @@ pub enum ParkReason {
     NoStripeMapping,
     /// Customer, subscription or price at Stripe are not those that the ledger names.
     Mapping,
+    /// Two items of the customer bill one meter at Stripe, each all of its usage.
+    DoubleMeter,
     /// Stripe has no such customer: deleted there, or of another account or mode.
     CustomerDeleted,
     /// The subscription's period at Stripe is another one than our window.
@@ -140,10 +142,31 @@ pub enum ParkReason {
     TooManyDigits,
     /// Stripe's answers about the window could not be read when it was to close.
     Incomplete,
+    /// A person has set the tenant aside.
+    Held,
+    /// The tenant's overage is far above what it was, or above its cap.
+    OverageBound,
+    /// All overage of the period is above the period's cap.
+    PeriodBound,
+}
+
+/// How a tenant that is set aside goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Remedy {
+    /// The cause is mended; no word releases it.
+    Mend,
+    /// A person ends the hold.
+    EndHold,
+    /// A person says that the bound is not for this window.
+    Allow,
+    /// A person says that the bound is not for this period.
+    AllowPeriod,
+    /// A person says that what Stripe shows stands: nothing more is sent for the window.
+    LetStand,
 }
 
 impl ParkReason {
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 19] = [
         Self::UnknownPlan,
         Self::WindowChange,
         Self::Trial,
@@ -151,6 +174,7 @@ impl ParkReason {
         Self::Overflow,
         Self::NoStripeMapping,
         Self::Mapping,
+        Self::DoubleMeter,
         Self::CustomerDeleted,
         Self::WindowMismatch,
         Self::ForeignUsage,
@@ -159,6 +183,9 @@ impl ParkReason {
         Self::RejectedAsync,
         Self::TooManyDigits,
         Self::Incomplete,
+        Self::Held,
+        Self::OverageBound,
+        Self::PeriodBound,
     ];
 
     pub fn parse(text: &str) -> Option<Self> {
@@ -174,6 +201,7 @@ impl ParkReason {
             Self::Overflow => "overflow",
             Self::NoStripeMapping => "no_stripe_mapping",
             Self::Mapping => "mapping",
+            Self::DoubleMeter => "double_meter",
             Self::CustomerDeleted => "customer_deleted",
             Self::WindowMismatch => "window_mismatch",
             Self::ForeignUsage => "foreign_usage",
@@ -182,6 +210,32 @@ impl ParkReason {
             Self::RejectedAsync => "rejected_async",
             Self::TooManyDigits => "too_many_digits",
             Self::Incomplete => "incomplete",
+            Self::Held => "held",
+            Self::OverageBound => "overage_bound",
+            Self::PeriodBound => "period_bound",
+        }
+    }
+
+    pub fn remedy(self) -> Remedy {
+        match self {
+            Self::Held => Remedy::EndHold,
+            Self::OverageBound => Remedy::Allow,
+            Self::PeriodBound => Remedy::AllowPeriod,
+            Self::ForeignUsage | Self::StripeAheadOfLedger | Self::UnknownPush | Self::RejectedAsync => {
+                Remedy::LetStand
+            }
+            Self::UnknownPlan
+            | Self::WindowChange
+            | Self::Trial
+            | Self::CanceledWithoutEnd
+            | Self::Overflow
+            | Self::NoStripeMapping
+            | Self::Mapping
+            | Self::DoubleMeter
+            | Self::CustomerDeleted
+            | Self::WindowMismatch
+            | Self::TooManyDigits
+            | Self::Incomplete => Remedy::Mend,
         }
     }
 
@@ -205,6 +259,9 @@ impl ParkReason {
             Self::Mapping => {
                 "compare the tenant's customer, subscription, status and metered price with Stripe's (a customer is one tenant's only); then run again"
             }
+            Self::DoubleMeter => {
+                "remove all of the customer's items on this meter but one at Stripe, on whichever subscription they are; then run again"
+            }
             Self::CustomerDeleted => {
                 "Stripe has no such customer: give the tenant the stripe ids that it has now, of this account and mode, or bill what it used by hand"
             }
@@ -212,17 +269,28 @@ impl ParkReason {
                 "set billing_anchor and interval to those of the Stripe subscription; then run again"
             }
             Self::ForeignUsage => {
-                "find who else sends usage to this meter: if the application does, set [push] mode = \"observe\""
+                "find who else sends usage to this meter: if the application does, set [push] mode = \"observe\"; or let Stripe's total stand (billrecon unpark)"
             }
             Self::RejectedAsync => {
-                "look at the error reports of the meter at Stripe: it accepted usage and does not count it; it goes on by itself if the total shows it after all"
+                "look at the error reports of the meter at Stripe: it accepted usage and does not count it; it goes on by itself if the total shows it after all, or let Stripe's total stand (billrecon unpark)"
             }
             Self::StripeAheadOfLedger => {
-                "import the usage that the ledger lacks (was a backup restored?); then run again"
+                "import the usage that the ledger lacks (was a backup restored?) and run again; or let Stripe's total stand (billrecon unpark)"
             }
-            Self::UnknownPush => "compare the meter's total at Stripe with the ledger and settle it by hand",
+            Self::UnknownPush => {
+                "compare the meter's total at Stripe with the ledger, then let Stripe's total stand (billrecon unpark)"
+            }
             Self::TooManyDigits => "look at the quantity: Stripe takes at most 15 significant digits",
             Self::Incomplete => "run again; if it stays, send Stripe the request id in evidence.ndjson",
+            Self::Held => {
+                "a person has set the tenant aside: end that with billrecon unpark when it may go on"
+            }
+            Self::OverageBound => {
+                "look for wrong records or a wrong price: the overage is far above what is usual; if it is right, billrecon unpark"
+            }
+            Self::PeriodBound => {
+                "look for wrong records or a wrong price: the period's overage is above its cap; if it is right, billrecon unpark --period"
+            }
         }
     }
 }

@@ -9,9 +9,10 @@ use crate::domain::audit::AuditEvent;
 use crate::domain::period::Period;
 use crate::job::lease::Lease;
 use crate::job::message::Message;
+use crate::job::person;
 use crate::job::plan::PeriodPlan;
 use crate::store::Books;
-use crate::store::books::{PeriodJob, PeriodStatus, Run, RunState};
+use crate::store::books::{Look, PeriodJob, PeriodStatus, Run, RunState};
 
 /// Writes that the run has begun, so that a crash leaves a trace.
 pub async fn start(run: &Run, lease: &Lease, books: &Books) -> anyhow::Result<()> {
@@ -33,23 +34,39 @@ pub async fn commit(
     let (period, report) = (plan.report.period, &plan.report);
     let mut write = books.write(lease.term()?).await?;
     write.save_windows(period, plan.writes(), run_id).await?;
+    write.add_charges(period, &plan.charges).await?;
     write.save_report(run_id, &report.exceptions, &report.controls).await?;
     write.save_comparison(period, run_id, &plan.compared, &report.evidence).await?;
+    write.save_differences(period, &plan.differences).await?;
     write.save_decision(run_id, &report.decision).await?;
+    write.add_adjustments(period, run_id, &plan.adjustments).await?;
+    write.save_accruals(run_id, &report.accruals).await?;
     write.update_intents(&plan.confirmed).await?;
     write.add_intents(&plan.unbillable, run_id).await?;
     write.add_observed_windows(&plan.observed, run_id).await?;
+    write.add_drafts(&plan.drafts, run_id).await?;
+    write.save_parked(period, &plan.parked).await?;
     if let Some(message) = message.filter(|message| message.is_posted) {
         write.add_message(&message.outbox(run_id), facts.started_at).await?;
     }
     write.commit_run(run_id, &job_of(plan, run_id, facts), report.verdict.as_ref()).await?;
+    write.save_look(period, plan.look).await?;
+    write.save_seen(run_id, report.ledger, &report.money()?).await?;
+    let records = write.closed_records(run_id).await?;
     let event = AuditEvent::RunCommitted {
         period,
         status: plan.status.as_str().to_owned(),
         closed: plan.counts.closed,
         parked: plan.counts.parked,
+        verdict: report.verdict.as_ref().map_or(String::new(), |verdict| verdict.word.as_str().to_owned()),
+        records,
     };
     write.audit(&event, run_id, facts.started_at).await?;
+    if !plan.adjustments.is_empty() {
+        let records = plan.adjustments.iter().map(|one| one.records).sum();
+        let event = AuditEvent::UsageAdjusted { period, adjustments: plan.adjustments.len() as u64, records };
+        write.audit(&event, run_id, facts.started_at).await?;
+    }
     Ok(write.commit().await?)
 }
 
@@ -64,7 +81,10 @@ pub async fn note(
 ) -> anyhow::Result<()> {
     let mut write = books.write(lease.term()?).await?;
     write.update_intents(&plan.confirmed).await?;
+    write.save_differences(plan.report.period, &plan.differences).await?;
     write.add_observed_windows(&plan.observed, run_id).await?;
+    write.add_drafts(&plan.drafts, run_id).await?;
+    write.save_parked(plan.report.period, &plan.parked).await?;
     write.save_job(&job_of(plan, run_id, facts)).await?;
     Ok(write.commit().await?)
 }
@@ -79,13 +99,22 @@ fn job_of(plan: &PeriodPlan, run_id: &str, facts: &RunFacts) -> PeriodJob {
     }
 }
 
-/// Records that a closed period was looked at with the tenants of now, so that the next wake need not.
-pub async fn keep(job: &PeriodJob, tenants_version: i64, lease: &Lease, books: &Books) -> anyhow::Result<()> {
-    if job.tenants_version == tenants_version {
+/// Records that a closed period was looked at, with the tenants and the records of now, so that the next wake need not.
+pub async fn keep(
+    job: &PeriodJob,
+    tenants_version: i64,
+    look: Option<Look>,
+    lease: &Lease,
+    books: &Books,
+) -> anyhow::Result<()> {
+    if job.tenants_version == tenants_version && look.is_none() {
         return Ok(());
     }
     let mut write = books.write(lease.term()?).await?;
     write.keep_closed(job.period, tenants_version).await?;
+    if let Some(look) = look {
+        write.save_look(job.period, look).await?;
+    }
     Ok(write.commit().await?)
 }
 
@@ -119,10 +148,13 @@ pub fn new_run(period: Period, run_id: String, lease: &Lease, facts: &RunFacts) 
         code_version: env!("CARGO_PKG_VERSION").to_owned(),
         catalog_hash: facts.catalog_hash.clone(),
         rules_hash: facts.rules_hash.clone(),
+        bounds: facts.bounds.clone(),
         time_zone: facts.time_zone.clone(),
         period_status: PeriodStatus::Open,
         mode: facts.mode.clone(),
         account_id: facts.account_id.clone(),
+        tolerances: facts.tolerances.clone(),
+        os_user: person::os_user().to_string(),
         verdict: None,
     })
 }
@@ -132,8 +164,10 @@ pub struct RunFacts {
     pub started_at: Timestamp,
     pub catalog_hash: String,
     pub rules_hash: String,
+    pub bounds: String,
     pub time_zone: String,
     pub tenants_version: i64,
     pub mode: String,
     pub account_id: String,
+    pub tolerances: String,
 }

@@ -133,7 +133,7 @@ pub async fn explain(settings: &Settings, question: &Question) -> anyhow::Result
     })
 }
 
-fn find<'a>(tenants: &'a [Tenant], id: &str) -> Result<&'a Tenant, Refusal> {
+pub(in crate::job) fn find<'a>(tenants: &'a [Tenant], id: &str) -> Result<&'a Tenant, Refusal> {
     let found = tenants.iter().find(|tenant| tenant.id() == id);
     found.ok_or_else(|| {
         let id: String = id.chars().take(64).collect();

@@ -3,6 +3,8 @@
 //! In: settings, `now`. Out: what was done, as values for the commands to print. Observe (reads) → plan (pure) →
 //! execute (writes): a dry run stops before execute.
 
+pub mod approve;
+mod bounds;
 pub mod catalog_change;
 mod catalogs;
 pub mod checks;
@@ -12,18 +14,22 @@ mod connection;
 mod deliver;
 mod due;
 mod edges;
+mod evidence;
 mod execute;
 pub mod explain;
 pub mod import;
 mod intents;
 mod interrupt;
 mod judge;
+mod late;
 pub mod lease;
 mod mapping;
 mod message;
 mod observe;
 mod outcome;
+pub mod parking;
 mod period;
+mod person;
 mod plan;
 mod push;
 mod reading;
@@ -31,14 +37,18 @@ mod run;
 mod seed;
 mod send;
 mod stage;
+mod stake;
 mod standing;
 pub mod status;
+pub mod unlock;
+pub mod verify;
 mod what_if;
 
 pub use connection::Target;
 pub use interrupt::{Interrupted, Signals};
+pub use late::sentence as late_usage;
 pub use message::difference;
-pub use outcome::{PeriodOutcome, exception};
+pub use outcome::{PeriodOutcome, Unfinished, exception};
 pub use plan::Purpose;
 pub use run::{RunOptions, Wake, run, run_on};
 pub use what_if::{Outcome, WhatIf};
@@ -51,9 +61,11 @@ use jiff::{SignedDuration, Timestamp};
 
 use secrecy::SecretString;
 
+use crate::domain::bounds::Bounds;
 use crate::domain::catalog::Catalog;
 use crate::domain::intent::PushMode;
 use crate::domain::period::Period;
+use crate::domain::reconcile::Tolerances;
 use crate::store::books::{BooksView, StoredCatalog};
 use crate::store::{Access, Database, Store};
 use crate::stripe::Pace;
@@ -67,6 +79,11 @@ pub enum Refusal {
     Configuration(String),
     #[error("{0}")]
     CannotCreate(String),
+    /// What was named is not there, or what is stored or written does not hold.
+    #[error("{0}")]
+    BadData(String),
+    #[error("{0}")]
+    NotPermitted(String),
 }
 
 /// The settings that the job works by.
@@ -77,16 +94,23 @@ pub struct Settings {
     pub time_zone: TimeZone,
     pub time_zone_name: String,
     pub first_period: Option<Period>,
+    /// How many closed periods, the newest first, are looked at again when usage came for them.
+    pub late_usage_periods: usize,
     /// How long after a window's end it is final, where no invoice says so.
     pub settle_delay: SignedDuration,
     pub lease_ttl: Duration,
     pub rules_hash: String,
+    pub bounds: Bounds,
     pub stripe: StripeSettings,
     /// `None`: the account decides.
     pub push_mode: Option<PushMode>,
     /// While this file is there nothing is pushed.
     pub off_switch: PathBuf,
+    /// By how much the two sides may differ and still agree.
+    pub tolerances: Tolerances,
     pub slack_webhook: Option<SecretString>,
+    /// Whether the one who ran may approve too.
+    pub runner_may_approve: bool,
     /// Every output says DEMO.
     pub demo: bool,
 }

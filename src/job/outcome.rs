@@ -2,11 +2,13 @@
 //!
 //! In: a plan that was executed or only made, or the job of an earlier run. Out: plain values. Never reads anything.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use crate::domain::decide::{DecisionRow, Verdict};
 use crate::domain::figures::WindowStatus;
 use crate::domain::intent::Intent;
+use crate::domain::late::Adjustment;
 use crate::domain::period::Period;
 use crate::domain::reconcile::{Cause, Class, ReconciliationRow};
 use crate::domain::report::{Exception, ExceptionKind, Money};
@@ -14,6 +16,36 @@ use crate::job::Settings;
 use crate::job::plan::{PeriodPlan, Purpose};
 use crate::job::what_if::WhatIf;
 use crate::store::books::{JobCounts, PeriodJob, PeriodStatus, Run, RunState};
+
+/// What a run has left, with its number: tenants, records, pushes or rows of the comparison.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unfinished {
+    Parked(u64),
+    Quarantined(u64),
+    Pending(u64),
+    /// An answer of Stripe's is missing.
+    Incomplete(u64),
+    /// Stripe refused a push.
+    Refused(u64),
+    /// It can no longer be sent since this run.
+    Unbillable(u64),
+    /// Usage of closed windows that this run has adjusted, or that no bill can hold.
+    Late(u64),
+}
+
+impl Unfinished {
+    fn count(self) -> u64 {
+        match self {
+            Self::Parked(count)
+            | Self::Quarantined(count)
+            | Self::Pending(count)
+            | Self::Incomplete(count)
+            | Self::Refused(count)
+            | Self::Unbillable(count)
+            | Self::Late(count) => count,
+        }
+    }
+}
 
 /// What became of one period, for a person and for a program.
 #[derive(Clone, Debug)]
@@ -35,13 +67,18 @@ pub struct PeriodOutcome {
     /// What was sent, or would be.
     pub pushes: Vec<Intent>,
     pub exceptions: Vec<Exception>,
+    /// What came late to closed windows.
+    pub adjustments: Vec<Adjustment>,
     /// Rows of the comparison that disagree.
     pub differences: Vec<ReconciliationRow>,
+    /// How many of all differences were not there in the run before, and how many of those then are gone.
+    pub differences_new: u64,
+    pub differences_gone: u64,
     pub money: Vec<Money>,
     /// The message of a judged period.
     pub message: Option<String>,
-    /// Whether something waits for a person.
-    pub unfinished: bool,
+    /// What is not done, and whoever has to do it.
+    pub unfinished: Vec<Unfinished>,
     /// What would be billed at other prices, where that was asked.
     pub what_if: Vec<WhatIf>,
 }
@@ -73,10 +110,14 @@ impl PeriodOutcome {
             provisional: report.count(WindowStatus::Open),
             pushes,
             exceptions: report.exceptions.clone(),
+            differences_new: disagreeing.iter().filter(|row| row.first_seen == Some(report.now)).count()
+                as u64,
+            differences_gone: plan.differences.gone.len() as u64,
+            adjustments: plan.adjustments.clone(),
             differences: disagreeing,
             money: report.money()?,
             message,
-            unfinished: is_unfinished(plan),
+            unfinished: unfinished(plan),
             what_if: Vec::new(),
         })
     }
@@ -98,23 +139,44 @@ impl PeriodOutcome {
             provisional: 0,
             pushes: Vec::new(),
             exceptions: Vec::new(),
+            adjustments: Vec::new(),
             differences: Vec::new(),
+            differences_new: 0,
+            differences_gone: 0,
             money: Vec::new(),
             message: None,
-            unfinished: job.counts.parked > 0 || job.counts.pending_after > 0,
+            unfinished: some([
+                Unfinished::Parked(job.counts.parked),
+                Unfinished::Pending(job.counts.pending_after),
+            ]),
             what_if: Vec::new(),
         }
     }
 }
 
-/// Parked, quarantined, pending, refused, incomplete, or newly unbillable.
-fn is_unfinished(plan: &PeriodPlan) -> bool {
-    let waits = |kind| kind == ExceptionKind::Parked || kind == ExceptionKind::Quarantined;
-    plan.report.exceptions.iter().any(|one| waits(one.kind))
-        || plan.report.comparison.iter().any(|row| row.class == Class::Incomplete)
-        || plan.counts.pending_after > 0
-        || plan.counts.errors > 0
-        || !plan.unbillable.is_empty()
+fn unfinished(plan: &PeriodPlan) -> Vec<Unfinished> {
+    let (exceptions, counts) = (&plan.report.exceptions, &plan.counts);
+    let quarantined = exceptions.iter().filter(|one| one.kind == ExceptionKind::Quarantined);
+    let parked: BTreeSet<&str> = exceptions
+        .iter()
+        .filter(|one| one.kind == ExceptionKind::Parked)
+        .map(|one| one.tenant_id.as_str())
+        .collect();
+    let incomplete = plan.report.comparison.iter().filter(|row| row.class == Class::Incomplete).count();
+    let unbillable = plan.unbillable.len() as u64;
+    some([
+        Unfinished::Parked(parked.len() as u64),
+        Unfinished::Quarantined(quarantined.map(|one| one.records).sum()),
+        Unfinished::Pending(counts.pending_after),
+        Unfinished::Incomplete(incomplete as u64),
+        Unfinished::Refused(counts.errors.saturating_sub(unbillable)),
+        Unfinished::Unbillable(unbillable),
+        Unfinished::Late(plan.late),
+    ])
+}
+
+fn some<const N: usize>(all: [Unfinished; N]) -> Vec<Unfinished> {
+    all.into_iter().filter(|one| one.count() > 0).collect()
 }
 
 /// An exception in one line, for a person.

@@ -3,23 +3,29 @@
 //! In: a period and what holds for the wake. Out: its outcome. Without a lease nothing is written and nothing sent but
 //! reads: the same steps, up to the plan.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 
+use crate::domain::bounds::Charge;
 use crate::domain::figures::LedgerTotals;
 use crate::domain::intent::Intent;
-use crate::domain::period::Period;
+use crate::domain::period::{Period, Window};
 use crate::domain::tenant::TenantWindow;
+use crate::job::bounds;
 use crate::job::catalogs::Catalogs;
-use crate::job::compare::{Compared, compare, orphans, unread};
+use crate::job::compare::{Compared, Sides, orphans, unread};
 use crate::job::connection::Wire;
 use crate::job::due::{self, ClosedWindows, PeriodWindows};
 use crate::job::edges;
+use crate::job::evidence::look::SecondLook;
 use crate::job::execute::{self, RunFacts};
 use crate::job::intents::Intents;
 use crate::job::lease::Lease;
 use crate::job::mapping::Mapped;
-use crate::job::observe::{self, Kept};
+use crate::job::observe::{self, Kept, Scope};
 use crate::job::outcome::PeriodOutcome;
+use crate::job::parking;
 use crate::job::plan::{self, Known, PeriodPlan, Purpose, Rated};
 use crate::job::push::{self, PushPlan};
 use crate::job::reading::{self, Answers, read_previews, read_totals};
@@ -30,7 +36,7 @@ use crate::job::standing::Standing;
 use crate::job::what_if::{self, WhatIf};
 use crate::job::{Settings, deliver, message, new_run_id};
 use crate::store::Store;
-use crate::store::books::{PeriodJob, PeriodStatus};
+use crate::store::books::{Look, ParkedWindow, PeriodJob, PeriodStatus};
 use crate::stripe::StripeError;
 
 /// What holds for all periods of a wake.
@@ -49,43 +55,54 @@ pub struct Wake<'a> {
 
 pub async fn play(period: Period, wake: &Wake<'_>) -> anyhow::Result<Option<PeriodOutcome>> {
     let mut view = wake.store.books().snapshot().await?;
-    let reach = due::reach(period, &wake.rules.tenants, wake.settings);
-    let windows = wake.windows(period, &view.closed_windows(reach).await?);
-    if windows.due.is_empty() && windows.open.is_empty() {
-        match wake.rules.jobs.get(&period) {
-            Some(job) if job.status == PeriodStatus::Closed => {
-                wake.keep(job).await?;
-                return Ok(wake.rules.settled(job, wake.settings));
-            }
-            _ if !wake.rules.explicit => return Ok(None),
-            _ => {}
-        }
-    }
-    let kept = Kept {
-        stored: view.windows(period).await?,
-        observed: view.observed_windows(reach).await?,
-        compared: view.comparison(period, "").await?,
-    };
     let rules = wake.rules;
+    let reach = due::reach(period, &rules.tenants, wake.settings);
+    let windows = wake.windows(period, &view.closed_windows(reach).await?);
+    let job = rules.jobs.get(&period);
+    let settled = match (windows.due.is_empty() && windows.open.is_empty(), job) {
+        (true, Some(job)) if job.status == PeriodStatus::Closed => Some(job),
+        (true, _) if !rules.explicit => return Ok(None),
+        // What is asked of Stripe was not read for it.
+        (false, _) if rules.is_only_late(period) => return Ok(None),
+        _ => None,
+    };
+    if let Some(job) = settled.filter(|_| !rules.explicit && !rules.late.contains(&period)) {
+        wake.keep(job, None).await?;
+        return Ok(rules.settled(job, wake.settings));
+    }
+    let parked_before = view.parked_in(period).await?;
+    let kept = Kept::read(period, reach, job, &windows, &mut view).await?;
     let catalogs = Catalogs::read(&rules.catalog, &rules.catalog_hash, &kept.stored, &mut view).await?;
     let mut intents = Intents::new(view.intents(reach).await?);
     drop(view);
-    let observed = {
-        let (tenants, meters) = (&rules.tenants, &rules.catalog.meters);
-        let ledger = wake.store.ledger();
-        observe::observe(period, &windows, tenants, meters, kept, wake.wire.push, &ledger).await?
+    let beside = match settled {
+        Some(_) => kept.beside.clone(),
+        None => [orphans, unread].map(|rows| rows(wake.standing, &rules.tenants)).concat(),
     };
+    let scope = wake.scope(period, reach, &windows, &catalogs, settled.is_some());
+    let observed = observe::observe(&scope, kept, &wake.store.ledger()).await?;
     let mut rated = Rated::new(&windows, (&rules.catalog, &rules.catalog_hash), &observed.totals);
     let mut run = PeriodRun { period, run_id: new_run_id(wake.now), started: false };
-    let exchange = wake.exchange(&mut run, &windows, &mut rated, &mut intents, &observed.totals).await?;
+    let exchange = match settled {
+        Some(_) => Exchange::default(),
+        None => {
+            wake.exchange(&mut run, &windows, &parked_before, &mut rated, &mut intents, &observed.totals)
+                .await?
+        }
+    };
     let what_if = wake.what_if(&exchange, &rated).await?;
     let is_off = send::is_off(&wake.settings.off_switch);
     let sends = if is_off { Vec::new() } else { exchange.pushes.sends };
     let known = Known {
         period,
+        now: wake.now,
         windows: &windows,
         catalogs: &catalogs,
         push: wake.wire.push,
+        run_id: &run.run_id,
+        parked_before: &parked_before,
+        charges: exchange.charges,
+        unread: exchange.pushes.unread,
         mapped: &exchange.mapped,
         intents: &intents,
         confirmed: exchange.confirmed,
@@ -94,17 +111,27 @@ pub async fn play(period: Period, wake: &Wake<'_>) -> anyhow::Result<Option<Peri
         pushed: exchange.counts.pushed,
         errors: exchange.counts.errors,
         compared: exchange.compared,
-        beside: [orphans, unread].map(|rows| rows(wake.standing, &rules.tenants)).concat(),
+        beside,
         evidence: exchange.answers.evidence,
     };
-    let plan = plan::plan(known, rated, observed)?;
+    let mut plan = plan::plan(known, rated, observed)?;
+    if let Some(job) = settled {
+        if plan.purpose != Purpose::Adjust {
+            wake.keep(job, Some(plan.look)).await?;
+            return Ok(rules.settled(job, wake.settings));
+        }
+        plan.counts = job.counts;
+    }
     let outcome = wake.finish(run, plan, sends).await?;
     Ok(Some(PeriodOutcome { what_if, ..outcome }))
 }
 
 /// What passed between us and Stripe about one period.
+#[derive(Default)]
 struct Exchange {
     mapped: Vec<Mapped>,
+    /// What the price in force comes to for each of them.
+    charges: Vec<Charge>,
     pushes: PushPlan,
     /// Pushes that waited before this run sent any.
     pending_before: u64,
@@ -127,7 +154,9 @@ impl<'a> Wake<'a> {
         // A subscription may end inside of the window; the window still ends when it ends.
         let is_final =
             |window: &TenantWindow<'_>| self.stage(window) == Stage::Final && window.window.end <= self.now;
-        due::windows(period, &self.rules.tenants, self.settings, closed, is_final)
+        let mut windows = due::windows(period, &self.rules.tenants, self.settings, closed, is_final);
+        parking::hold(&self.rules.parking, period, &mut windows);
+        windows
     }
 
     fn stage(&self, window: &TenantWindow<'_>) -> Stage {
@@ -139,16 +168,40 @@ impl<'a> Wake<'a> {
             started_at: self.now,
             catalog_hash: self.rules.catalog_hash.clone(),
             rules_hash: self.settings.rules_hash.clone(),
+            bounds: self.settings.bounds.to_string(),
             time_zone: self.settings.time_zone_name.clone(),
             tenants_version: self.rules.tenants_version,
             mode: self.wire.mode.clone(),
             account_id: self.wire.account.id.clone(),
+            tolerances: self.settings.tolerances.to_string(),
         }
     }
 
-    async fn keep(&self, job: &PeriodJob) -> anyhow::Result<()> {
+    fn scope<'s>(
+        &'s self,
+        period: Period,
+        reach: Window,
+        windows: &'s PeriodWindows<'s>,
+        catalogs: &'s Catalogs<'s>,
+        is_settled: bool,
+    ) -> Scope<'s> {
+        Scope {
+            period,
+            reach,
+            windows,
+            tenants: &self.rules.tenants,
+            catalogs,
+            push: self.wire.push,
+            zone: &self.settings.time_zone,
+            now: self.now,
+            is_settled,
+        }
+    }
+
+    /// Nothing of a closed period has changed since it was looked at, but for what is to be kept of this look.
+    async fn keep(&self, job: &PeriodJob, look: Option<Look>) -> anyhow::Result<()> {
         let Some(lease) = self.lease else { return Ok(()) };
-        execute::keep(job, self.rules.tenants_version, lease, &self.store.books()).await
+        execute::keep(job, self.rules.tenants_version, look, lease, &self.store.books()).await
     }
 
     async fn start(&self, run: &mut PeriodRun, lease: &Lease) -> anyhow::Result<()> {
@@ -165,19 +218,25 @@ impl<'a> Wake<'a> {
         &self,
         run: &mut PeriodRun,
         windows: &PeriodWindows<'_>,
+        parked_before: &[ParkedWindow],
         rated: &mut Rated,
         intents: &mut Intents,
         totals: &LedgerTotals,
     ) -> anyhow::Result<Exchange> {
+        let parking = &self.rules.parking;
         let stage = |window: &TenantWindow<'_>| self.stage(window);
         let mut mapped = rated.map(windows, &self.rules.catalog, self.standing, run.period, stage, self.now);
+        parking::mark(&mut mapped, parking, parked_before);
         edges::note(&mut mapped, &self.rules.tenants, &self.rules.catalog, totals)?;
         let evidence = reading::unread(self.standing, &self.rules.tenants);
         let mut answers = Answers { evidence, ..Answers::default() };
         read_totals(&mapped, |_| true, self.wire, self.standing, &mut answers).await?;
         rated.park(&answers.without_customer);
         mapped.retain(|one| !answers.is_without_customer(one));
-        let mut pushes = push::plan(&mapped, intents, &answers, self.wire, self.now)?;
+        let charges = bounds::charges(&mapped, &self.rules.catalog)?;
+        let (bounds, books) = (&self.settings.bounds, self.store.books());
+        let parked = bounds::exceeded(bounds, &charges, run.period, parking, self.wire.push, &books).await?;
+        let mut pushes = push::plan(&mapped, intents, &answers, self.wire, parked, self.now)?;
         let pending = intents.of_period(run.period).filter(|one| one.is_pending()).count();
         let pending_before = (pending + pushes.new.len()) as u64;
         let counts = self.push_all(run, &mut pushes, &mapped, intents, &mut answers).await?;
@@ -192,9 +251,32 @@ impl<'a> Wake<'a> {
         for one in pushes.unbillable.iter().chain(settled) {
             intents.put(one.clone());
         }
-        let compared = compare(&mapped, intents, &answers, self.standing, self.wire, self.now)?;
+        let compared = self.compare(&mapped, intents, &mut answers).await?;
         rated.park_incomplete(&compared);
-        Ok(Exchange { mapped, pushes, pending_before, counts, answers, confirmed, compared })
+        Ok(Exchange { mapped, charges, pushes, pending_before, counts, answers, confirmed, compared })
+    }
+
+    /// Compares, and looks once more at what differs for no reason that is known.
+    async fn compare(
+        &self,
+        mapped: &[Mapped],
+        intents: &Intents,
+        answers: &mut Answers,
+    ) -> anyhow::Result<Vec<Compared>> {
+        let (standing, wire, now) = (self.standing, self.wire, self.now);
+        let tolerances = &self.settings.tolerances;
+        let sides = Sides { intents, answers, standing, wire, tolerances, now };
+        let mut compared = sides.compare(mapped)?;
+        let settle_delay = self.settings.settle_delay;
+        let second = SecondLook {
+            sides,
+            meters: &self.rules.catalog.meters,
+            ledger: &self.store.ledger(),
+            settle_delay,
+        };
+        let told = second.look(mapped, &mut compared).await?;
+        answers.evidence.extend(told);
+        Ok(compared)
     }
 
     async fn what_if(&self, exchange: &Exchange, rated: &Rated) -> Result<Vec<WhatIf>, StripeError> {
@@ -220,12 +302,12 @@ impl<'a> Wake<'a> {
             return Ok(first);
         }
         let more = if self.lease.is_some() {
-            push::plan(&waiting, intents, answers, self.wire, self.now)?
+            push::plan(&waiting, intents, answers, self.wire, BTreeMap::new(), self.now)?
         } else {
             // A dry run takes it that what goes out arrives.
             let known = intents.assuming(&pushes.settled, &pushes.sends);
             let answers = answers.assuming(&waiting, &known, &pushes.sends)?;
-            push::plan(&waiting, &known, &answers, self.wire, self.now)?
+            push::plan(&waiting, &known, &answers, self.wire, BTreeMap::new(), self.now)?
         };
         let more = more.only_new();
         let second = self.push(run, &more, mapped, intents, answers).await?;
@@ -291,7 +373,7 @@ impl<'a> Wake<'a> {
         let record = execute::new_run(run.period, run.run_id.clone(), lease, &facts)?;
         let record = record.judged(plan.status, plan.report.verdict.clone());
         let folder = match plan.purpose {
-            Purpose::Close => {
+            Purpose::Close | Purpose::Adjust => {
                 execute::commit(&plan, &run.run_id, &facts, message.as_ref(), lease, &books).await?;
                 // The figures come back from the database; two copies of a large company need not be in memory.
                 drop(plan);

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 
 use crate::domain::intent::{self, Intent, IntentState, PushCase, PushKey, PushMode, PushStep, Settlement};
-use crate::domain::number::NumberError;
+use crate::domain::number::{NumberError, Quantity};
 use crate::domain::period::Window;
 use crate::domain::tenant::ParkReason;
 use crate::job::connection::Wire;
@@ -32,25 +32,32 @@ pub struct PushPlan {
     pub parked: BTreeMap<(String, Window), ParkReason>,
     /// Tenant and window with more to send, once what is on its way has arrived.
     waiting: BTreeSet<(String, Window)>,
+    /// Tenants that are due a push, and whose total could not be read.
+    pub unread: BTreeSet<String>,
 }
 
-/// Plans a period's pushes. Without an answer about a tenant's meter nothing of it is sent.
+/// Plans a period's pushes. Without an answer about a tenant's meter nothing of it is sent, and nothing new of what is
+/// `parked` already.
 #[tracing::instrument(level = "debug", name = "push", skip_all)]
 pub fn plan(
     mapped: &[Mapped],
     intents: &Intents,
     answers: &Answers,
     wire: &Wire,
+    parked: BTreeMap<(String, Window), ParkReason>,
     now: Timestamp,
 ) -> Result<PushPlan, NumberError> {
-    let mut plan = PushPlan::default();
+    let mut plan = PushPlan { parked, ..PushPlan::default() };
     if wire.push == PushMode::Observe {
         return Ok(plan);
     }
     for one in mapped {
         for using in &one.meters {
             let meter = using.meter.as_str();
-            let Some(total) = answers.total(one, meter) else { continue };
+            let Some(total) = answers.total(one, meter) else {
+                plan.note_unread(one, using, &intents.of(one, meter), wire, now)?;
+                continue;
+            };
             if intents.went_elsewhere(one, meter) {
                 plan.park(one, ParkReason::Mapping);
                 continue;
@@ -58,7 +65,15 @@ pub fn plan(
             plan.settled.extend(intents.left_at_another_customer(one, meter));
             let mut known = intents.of(one, meter);
             let open = one.stage != Stage::Final;
-            match intent::settle(using.aggregation, &known, total.quantity, open, now)? {
+            let settlement = intent::settle(using.aggregation, &known, total.quantity, open, now)?;
+            if one.stands {
+                plan.let_stand(&mut known, settlement, open, now);
+                if !open {
+                    plan.give_up_rest(one, using, &known, total.quantity, wire, now)?;
+                }
+                continue;
+            }
+            match settlement {
                 Settlement::Foreign => plan.park(one, ParkReason::ForeignUsage),
                 Settlement::Undecided => plan.park(one, ParkReason::UnknownPush),
                 Settlement::Confirmed => plan.confirm(&mut known, |_| true),
@@ -115,6 +130,7 @@ impl PushPlan {
         self.settled.extend(more.settled);
         self.unbillable.extend(more.unbillable);
         self.parked.extend(more.parked);
+        self.unread.extend(more.unread);
     }
 
     fn park(&mut self, one: &Mapped, reason: ParkReason) {
@@ -153,23 +169,8 @@ impl PushPlan {
         let open = one.stage != Stage::Final;
         let mut known = known.to_vec();
         self.retry_or_drop(&mut known, open, now);
-        let key = PushKey {
-            account_id: wire.account.id.clone(),
-            tenant_id: one.tenant_id.clone(),
-            customer_id: one.customer_id.clone(),
-            meter: using.meter.clone(),
-            segment: one.window,
-        };
-        let case = PushCase {
-            aggregation: using.aggregation,
-            key: &key,
-            targets: &using.targets,
-            intents: &known,
-            open,
-            period: one.period,
-            now,
-        };
-        match intent::next_step(case)? {
+        let key = key(one, using, wire);
+        match intent::next_step(case(one, using, &key, &known, now))? {
             PushStep::Nothing => {}
             PushStep::Wait => {
                 self.waiting.insert((one.tenant_id.clone(), one.window));
@@ -178,9 +179,69 @@ impl PushPlan {
                 self.new.extend(intents.iter().cloned());
                 self.sends.extend(intents);
             }
-            PushStep::Unbillable(intents) => self.unbillable.extend(intents),
+            PushStep::Unbillable(mut late) => {
+                // What was kept back by us did not come late.
+                for one in late.iter_mut().filter(|_| !open && one.was_parked) {
+                    one.withhold();
+                }
+                self.unbillable.extend(late);
+            }
             PushStep::AheadOfLedger => self.park(one, ParkReason::StripeAheadOfLedger),
             PushStep::TooManyDigits => self.park(one, ParkReason::TooManyDigits),
+        }
+        Ok(())
+    }
+
+    /// A person let stand what Stripe shows: what can be told of our intents is told, and all others wait for nothing more.
+    fn let_stand(&mut self, known: &mut [Intent], settlement: Settlement, open: bool, now: Timestamp) {
+        match settlement {
+            Settlement::Confirmed => self.confirm(known, |_| true),
+            Settlement::Partly { arrived, absent } => {
+                self.confirm(known, |one| arrived.contains(one));
+                // While the invoice takes usage they go on counting: a total may be very late.
+                if !open {
+                    self.give_up(known, &absent, open);
+                }
+            }
+            Settlement::Foreign | Settlement::Undecided => {}
+        }
+        for one in known {
+            if one.let_stand(now) {
+                self.settled.push(one.clone());
+            }
+        }
+    }
+
+    /// The invoice is final: what it lacks can no longer be sent. As long as something of ours may yet show, nobody knows.
+    fn give_up_rest(
+        &mut self,
+        one: &Mapped,
+        using: &MeterUse,
+        known: &[Intent],
+        total: Quantity,
+        wire: &Wire,
+        now: Timestamp,
+    ) -> Result<(), NumberError> {
+        if !known.iter().any(|one| one.may_yet_show(now)) {
+            let key = key(one, using, wire);
+            self.unbillable.extend(intent::left_over(case(one, using, &key, known, now), total)?);
+        }
+        Ok(())
+    }
+
+    /// Nothing is sent to a meter whose total nobody knows; what is due waits.
+    fn note_unread(
+        &mut self,
+        one: &Mapped,
+        using: &MeterUse,
+        known: &[Intent],
+        wire: &Wire,
+        now: Timestamp,
+    ) -> Result<(), NumberError> {
+        let key = key(one, using, wire);
+        let next = intent::next_step(case(one, using, &key, known, now))?;
+        if matches!(next, PushStep::Send(_)) && !one.stands {
+            self.unread.insert(one.tenant_id.clone());
         }
         Ok(())
     }
@@ -198,6 +259,27 @@ impl PushPlan {
             }
         }
     }
+}
+
+fn key(one: &Mapped, using: &MeterUse, wire: &Wire) -> PushKey {
+    PushKey {
+        account_id: wire.account.id.clone(),
+        tenant_id: one.tenant_id.clone(),
+        customer_id: one.customer_id.clone(),
+        meter: using.meter.clone(),
+        segment: one.window,
+    }
+}
+
+fn case<'a>(
+    one: &Mapped,
+    using: &'a MeterUse,
+    key: &'a PushKey,
+    intents: &'a [Intent],
+    now: Timestamp,
+) -> PushCase<'a> {
+    let (aggregation, targets) = (using.aggregation, using.targets.as_slice());
+    PushCase { aggregation, key, targets, intents, open: one.stage != Stage::Final, period: one.period, now }
 }
 
 /// After the sending: which of them have arrived, by totals that were read again.

@@ -122,8 +122,9 @@ pub async fn read_totals(
         (one, using, meter_id, wire.stripe.meter_total(meter_id, &one.customer_id, one.window).await)
     });
     let mut results = stream::iter(requests).buffered(wire.stripe.at_a_time());
+    let mut unreadable = Unreadable::new("meter_total", "meter totals");
     while let Some((one, using, meter_id, result)) = results.next().await {
-        let answer = readable(result, &mut answers.evidence, one, "meter_total", meter_id)?;
+        let answer = unreadable.unless(result, &mut answers.evidence, one, meter_id)?;
         let key = (one.tenant_id.clone(), one.window);
         let total = match answer {
             None => None,
@@ -145,6 +146,7 @@ pub async fn read_totals(
         };
         answers.totals.insert((key.0, key.1, using.meter.clone()), total);
     }
+    unreadable.tell();
     Ok(())
 }
 
@@ -154,8 +156,9 @@ pub async fn read_previews(mapped: &[Mapped], wire: &Wire, answers: &mut Answers
     let open = mapped.iter().filter(|one| one.stage == Stage::Open);
     let requests = open.map(|one| async move { (one, wire.stripe.preview(&one.subscription_id).await) });
     let mut results = stream::iter(requests.collect::<Vec<_>>()).buffered(wire.stripe.at_a_time());
+    let mut unreadable = Unreadable::new("preview", "previews");
     while let Some((one, result)) = results.next().await {
-        let answer = readable(result, &mut answers.evidence, one, "preview", &one.subscription_id)?;
+        let answer = unreadable.unless(result, &mut answers.evidence, one, &one.subscription_id)?;
         let preview = match answer {
             None => Preview::Unreadable,
             Some(None) => Preview::Nothing,
@@ -167,6 +170,7 @@ pub async fn read_previews(mapped: &[Mapped], wire: &Wire, answers: &mut Answers
         };
         answers.previews.insert((one.tenant_id.clone(), one.window), preview);
     }
+    unreadable.tell();
     Ok(())
 }
 
@@ -174,28 +178,55 @@ fn is_undecided(one: &Mapped, wire: &Wire, standing: &Standing) -> bool {
     wire.push == PushMode::Push && one.stage == Stage::Final && one.unread_invoice(standing).is_some()
 }
 
-fn readable<T>(
-    result: Result<T, StripeError>,
-    evidence: &mut Vec<String>,
-    one: &Mapped,
-    source: &str,
-    id: &str,
-) -> Result<Option<T>, StripeError> {
-    match result {
-        Ok(value) => Ok(Some(value)),
-        Err(error) if error.concerns_all() => Err(error),
-        Err(error) => {
-            // An open circuit has been told of once, for all.
-            if !matches!(error, StripeError::CircuitOpen { .. }) {
-                tracing::warn!("tenant {}: {source} of {id} could not be read: {error}", one.tenant_id);
+/// Answers that could not be read: told of once, whatever their number.
+struct Unreadable {
+    source: &'static str,
+    plural: &'static str,
+    count: u64,
+    /// The first, in words.
+    first: String,
+}
+
+impl Unreadable {
+    fn new(source: &'static str, plural: &'static str) -> Self {
+        Self { source, plural, count: 0, first: String::new() }
+    }
+
+    fn unless<T>(
+        &mut self,
+        result: Result<T, StripeError>,
+        evidence: &mut Vec<String>,
+        one: &Mapped,
+        id: &str,
+    ) -> Result<Option<T>, StripeError> {
+        match result {
+            Ok(value) => Ok(Some(value)),
+            Err(error) if error.concerns_all() => Err(error),
+            Err(error) => {
+                // An open circuit has been told of once, for all.
+                if !matches!(error, StripeError::CircuitOpen { .. }) {
+                    if self.count == 0 {
+                        self.first = format!("tenant {}, {id}: {error}", one.tenant_id);
+                    }
+                    self.count += 1;
+                }
+                evidence.push(line(one, self.source, id, error.request_id(), &error.to_string()));
+                Ok(None)
             }
-            evidence.push(line(one, source, id, error.request_id(), &error.to_string()));
-            Ok(None)
+        }
+    }
+
+    fn tell(&self) {
+        let Self { source, plural, count, first } = self;
+        match count {
+            0 => {}
+            1 => tracing::warn!("a tenant's {source} could not be read: {first}"),
+            _ => tracing::warn!("{count} tenants' {plural} could not be read; the first: {first}"),
         }
     }
 }
 
-fn line(one: &Mapped, source: &str, id: &str, request_id: &str, answer: &str) -> String {
+pub fn line(one: &Mapped, source: &str, id: &str, request_id: &str, answer: &str) -> String {
     json!({
         "tenant_id": one.tenant_id, "window_start": one.window.start.to_string(), "source": source, "id": id,
         "request_id": request_id, "answer": answer,

@@ -3,7 +3,7 @@
 //! In: settings, options, `now`. Out: one [`PeriodOutcome`] per period. A period that cannot be finished never blocks
 //! a later one. A dry run does the same up to the plan, from a database that it cannot write to.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -11,6 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::domain::catalog::Catalog;
 use crate::domain::intent::PushMode;
+use crate::domain::parking::Parking;
 use crate::domain::period::Period;
 use crate::domain::tenant::Tenant;
 use crate::job::checks::{check_grace_period, check_key};
@@ -25,7 +26,7 @@ use crate::job::seed::seed;
 use crate::job::send;
 use crate::job::stage;
 use crate::job::standing::{self, Standing};
-use crate::job::{Refusal, Settings, claims, current_catalog, deliver, due};
+use crate::job::{Refusal, Settings, claims, current_catalog, deliver, due, late};
 use crate::store::books::{PeriodJob, PeriodStatus, Run};
 use crate::store::{Access, Books, Store, StoreError};
 use crate::stripe::StripeError;
@@ -142,7 +143,7 @@ async fn wake_up(
     if let Some(lease) = lease {
         finish_dead_runs(&mut wake, settings, lease, &books, now).await?;
     }
-    let rules = Rules::read(settings, options, &target, &books, now).await?;
+    let rules = Rules::read(settings, options, &target, store, now).await?;
     let seed = seed(&rules.catalog, &rules.tenants, settings, now);
     let wire = Box::pin(target.connect(settings, &seed, lease.is_none(), now)).await?;
     wake.mode.clone_from(&wire.mode);
@@ -192,7 +193,12 @@ async fn play_periods(
         return Ok(());
     }
     let now = wake.now;
-    let standing = read_standing(rules, settings, wire, now).await?;
+    // What came late to a closed period is told by the ledger and the books alone.
+    let standing = if rules.periods.iter().all(|period| rules.is_only_late(*period)) {
+        Standing::default()
+    } else {
+        read_standing(rules, settings, wire, now).await?
+    };
     warn(&standing, settings, options, wire);
     for period in rules.periods.clone() {
         let one = PeriodWake {
@@ -225,6 +231,7 @@ async fn read_standing(
     let windows = rules
         .periods
         .iter()
+        .filter(|period| !rules.is_only_late(**period))
         .flat_map(|period| rules.tenants.iter().flat_map(move |tenant| tenant.windows(*period, zone)));
     let earliest = windows.map(|window| stage::served(&window).end).min();
     let since = earliest.and_then(|end| end.checked_sub(day).ok());
@@ -253,6 +260,10 @@ pub struct Rules {
     pub tenants_version: i64,
     pub periods: Vec<Period>,
     pub jobs: BTreeMap<Period, PeriodJob>,
+    /// Closed periods for which records have come since they were looked at.
+    pub late: BTreeSet<Period>,
+    /// What people have said about tenants.
+    pub parking: Parking,
     /// The run that touched each period last.
     last_runs: BTreeMap<String, Run>,
     /// A person named the period.
@@ -264,14 +275,17 @@ impl Rules {
         settings: &Settings,
         options: &RunOptions,
         target: &Target,
-        books: &Books,
+        store: &Store,
         now: Timestamp,
     ) -> anyhow::Result<Self> {
-        let mut view = books.snapshot().await?;
+        // Before the books: what arrives in between is seen by the next wake, and nothing is taken for seen.
+        let arrivals = store.ledger().snapshot().await?.arrivals().await?;
+        let mut view = store.books().snapshot().await?;
         let (stored, catalog) = current_catalog(&mut view).await?;
         let tenants = view.tenants().await?;
         let tenants_version = view.tenants_version().await?;
         let jobs = view.period_jobs().await?;
+        let parking = view.parking().await?;
         require_first_period(settings, target)?;
         let mut periods = match options.period {
             Some(period) => vec![explicit_period(period, settings, &tenants, now)?],
@@ -281,16 +295,39 @@ impl Rules {
             },
         };
         let explicit = options.period.is_some();
-        // A closed period gets a new window only by an import of tenants.
-        let is_final =
-            |job: &PeriodJob| job.status == PeriodStatus::Closed && job.tenants_version == tenants_version;
-        periods.retain(|period| explicit || !jobs.get(period).is_some_and(is_final));
+        let begun = jobs.values().filter(|job| periods.contains(&job.period));
+        let touched = late::touched(begun, &view.looks().await?, &arrivals, settings.late_usage_periods);
+        if !explicit {
+            warn_of_far(&touched.far, settings.late_usage_periods);
+        }
+        let late = touched.near;
+        periods.retain(|period| {
+            let is_final = jobs.get(period).is_some_and(|job| is_final(job, tenants_version));
+            explicit || !is_final || late.contains(period)
+        });
         let mut last_runs = BTreeMap::new();
         for job in periods.iter().filter_map(|period| jobs.get(period)) {
             last_runs.extend(view.run(&job.run_id).await?.map(|run| (run.run_id.clone(), run)));
         }
         let catalog_hash = stored.catalog_hash;
-        Ok(Self { catalog, catalog_hash, tenants, tenants_version, periods, jobs, last_runs, explicit })
+        Ok(Self {
+            catalog,
+            catalog_hash,
+            tenants,
+            tenants_version,
+            periods,
+            jobs,
+            late,
+            parking,
+            last_runs,
+            explicit,
+        })
+    }
+
+    /// Nothing of the period is left to close; only late usage is looked for.
+    pub fn is_only_late(&self, period: Period) -> bool {
+        let is_final = |job| is_final(job, self.tenants_version);
+        !self.explicit && self.late.contains(&period) && self.jobs.get(&period).is_some_and(is_final)
     }
 
     /// The run that touched a period last.
@@ -302,6 +339,20 @@ impl Rules {
     pub fn settled(&self, job: &PeriodJob, settings: &Settings) -> Option<PeriodOutcome> {
         let outcome = PeriodOutcome::done_before(job, self.last_run(job), settings);
         (self.explicit || job.status != PeriodStatus::Closed).then_some(outcome)
+    }
+}
+
+/// A closed period gets a new window only by an import of tenants.
+fn is_final(job: &PeriodJob, tenants_version: i64) -> bool {
+    job.status == PeriodStatus::Closed && job.tenants_version == tenants_version
+}
+
+fn warn_of_far(periods: &BTreeSet<Period>, back: usize) {
+    for period in periods {
+        tracing::warn!(
+            "usage came for {period}, which lies further back than late_usage_periods = {back} closed periods: \
+             `billrecon run --period {period}` looks at it"
+        );
     }
 }
 

@@ -1,29 +1,93 @@
-//! Status: where the periods, the lease and the last runs stand.
+//! Status: where the periods, the lease and the last runs stand, and who is set aside.
 //!
-//! In: the books, read-only. Out: one value to print. Never writes, never takes the lease.
+//! In: the books and the ledger, read-only. Out: one value to print. Never writes, never takes the lease, never asks Stripe.
+
+use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
+use crate::domain::parking::{Hold, Parking};
 use crate::domain::period::Period;
-use crate::domain::tenant::{Tenant, TenantWindow};
+use crate::domain::tenant::{Remedy, Tenant, TenantWindow};
+use crate::ingest::catalog;
 use crate::job::connection::mode_of;
+pub use crate::job::stake::Stake;
+use crate::job::stake::{stakes, totals};
 use crate::job::{Settings, due};
-use crate::store::Access;
-use crate::store::books::{BooksView, PeriodJob, PeriodStatus, Run};
+use crate::store::books::{Approval, BooksView, DraftWatch, ParkedWindow, PeriodJob, PeriodStatus, Run};
 use crate::store::lease::Holder;
+use crate::store::{Access, Store};
 
 #[derive(Debug)]
 pub struct Status {
     /// The account that the database is pinned to; `NOT PINNED` before the first run.
     pub mode: String,
+    /// The holder, also of a lease that has expired.
     pub lease: Option<Holder>,
     pub periods: Vec<PeriodJob>,
     /// Periods with windows that are final, and neither closed nor parked.
     pub due: Vec<Period>,
     pub runs: Vec<Run>,
+    /// Of the runs that are named here.
+    pub approvals: Vec<Approval>,
     pub tenants: u64,
     pub catalog_hash: Option<String>,
     pub quarantined: u64,
+    /// Most money first, currency by currency.
+    pub parked: Vec<Parked>,
+    /// By currency, of all that are parked.
+    pub at_stake: Vec<Stake>,
+    /// Holds that no run has met yet.
+    pub new_holds: Vec<Hold>,
+    /// Periods with windows that nobody looked at while their invoice was a draft.
+    pub missed_drafts: Vec<DraftWatch>,
+}
+
+/// A window that waits for a person.
+#[derive(Debug)]
+pub struct Parked {
+    pub window: ParkedWindow,
+    pub tenant_name: String,
+    /// `None`: it cannot be rated as it is.
+    pub stake: Option<Stake>,
+    /// Who holds the tenant.
+    pub hold: Option<Hold>,
+    /// A word lets it go on, and no run has met that yet.
+    pub is_released: bool,
+}
+
+impl Parked {
+    /// What to type when the next step is done.
+    pub fn command(&self) -> String {
+        let ParkedWindow { tenant_id, period, reason, .. } = &self.window;
+        let (tenant, reason_word) = (shell_word(tenant_id), reason.as_str());
+        if self.is_released {
+            return format!("billrecon run --period {period}");
+        }
+        match reason.remedy() {
+            Remedy::Mend => format!("billrecon run --period {period}"),
+            Remedy::AllowPeriod => {
+                format!("billrecon unpark --period {period} --reason {reason_word} --note TEXT")
+            }
+            Remedy::Allow | Remedy::LetStand => {
+                format!("billrecon unpark {tenant} --period {period} --reason {reason_word} --note TEXT")
+            }
+            Remedy::EndHold => {
+                let only = self.hold.as_ref().and_then(|hold| hold.period);
+                let only = only.map(|period| format!(" --period {period}")).unwrap_or_default();
+                format!("billrecon unpark {tenant}{only} --note TEXT")
+            }
+        }
+    }
+}
+
+/// As a shell reads it back.
+fn shell_word(text: &str) -> String {
+    let is_plain = |one: char| one.is_ascii_alphanumeric() || "._-/@".contains(one);
+    if !text.is_empty() && !text.starts_with('-') && text.chars().all(is_plain) {
+        return text.to_owned();
+    }
+    format!("'{}'", text.replace('\'', "'\\''"))
 }
 
 pub async fn status(settings: &Settings, now: Timestamp) -> anyhow::Result<Status> {
@@ -31,35 +95,119 @@ pub async fn status(settings: &Settings, now: Timestamp) -> anyhow::Result<Statu
     let mut view = store.books().snapshot().await?;
     let tenants = view.tenants().await?;
     let jobs = view.period_jobs().await?;
+    let due = due_periods(settings, &tenants, &mut view, now).await?;
+    let pinned = view.pinned_account().await?;
+    let stored = view.catalog().await?;
+    let parking = view.parking().await?;
+    let parked = view.parked().await?;
+    let is_met = |hold: &Hold| parked.iter().any(|one| is_held_by(one, hold));
+    let new_holds = parking.holds.iter().filter(|hold| !is_met(hold)).cloned().collect();
+    let watched = view.drafts_watched().await?;
+    let stakes = match &stored {
+        Some(stored) => {
+            let catalog = catalog::read(&stored.body, "the stored catalog")?;
+            stakes(&parked, &tenants, &catalog, settings, &store).await?
+        }
+        None => vec![None; parked.len()],
+    };
+    let runs = view.newest_runs().await?;
+    let approvals = approvals(&jobs, &runs, &mut view).await?;
+    let status = Status {
+        mode: pinned.map_or("NOT PINNED".to_owned(), |account| mode_of(&account, settings.demo)),
+        lease: view.lease_holder().await?,
+        periods: jobs.into_values().collect(),
+        due,
+        runs,
+        approvals,
+        tenants: tenants.len() as u64,
+        catalog_hash: stored.map(|catalog| catalog.catalog_hash),
+        quarantined: open_quarantine(&store).await?,
+        at_stake: totals(stakes.iter().flatten()),
+        parked: worst_first(parked, stakes, &tenants, &parking),
+        new_holds,
+        missed_drafts: watched.into_iter().filter(|one| one.seen < one.windows).collect(),
+    };
+    drop(view);
+    store.close().await;
+    Ok(status)
+}
+
+/// Of the runs that stand in the status.
+async fn approvals(
+    jobs: &BTreeMap<Period, PeriodJob>,
+    runs: &[Run],
+    view: &mut BooksView,
+) -> anyhow::Result<Vec<Approval>> {
+    let mut approvals = view.approvals().await?;
+    approvals.retain(|one| {
+        let named = jobs.values().map(|job| &job.run_id).chain(runs.iter().map(|run| &run.run_id));
+        named.into_iter().any(|run_id| *run_id == one.run_id)
+    });
+    Ok(approvals)
+}
+
+async fn open_quarantine(store: &Store) -> anyhow::Result<u64> {
+    Ok(store.ledger().snapshot().await?.open_quarantine().await?)
+}
+
+fn is_held_by(one: &ParkedWindow, hold: &Hold) -> bool {
+    one.reason.remedy() == Remedy::EndHold && one.tenant_id == hold.tenant_id && hold.is_for(one.period)
+}
+
+fn worst_first(
+    parked: Vec<ParkedWindow>,
+    stakes: Vec<Option<Stake>>,
+    tenants: &[Tenant],
+    parking: &Parking,
+) -> Vec<Parked> {
+    let name = |id: &str| tenants.iter().find(|tenant| tenant.id() == id).map_or("", Tenant::name);
+    let mut all: Vec<Parked> = parked
+        .into_iter()
+        .zip(stakes)
+        .map(|(window, stake)| {
+            let (tenant_id, reason) = (&window.tenant_id, window.reason);
+            let hold = parking.hold(tenant_id, window.period).filter(|hold| is_held_by(&window, hold));
+            let is_released = match reason.remedy() {
+                Remedy::Mend => false,
+                Remedy::EndHold => hold.is_none(),
+                Remedy::Allow => parking.allows(tenant_id, window.window),
+                Remedy::AllowPeriod => parking.allows_period(window.period),
+                Remedy::LetStand => parking.stands(tenant_id, window.window),
+            };
+            let (hold, tenant_name) = (hold.cloned(), name(tenant_id).to_owned());
+            Parked { window, tenant_name, stake, hold, is_released }
+        })
+        .collect();
+    // What cannot be rated comes last: nobody knows its money.
+    all.sort_by_key(|one| {
+        let money = one.stake.map(|stake| (stake.candidate.currency, -stake.candidate.minor));
+        (money.is_none(), money, one.window.tenant_id.clone(), one.window.window)
+    });
+    all
+}
+
+async fn due_periods(
+    settings: &Settings,
+    tenants: &[Tenant],
+    view: &mut BooksView,
+    now: Timestamp,
+) -> anyhow::Result<Vec<Period>> {
+    let jobs = view.period_jobs().await?;
     let tenants_version = view.tenants_version().await?;
+    let is_final =
+        |job: &PeriodJob| job.status == PeriodStatus::Closed && job.tenants_version == tenants_version;
     let mut due = Vec::new();
     // Without a first period nothing is due by itself; `run` says what to configure.
-    if let Some(first) = due::first_period(&tenants, settings).ok().flatten() {
+    if let Some(first) = due::first_period(tenants, settings).ok().flatten() {
         for period in due::begun(first, settings, now) {
-            let is_final = |job: &PeriodJob| {
-                job.status == PeriodStatus::Closed && job.tenants_version == tenants_version
-            };
             if !jobs.get(&period).is_some_and(is_final)
-                && has_due_window(period, &tenants, settings, &mut view, now).await?
+                && has_due_window(period, tenants, settings, view, now).await?
             {
                 due.push(period);
             }
         }
     }
-    let pinned = view.pinned_account().await?;
-    let status = Status {
-        mode: pinned.map_or("NOT PINNED".to_owned(), |account| mode_of(&account, settings.demo)),
-        lease: view.lease_holder().await?.filter(|holder| holder.expires_in_ms > 0),
-        periods: jobs.into_values().collect(),
-        due,
-        runs: view.newest_runs().await?,
-        tenants: tenants.len() as u64,
-        catalog_hash: view.catalog().await?.map(|catalog| catalog.catalog_hash),
-        quarantined: store.ledger().snapshot().await?.open_quarantine().await?,
-    };
-    drop(view);
-    store.close().await;
-    Ok(status)
+    Ok(due)
 }
 
 async fn has_due_window(
@@ -76,4 +224,17 @@ async fn has_due_window(
     let windows = due::windows(period, tenants, settings, &closed, is_final);
     let key = |window: &TenantWindow<'_>| (window.tenant.id().to_owned(), window.window.start);
     Ok(windows.due.iter().any(|window| !parked.contains(&key(window))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tenants_id_is_one_word_to_a_shell() {
+        assert_eq!(shell_word("acme-1.eu"), "acme-1.eu");
+        assert_eq!(shell_word("a b"), "'a b'");
+        assert_eq!(shell_word("it's"), "'it'\\''s'");
+        assert_eq!(shell_word("-x"), "'-x'");
+    }
 }

@@ -4,6 +4,7 @@
 //! The set is written to a `.partial` folder and renamed, so that no reader ever sees half of it. Never overwrites a
 //! set that is there, and never computes a figure.
 
+mod again;
 mod csv_file;
 mod manifest;
 
@@ -12,6 +13,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+pub use again::{Difference, differences};
 pub use manifest::Facts;
 
 use crate::domain::audit::sha256_hex;
@@ -88,7 +90,7 @@ fn write_set(partial: &Path, report: &Report, facts: &Facts) -> Result<String, R
     files.push(written.map_err(|cause| RenderError::Io { path, cause })?);
     let sums: String = files.iter().map(|file| format!("{}  {}\n", file.sha256, file.name)).collect();
     write(&partial.join("SHA256SUMS"), sums.as_bytes())?;
-    let manifest = manifest::text(report, facts, &files);
+    let manifest = manifest::text(report, facts, &files).map_err(RenderError::Figures)?;
     write(&partial.join("manifest.json"), manifest.as_bytes())?;
     let synced = File::open(partial).and_then(|folder| folder.sync_all());
     synced.map_err(|cause| RenderError::Io { path: partial.to_owned(), cause })?;

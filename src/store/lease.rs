@@ -103,6 +103,15 @@ pub(in crate::store) async fn release(pool: &Pool, term: &Term) -> Result<(), St
     }
 }
 
+/// Ends a term from outside, and raises the fence: who held it can write nothing any more, whatever it believes.
+pub(in crate::store) async fn unlock(tx: &mut Tx, held: &Holder) -> Result<(), StoreError> {
+    let sql = "UPDATE lease SET holder = '', fence = fence + 1, expires_at = 0 WHERE name = ? AND fence = ? AND holder = ?";
+    match tx.execute(sql, vec![NAME.into(), held.fence.into(), held.holder.as_str().into()]).await? {
+        1 => Ok(()),
+        _ => Err(StoreError::LeaseLost),
+    }
+}
+
 /// Proves inside a write transaction that the term is still valid, and keeps it so until the transaction ends.
 pub(in crate::store) async fn check(tx: &mut Tx, term: &Term) -> Result<(), StoreError> {
     let sql = "SELECT fence FROM lease WHERE name = ? AND fence = ? AND holder = ? AND expires_at > {now_ms} {for_share}";

@@ -18,6 +18,8 @@ use crate::cli::GlobalFlags;
 use crate::commands::start_logging;
 use crate::config::slack_webhook;
 use crate::domain::audit::sha256_hex;
+use crate::domain::bounds::Bounds;
+use crate::domain::reconcile::Tolerances;
 use crate::exit_code::ExitCode;
 use crate::job::{Refusal, Settings, StripeSettings};
 use crate::store::Database;
@@ -64,9 +66,11 @@ fn settings(folder: &Path) -> anyhow::Result<Settings> {
         time_zone: TimeZone::UTC,
         time_zone_name: "UTC".to_owned(),
         first_period: None,
+        late_usage_periods: 12,
         settle_delay: SignedDuration::from_hours(2),
         lease_ttl: Duration::from_mins(1),
         rules_hash: sha256_hex(company::CATALOG.as_bytes()),
+        bounds: Bounds::default(),
         stripe: StripeSettings {
             api_key: None,
             api_base: String::new(),
@@ -76,7 +80,9 @@ fn settings(folder: &Path) -> anyhow::Result<Settings> {
         },
         push_mode: None,
         off_switch: folder.join("billrecon.off"),
+        tolerances: Tolerances::default(),
         slack_webhook: slack_webhook()?,
+        runner_may_approve: true,
         demo: true,
     })
 }

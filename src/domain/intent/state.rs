@@ -34,7 +34,7 @@ pub enum IntentState {
     Rejected,
     /// It can no longer be sent: settled, and reported with its money.
     Unbillable,
-    /// Older than Stripe's memory and still in doubt.
+    /// Asked for, and its window goes on as it stands at Stripe: it may be there, and is never asked for again.
     Parked,
 }
 

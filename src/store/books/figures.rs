@@ -7,9 +7,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
-use crate::domain::figures::{Disposition, SegmentUsage, WindowFigures, WindowLine, WindowStatus};
+use crate::domain::catalog::PlanId;
+use crate::domain::figures::{Disposition, SegmentUsage, Stretch, WindowFigures, WindowLine, WindowStatus};
+use crate::domain::money::Currency;
 use crate::domain::number::QuantitySum;
-use crate::domain::period::{Period, Window};
+use crate::domain::period::{Interval, Period, Window};
 use crate::domain::rating::{LineKind, RatedLine, Split};
 use crate::domain::tenant::ParkReason;
 use crate::domain::usage::UsageTotal;
@@ -93,6 +95,22 @@ impl BooksView {
         self.windows_of(period, "").await
     }
 
+    /// Those that were there when a run had ended: without what later runs closed or parked.
+    pub async fn windows_as_of(
+        &mut self,
+        period: Period,
+        run_id: &str,
+    ) -> Result<Vec<WindowFigures>, StoreError> {
+        let sql = "SELECT tenant_id, window_start FROM billing_windows WHERE period = ? AND run_id IN
+            (SELECT run_id FROM runs WHERE fence > (SELECT fence FROM runs WHERE run_id = ?))";
+        let key = |mut row: Row| Ok((row.text()?, row.instant()?));
+        let later = self.tx.fetch_map(sql, vec![period.to_string().into(), run_id.into()], key).await?;
+        let later: BTreeSet<(String, Timestamp)> = later.into_iter().collect();
+        let mut windows = self.windows(period).await?;
+        windows.retain(|window| !later.contains(&(window.tenant_id.clone(), window.window.start)));
+        Ok(windows)
+    }
+
     /// Those of one tenant; no id stands for all.
     pub async fn windows_of(
         &mut self,
@@ -103,14 +121,16 @@ impl BooksView {
             || vec![Value::from(period.to_string()), Value::from(tenant_id), Value::from(tenant_id)];
         let mut windows = Windows::new();
         let sql = "SELECT tenant_id, window_start, window_start, window_end, accounted, tenant_name, status, park_reason,
-            not_billed, full_cycle, catalog_hash FROM billing_windows WHERE period = ? AND (? = '' OR tenant_id = ?)";
+            not_billed, full_cycle, catalog_hash, trial, stretches FROM billing_windows WHERE period = ? AND (? = '' OR tenant_id = ?)";
         windows.extend(self.tx.fetch_map(sql, of_period(), head_of).await?);
         let sql = "SELECT tenant_id, window_start, segment_start, segment_end, meter, disposition, plan, plan_interval,
             currency, records, {exact:quantity}, {exact:free}, {exact:capped}, reading_records, {exact:readings} FROM window_usage
             WHERE period = ? AND (? = '' OR tenant_id = ?)
             ORDER BY tenant_id, window_start, position";
         let usage = |mut row: Row| {
-            owner(&mut windows, &mut row)?.usage.push(usage_of(row)?);
+            let window = owner(&mut windows, &mut row)?;
+            let usage = usage_of(row).map_err(|error| of_tenant(window, error))?;
+            window.usage.push(usage);
             Ok(())
         };
         self.tx.fetch_map(sql, of_period(), usage).await?;
@@ -119,7 +139,9 @@ impl BooksView {
             WHERE period = ? AND (? = '' OR tenant_id = ?)
             ORDER BY tenant_id, window_start, position";
         let lines = |mut row: Row| {
-            owner(&mut windows, &mut row)?.lines.push(line_of(row)?);
+            let window = owner(&mut windows, &mut row)?;
+            let line = line_of(row).map_err(|error| of_tenant(window, error))?;
+            window.lines.push(line);
             Ok(())
         };
         self.tx.fetch_map(sql, of_period(), lines).await?;
@@ -139,6 +161,8 @@ const HEAD_COLUMNS: &[&str] = &[
     "not_billed",
     "full_cycle",
     "catalog_hash",
+    "trial",
+    "stretches",
     "run_id",
 ];
 
@@ -155,6 +179,8 @@ fn head_row(period: Period, window: &WindowFigures, run_id: &str) -> Vec<Value> 
         i64::from(window.not_billed).into(),
         i64::from(window.full_cycle).into(),
         window.catalog_hash.as_str().into(),
+        i64::from(window.trial).into(),
+        stretches_text(&window.stretches).into(),
         run_id.into(),
     ]
 }
@@ -171,6 +197,8 @@ fn head_of(mut row: Row) -> Result<((String, i64), WindowFigures), StoreError> {
         not_billed: row.integer()? != 0,
         full_cycle: row.integer()? != 0,
         catalog_hash: row.text()?,
+        trial: row.integer()? != 0,
+        stretches: stretches_of(&row.text()?)?,
         usage: Vec::new(),
         lines: Vec::new(),
     };
@@ -195,10 +223,50 @@ fn ranges_of(text: &str) -> Result<Vec<Window>, StoreError> {
     text.split_whitespace().map(range).collect()
 }
 
+/// One part a line: `start..end invoiced interval currency plan`, the last three empty in a gap.
+fn stretches_text(stretches: &[Stretch]) -> String {
+    let text = |one: &Stretch| {
+        let (range, invoiced) = (ranges_text(&[one.range]), i64::from(one.invoiced));
+        let plan = one.plan.as_ref();
+        let plan = plan.map(|plan| format!("{} {} {}", plan.interval.as_str(), plan.currency, plan.key));
+        format!("{range} {invoiced} {}", plan.unwrap_or_default())
+    };
+    stretches.iter().map(text).collect::<Vec<_>>().join("\n")
+}
+
+fn stretches_of(text: &str) -> Result<Vec<Stretch>, StoreError> {
+    let wrong = || StoreError::inconsistent("the layout of a window", text);
+    let stretch = |line: &str| {
+        let mut words = line.splitn(5, ' ');
+        let mut next = || words.next().ok_or_else(wrong);
+        let range = ranges_of(next()?)?.pop().ok_or_else(wrong)?;
+        let invoiced = next()? == "1";
+        let interval = next()?;
+        let plan = if interval.is_empty() {
+            None
+        } else {
+            let interval = word(interval, Interval::parse)?;
+            let currency = Currency::parse(next()?).map_err(|_| wrong())?;
+            Some(PlanId { key: next()?.to_owned(), interval, currency })
+        };
+        Ok(Stretch { range, plan, invoiced })
+    };
+    text.lines().map(stretch).collect()
+}
+
 fn owner<'a>(windows: &'a mut Windows, row: &mut Row) -> Result<&'a mut WindowFigures, StoreError> {
     let key = (row.text()?, row.integer()?);
     let missing = || StoreError::inconsistent("figures without their window", &key.0);
     windows.get_mut(&key).ok_or_else(missing)
+}
+
+/// Says whose figures are not what was written.
+fn of_tenant(window: &WindowFigures, error: StoreError) -> StoreError {
+    let place = format!("tenant {}, window from {}", window.tenant_id, window.window.start);
+    match error {
+        StoreError::Inconsistent(problem) => StoreError::inconsistent(&place, problem),
+        other => other,
+    }
 }
 
 const USAGE_COLUMNS: &[&str] = &[

@@ -4,24 +4,36 @@
 //! with a valid term, checked inside its transaction, so no state can be written without the lease. Never computes.
 
 mod account;
+mod accruals;
+mod adjustments;
 mod audit;
+mod closed;
 mod comparison;
+mod differences;
 mod figures;
 mod intents;
 mod outbox;
+mod parking;
 mod reported;
 mod rules;
 mod runs;
+mod seen;
 
 use std::time::Duration;
 
-pub use audit::AuditRow;
+pub use crate::domain::audit::AuditRow;
+pub use audit::{Approval, CatalogVersion, RunFiles, details};
 pub use comparison::ComparedRow;
 pub use figures::ClosedWindow;
 pub use outbox::OutboxMessage;
+pub use parking::{DraftWatch, ParkedWindow};
 pub use rules::StoredCatalog;
 pub use runs::{JobCounts, PeriodJob, PeriodStatus, Run, RunState};
+pub use seen::Look;
 
+use jiff::Timestamp;
+
+use crate::domain::audit::AuditEvent;
 use crate::store::connection::{Pool, Tx};
 use crate::store::error::StoreError;
 use crate::store::lease::{self, Holder, Term};
@@ -64,6 +76,19 @@ impl Books {
 
     pub async fn renew_lease(&self, term: &Term, ttl: Duration) -> Result<(), StoreError> {
         lease::renew(&self.pool, term, ttl).await
+    }
+
+    /// Ends the term of a holder that is gone, with the audit row that says so.
+    pub async fn unlock_lease(
+        &self,
+        held: &Holder,
+        event: &AuditEvent,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let mut tx = self.pool.begin_write().await?;
+        lease::unlock(&mut tx, held).await?;
+        audit::append(&mut tx, event, "", now).await?;
+        tx.commit().await
     }
 
     pub async fn release_lease(&self, term: &Term) -> Result<(), StoreError> {

@@ -4,6 +4,7 @@
 //! Never computes.
 
 use crate::domain::controls::{ControlTotals, Measure};
+use crate::domain::late::restated;
 use crate::domain::money::{Currency, MinorAmount};
 use crate::domain::number::QuantitySum;
 use crate::domain::period::Period;
@@ -43,9 +44,9 @@ impl BooksWrite {
 }
 
 impl BooksView {
-    /// What a committed run reports.
+    /// What a committed run reports: the period as it stood when the run had ended, also where later ones went on.
     pub async fn report(&mut self, period: Period, run_id: &str) -> Result<Report, StoreError> {
-        let windows = self.windows(period).await?;
+        let windows = self.windows_as_of(period, run_id).await?;
         let sql = "SELECT tenant_id, kind, reason, plan, meter, tenant_name, records, quantity, next_step,
             amount, currency FROM run_exceptions WHERE run_id = ? ORDER BY position";
         let exceptions = self.tx.fetch_map(sql, vec![run_id.into()], exception_of).await?;
@@ -62,8 +63,27 @@ impl BooksView {
         comparison.sort();
         let evidence = self.evidence(run_id).await?;
         let decision = self.decision(run_id).await?;
-        let verdict = self.run(run_id).await?.and_then(|run| run.verdict);
-        Ok(Report { period, windows, exceptions, controls, comparison, evidence, decision, verdict })
+        let adjustments = restated(&windows, &self.adjustments_of_run(period, run_id).await?);
+        let adjustments = adjustments.map_err(|error| StoreError::inconsistent("an adjustment", error))?;
+        let accruals = self.accruals(run_id).await?;
+        let ledger = self.ledger_seen(run_id).await?;
+        let run = self.run(run_id).await?;
+        let run = run.ok_or_else(|| StoreError::inconsistent("a run", format!("{run_id} is not there")))?;
+        let (now, verdict) = (run.started_at, run.verdict);
+        Ok(Report {
+            period,
+            now,
+            windows,
+            exceptions,
+            controls,
+            comparison,
+            evidence,
+            decision,
+            adjustments,
+            accruals,
+            ledger,
+            verdict,
+        })
     }
 }
 

@@ -72,7 +72,7 @@ fn a_correction_that_comes_when_the_invoice_is_final_is_left_to_a_person_with_it
         world.import_usage(&records(&["-30 c1 e2"]));
         let closed = outcome(&world.run(FINAL).expect(3), "2026-10");
         assert_eq!(exceptions(&closed), ["unbillable -30 1 -210.00"]);
-        let row = |source: &str| format!("{source} quantity_mismatch 110 140 late_usage");
+        let row = |source: &str| format!("{source} quantity_mismatch 110 140 correction_after_close");
         assert_eq!(compared(&closed, "a"), [row("invoice"), row("meter_total")]);
         assert_eq!(world.intents(), [("confirmed".to_owned(), 1), ("unbillable".to_owned(), 1)]);
         // Nothing of it is sent later, and what comes later still is an adjustment.
@@ -141,6 +141,7 @@ fn usage_that_vanishes_without_a_correction_is_not_taken_back() {
     let world = world(Engine::Sqlite, &live(), &["60 e1", "80 e2"]);
     run_as_planned(&world, OPEN);
     // As after a restored backup.
+    world.workspace.unprotect("usage_ledger");
     world.workspace.sql("DELETE FROM usage_ledger WHERE source_event_id = 'e2'");
     world.import_usage(&records(&["-10 c1 e1"]));
     let parked = outcome(&world.run("2026-10-21T10:00:00Z").expect(3), "2026-10");

@@ -9,8 +9,10 @@ use std::io::Cursor;
 use std::path::Path;
 use std::time::Duration;
 
+use billrecon::domain::bounds::Bounds;
 use billrecon::domain::invoice::Account;
 use billrecon::domain::period::Period;
+use billrecon::domain::reconcile::Tolerances;
 use billrecon::domain::report::ExceptionKind;
 use billrecon::job::import::{self, Input};
 use billrecon::job::{self, PeriodOutcome, RunOptions, Settings, StripeSettings, Target, Wake};
@@ -322,20 +324,22 @@ impl Game {
     }
 }
 
-fn input(text: &str) -> Input {
+pub fn input(text: &str) -> Input {
     Input { name: "file".to_owned(), reader: Box::new(Cursor::new(text.to_owned().into_bytes())) }
 }
 
-fn settings(folder: &Path) -> Settings {
+pub fn settings(folder: &Path) -> Settings {
     Settings {
         database: Database::parse("sqlite://billrecon.db", folder).unwrap(),
         reports: folder.join("reports"),
         time_zone: TimeZone::UTC,
         time_zone_name: "UTC".to_owned(),
         first_period: None,
+        late_usage_periods: 12,
         settle_delay: SignedDuration::from_hours(2),
         lease_ttl: Duration::from_mins(1),
         rules_hash: "simulation".to_owned(),
+        bounds: Bounds::default(),
         stripe: StripeSettings {
             api_key: None,
             api_base: String::new(),
@@ -345,7 +349,9 @@ fn settings(folder: &Path) -> Settings {
         },
         push_mode: None,
         off_switch: folder.join("billrecon.off"),
+        tolerances: Tolerances::default(),
         slack_webhook: None,
+        runner_may_approve: true,
         demo: false,
     }
 }

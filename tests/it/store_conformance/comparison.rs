@@ -33,7 +33,11 @@ fn full(tenant: &str) -> ReconciliationRow {
         stripe_amount: Some(i128::MIN),
         currency: Some(Currency::parse("kwd").unwrap()),
         reason: Some(Cause::LateUsage),
-        evidence: "in_1".to_owned(),
+        evidence: "in_1 billrecon-0".to_owned(),
+        explained_quantity: Some(Quantity::parse("-999999999999999.999999999999").unwrap()),
+        explained_amount: Some(i128::MIN),
+        next_step: "finance: \"ask\", ü".to_owned(),
+        first_seen: Some(at("2026-10-02T03:04:05.000000006Z")),
     }
 }
 
@@ -53,6 +57,10 @@ fn unknown() -> ReconciliationRow {
         currency: None,
         reason: None,
         evidence: String::new(),
+        explained_quantity: None,
+        explained_amount: None,
+        next_step: String::new(),
+        first_seen: None,
     }
 }
 
@@ -162,10 +170,13 @@ fn a_run_keeps_its_verdict_with_its_reasons_and_the_account_it_spoke_to() {
                 code_version: "0.1.0".to_owned(),
                 catalog_hash: "c".to_owned(),
                 rules_hash: "r".to_owned(),
+                bounds: "overage_factor=10".to_owned(),
                 time_zone: "UTC".to_owned(),
                 period_status: PeriodStatus::Open,
                 mode: "LIVE".to_owned(),
                 account_id: "acct_1".to_owned(),
+                tolerances: "quantity 0.5 or 0 of the ledger's".to_owned(),
+                os_user: String::new(),
                 verdict: None,
             };
             let job = PeriodJob {

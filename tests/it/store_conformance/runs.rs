@@ -24,10 +24,13 @@ fn run(run_id: &str, label: &str, fence: i64) -> Run {
         code_version: "0.1.0".to_owned(),
         catalog_hash: "c".to_owned(),
         rules_hash: "r".to_owned(),
+        bounds: "overage_factor=10".to_owned(),
         time_zone: "Europe/Istanbul".to_owned(),
         period_status: PeriodStatus::Open,
         mode: "SANDBOX".to_owned(),
         account_id: "acct_sandbox".to_owned(),
+        tolerances: "quantity 0.5 or 0 of the ledger's".to_owned(),
+        os_user: "ada (uid 1000)".to_owned(),
         verdict: None,
     }
 }
