@@ -146,6 +146,12 @@ impl Rated {
         }
     }
 
+    /// Tenant and start of the windows that are set aside.
+    pub fn parked(&self) -> BTreeSet<(String, Timestamp)> {
+        let parked = self.due.iter().chain(&self.open).filter(|one| one.park.is_some());
+        parked.map(|one| (one.tenant_id.clone(), one.window.start)).collect()
+    }
+
     /// A window whose answers are missing cannot close.
     pub fn park_incomplete(&mut self, compared: &[Compared]) {
         let incomplete = compared.iter().filter(|one| one.is_incomplete());
@@ -189,7 +195,7 @@ pub struct Known<'a> {
     pub pending_before: u64,
     pub pushed: u64,
     pub errors: u64,
-    /// In the order of `mapped`.
+    /// In the order of `mapped`; after them what the other windows' invoices hold.
     pub compared: Vec<Compared>,
     /// Rows about what no window has: strange subscriptions, and those that are not understood.
     pub beside: Vec<ReconciliationRow>,
@@ -214,12 +220,7 @@ pub fn plan(known: Known<'_>, mut rated: Rated, observation: Observation) -> any
     all.extend(due);
     let status = status(&open, &all);
     let counts = counts(&known, &open, &all);
-    let looked = known.mapped.iter().zip(&known.compared);
-    let in_time = looked.filter(|(mapped, one)| mapped.stage != Stage::Final && !one.is_incomplete());
-    let in_time = in_time.map(|(mapped, _)| mapped);
-    let key = |mapped: &Mapped| (mapped.tenant_id.clone(), mapped.window);
-    let observed = in_time.clone().map(key).collect();
-    let drafts = in_time.filter(|mapped| mapped.stage == Stage::Ended).map(key).collect();
+    let (observed, drafts) = seen_in_time(&known);
     let set_aside = all[new.clone()].iter().chain(&open);
     let parked = parking::parked(set_aside, known.parked_before, known.period, known.run_id, known.now);
     let charges = charges_of(known.charges.clone(), &all[new.clone()]);
@@ -275,6 +276,16 @@ pub fn plan(known: Known<'_>, mut rated: Rated, observation: Observation) -> any
         look,
         new,
     })
+}
+
+/// Windows that were seen while their invoice still took usage, and those of them that have ended.
+fn seen_in_time(known: &Known<'_>) -> (Vec<(String, Window)>, Vec<(String, Window)>) {
+    let looked = known.mapped.iter().zip(&known.compared);
+    let in_time = looked.filter(|(mapped, one)| mapped.stage != Stage::Final && !one.is_incomplete());
+    let in_time = in_time.map(|(mapped, _)| mapped);
+    let key = |mapped: &Mapped| (mapped.tenant_id.clone(), mapped.window);
+    let drafts = in_time.clone().filter(|mapped| mapped.stage == Stage::Ended).map(key).collect();
+    (in_time.map(key).collect(), drafts)
 }
 
 /// Of those windows that close.
