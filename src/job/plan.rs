@@ -95,6 +95,7 @@ pub struct Rated {
 }
 
 impl Rated {
+    #[tracing::instrument(level = "debug", name = "rate", skip_all)]
     pub fn new(windows: &PeriodWindows<'_>, catalog: (&Catalog, &str), totals: &LedgerTotals) -> Self {
         let rate = |window: &TenantWindow<'_>, status| WindowFigures::new(window, catalog, totals, status);
         Self {
@@ -105,6 +106,7 @@ impl Rated {
 
     /// Finds the windows that are billed through Stripe; what does not fit there is set aside. A window that has not begun,
     /// and a tenant that starts later in it, is nothing to Stripe yet.
+    #[tracing::instrument(level = "debug", name = "map", skip_all)]
     pub fn map(
         &mut self,
         windows: &PeriodWindows<'_>,
@@ -200,6 +202,7 @@ pub struct Known<'a> {
     pub evidence: Vec<String>,
 }
 
+#[tracing::instrument(level = "debug", name = "plan", skip_all)]
 pub fn plan(known: Known<'_>, mut rated: Rated, observation: Observation) -> anyhow::Result<PeriodPlan> {
     let Observation { totals, quarantine, kept, accruals, newest, look } = observation;
     let Kept {

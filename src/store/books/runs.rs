@@ -170,7 +170,7 @@ impl BooksView {
     pub async fn last_judged(&mut self, period: Period) -> Result<Option<Run>, StoreError> {
         let sql =
             "SELECT run_id, period, state, fence, holder, started_at, code_version, catalog_hash, rules_hash,
-            time_zone, period_status, mode, account_id, verdict, reasons FROM runs
+            bounds, time_zone, period_status, mode, account_id, tolerances, os_user, verdict, reasons FROM runs
             WHERE period = ? AND verdict <> '' ORDER BY fence DESC LIMIT 1";
         self.tx.fetch(sql, vec![period.to_string().into()]).await?.pop().map(run_of).transpose()
     }
