@@ -9,6 +9,7 @@ mod address;
 mod bounds;
 mod layers;
 mod stripe;
+mod tolerance;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -32,6 +33,7 @@ use crate::domain::audit::sha256_hex;
 use crate::domain::bounds::Bounds;
 use crate::domain::intent::PushMode;
 use crate::domain::period::{Period, parse_zone};
+use crate::domain::reconcile::Tolerances;
 
 const SLACK_WEBHOOK: &str = "BILLRECON_SLACK_WEBHOOK_URL";
 /// Keys that a variable sets.
@@ -63,6 +65,7 @@ pub struct Config {
     pub time_zone: TimeZone,
     pub time_zone_name: String,
     pub first_period: Option<Period>,
+    pub late_usage_periods: usize,
     pub settle_delay: SignedDuration,
     pub lease_ttl: Duration,
     pub stripe: StripeConfig,
@@ -71,6 +74,7 @@ pub struct Config {
     pub push_mode: Option<PushMode>,
     /// While this file is there nothing is pushed.
     pub off_switch: PathBuf,
+    pub tolerances: Tolerances,
     pub slack_webhook: Option<SecretString>,
     /// A cron expression that can be read; whether it ever rings is for `serve` to say.
     pub schedule: String,
@@ -90,6 +94,7 @@ struct Raw {
     log: String,
     time_zone: String,
     first_period: Option<String>,
+    late_usage_periods: u16,
     settle_delay: String,
     lease: RawLease,
     #[serde(default)]
@@ -99,6 +104,7 @@ struct Raw {
     serve: RawServe,
     #[serde(default)]
     bounds: Dict,
+    tolerance: Dict,
 }
 
 #[derive(Deserialize)]
@@ -147,7 +153,11 @@ impl Config {
         let first = self.first_period.map(|period| period.to_string()).unwrap_or_default();
         let push = self.push_mode.map(PushMode::as_str).unwrap_or_default();
         let (zone, delay, bounds) = (&self.time_zone_name, self.settle_delay, &self.bounds);
-        sha256_hex(format!("{zone}\n{first}\n{delay}\n{push}\n{bounds}").as_bytes())
+        let mut rules = format!("{zone}\n{first}\n{delay}\n{push}\n{bounds}");
+        if !self.tolerances.is_none() {
+            rules += &format!("\n{}", self.tolerances);
+        }
+        sha256_hex(rules.as_bytes())
     }
 }
 
@@ -159,6 +169,7 @@ fn defaults() -> Dict {
         ("reports".to_owned(), text("reports")),
         ("log".to_owned(), text("info")),
         ("time_zone".to_owned(), text("UTC")),
+        ("late_usage_periods".to_owned(), Value::from(12)),
         ("settle_delay".to_owned(), text("2h")),
         ("lease".to_owned(), table("ttl", "60s")),
         ("serve".to_owned(), table("schedule", "5 * * * *")),
@@ -205,12 +216,14 @@ impl Raw {
             time_zone,
             time_zone_name: self.time_zone,
             first_period,
+            late_usage_periods: self.late_usage_periods.into(),
             settle_delay,
             lease_ttl,
             stripe: self.stripe.check(api_key, base, &wrong)?,
             bounds: bounds::check(&self.bounds, &wrong)?,
             push_mode: push_mode.transpose()?,
             off_switch: base.join(self.push.off_switch.as_deref().unwrap_or(OFF_SWITCH)),
+            tolerances: tolerance::check(&self.tolerance, &wrong)?,
             slack_webhook: slack_webhook()?,
             schedule: self.serve.schedule,
         })

@@ -60,6 +60,7 @@ fn configured(config: &Config) -> anyhow::Result<Settings> {
         time_zone: config.time_zone.clone(),
         time_zone_name: config.time_zone_name.clone(),
         first_period: config.first_period,
+        late_usage_periods: config.late_usage_periods,
         settle_delay: config.settle_delay,
         lease_ttl: config.lease_ttl,
         rules_hash: config.rules_hash(),
@@ -78,6 +79,7 @@ fn configured(config: &Config) -> anyhow::Result<Settings> {
         },
         push_mode: config.push_mode,
         off_switch: config.off_switch.clone(),
+        tolerances: config.tolerances.clone(),
         slack_webhook: config.slack_webhook.clone(),
         demo: false,
     })

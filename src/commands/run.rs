@@ -11,6 +11,7 @@ use crate::commands::{configured, failed, print, start_logging, what_if};
 use crate::config::Config;
 use crate::domain::decide::VerdictWord;
 use crate::domain::intent::Intent;
+use crate::domain::late::Adjustment;
 use crate::domain::report::Money;
 use crate::exit_code::ExitCode;
 use crate::job::{self, PeriodOutcome, Purpose, RunOptions, Unfinished, Wake};
@@ -33,6 +34,9 @@ pub async fn execute(global: &GlobalFlags, flags: &RunFlags, now: Timestamp) -> 
     let wake = job::run(&settings, &options, now).await?;
     if wake.outcomes.is_empty() && wake.failures.is_empty() {
         print::words(&format!("{}: no billing period is due at {}", wake.mode, wake.now));
+    }
+    if !settings.tolerances.is_none() {
+        print::words(&format!("tolerances: {}", settings.tolerances));
     }
     let code = print_wake(&wake, flags.json)?;
     if settings.slack_webhook.is_none() {
@@ -84,10 +88,13 @@ fn json_line(outcome: &PeriodOutcome, wake: &Wake) -> String {
             "not_billed": counts.not_billed, "pending_before": counts.pending_before, "pushed": counts.pushed,
             "errors": counts.errors, "pending_after": counts.pending_after,
         },
+        "differences_new": outcome.differences_new,
+        "differences_gone": outcome.differences_gone,
         "reports_dir": outcome.reports_dir,
         "mode": wake.mode,
         "dry_run": wake.dry_run,
         "pushes": outcome.pushes.iter().map(push_json).collect::<Vec<_>>(),
+        "adjustments": outcome.adjustments.iter().map(late_json).collect::<Vec<_>>(),
     });
     if wake.what_if {
         line["what_if"] = outcome.what_if.iter().map(what_if::json).collect();
@@ -100,6 +107,14 @@ fn push_json(one: &Intent) -> serde_json::Value {
         "tenant_id": one.key.tenant_id, "customer_id": one.key.customer_id, "meter": one.key.meter,
         "identifier": one.identifier, "quantity": one.quantity.to_string(),
         "timestamp": one.timestamp.as_second(),
+    })
+}
+
+fn late_json(one: &Adjustment) -> serde_json::Value {
+    json!({
+        "tenant_id": one.tenant_id, "meter": one.meter, "window_start": one.window.start.to_string(),
+        "records": one.records, "late_quantity": one.quantity.to_string(),
+        "late_amount_minor": one.amount.minor, "currency": one.amount.currency.code(),
     })
 }
 
@@ -120,7 +135,7 @@ fn text(outcome: &PeriodOutcome, wake: &Wake) -> String {
     );
     lines.push(format!("  {}", deed(outcome, wake.dry_run)));
     lines.push(pushed(outcome, wake.dry_run));
-    lines.extend(outcome.money.iter().map(|Money { base, usage }| {
+    lines.extend(outcome.money.iter().map(|Money { base, usage, .. }| {
         let currency = base.currency.code().to_uppercase();
         format!("  base fees {base} {currency}, usage at candidate prices {usage} {currency}")
     }));
@@ -133,8 +148,16 @@ fn text(outcome: &PeriodOutcome, wake: &Wake) -> String {
         });
         lines.extend(some(&plan.collect::<Vec<_>>(), "run --json"));
     }
+    if outcome.differences_new + outcome.differences_gone > 0 {
+        lines.push(format!(
+            "  since the last run: {} differences new, {} gone",
+            outcome.differences_new, outcome.differences_gone
+        ));
+    }
     let differences: Vec<String> = outcome.differences.iter().map(job::difference).collect();
     lines.extend(some(&differences, "reconciliation.csv"));
+    let late: Vec<String> = outcome.adjustments.iter().map(job::late_usage).collect();
+    lines.extend(some(&late, "adjustments.csv"));
     let exceptions: Vec<String> = outcome.exceptions.iter().map(job::exception).collect();
     lines.extend(some(&exceptions, "exceptions.csv"));
     lines.extend(outcome.unfinished.iter().map(|one| format!("  unfinished: {}", unfinished(*one))));
@@ -168,6 +191,9 @@ fn unfinished(one: Unfinished) -> String {
         Unfinished::Unbillable(pushes) => {
             format!("{pushes} pushes came too late; exceptions.csv has their money")
         }
+        Unfinished::Late(rows) => {
+            format!("usage came late to closed windows ({rows}); adjustments.csv has its money")
+        }
     }
 }
 
@@ -192,6 +218,11 @@ fn deed(outcome: &PeriodOutcome, dry_run: bool) -> String {
     let (windows, would) = (outcome.newly_closed, if dry_run { "would close" } else { "closed" });
     match outcome.purpose {
         Some(Purpose::Close) => format!("{would} {windows} windows"),
+        Some(Purpose::Adjust) => {
+            let (late, adjusts) =
+                (outcome.adjustments.len(), if dry_run { "would adjust" } else { "adjusted" });
+            format!("closes nothing: {adjusts} {late} closed figures for usage that came late")
+        }
         Some(Purpose::Look) => {
             format!(
                 "closes nothing: {} windows are not final yet, figures are provisional",

@@ -43,6 +43,12 @@ pub enum AuditEvent {
         period: Period,
         manifest_sha256: String,
     },
+    /// Usage came after its windows were closed.
+    UsageAdjusted {
+        period: Period,
+        adjustments: u64,
+        records: u64,
+    },
     /// `None`: in every period.
     TenantHeld {
         tenant_id: String,
@@ -75,6 +81,7 @@ impl AuditEvent {
             Self::RunCommitted { .. } => "run_committed",
             Self::RunAbandoned { .. } => "run_abandoned",
             Self::ReportsWritten { .. } => "reports_written",
+            Self::UsageAdjusted { .. } => "usage_adjusted",
             Self::TenantHeld { .. } => "tenant_held",
             Self::TenantReleased { .. } => "tenant_released",
             Self::LeaseUnlocked { .. } => "lease_unlocked",
@@ -110,6 +117,12 @@ impl AuditEvent {
             Self::ReportsWritten { period, manifest_sha256 } => {
                 [("period", period.to_string()), ("manifest_sha256", manifest_sha256.clone())].into()
             }
+            Self::UsageAdjusted { period, adjustments, records } => [
+                ("period", period.to_string()),
+                ("adjustments", adjustments.to_string()),
+                ("records", records.to_string()),
+            ]
+            .into(),
             Self::TenantHeld { tenant_id, period, by, note } => [
                 ("tenant_id", tenant_id.clone()),
                 ("period", period.map(|period| period.to_string()).unwrap_or_default()),

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::domain::figures::{
     Disposition, LedgerTotals, SegmentUsage, WindowFigures, WindowLine, WindowStatus,
 };
+use crate::domain::late::Late;
 use crate::domain::number::{NumberError, Quantity};
 use crate::domain::rating::LineKind;
 use crate::domain::usage::UsageTotal;
@@ -106,15 +107,15 @@ pub struct ControlTotals(pub BTreeMap<String, BTreeMap<Measure, UsageTotal>>);
 
 impl ControlTotals {
     /// Adds up the windows of a period and proves both identities. `totals` is the ledger as it is now: what it holds
-    /// beyond the figures of a window that an `earlier` run closed came late; a window looked at `now` has nothing late,
-    /// so a record that got lost on the way breaks the proof.
+    /// beyond the figures of a window that an `earlier` run closed must be what came late to it; a window looked at `now`
+    /// has nothing late. So a record that got lost on the way breaks the proof.
     pub fn prove(
-        earlier: &[&WindowFigures],
+        earlier: &[(&WindowFigures, &Late)],
         now: &[&WindowFigures],
         totals: &LedgerTotals,
     ) -> Result<Self, ControlFault> {
         let mut control = Self::default();
-        let windows = || earlier.iter().chain(now);
+        let windows = || earlier.iter().map(|(window, _)| window).chain(now);
         let gauges: BTreeSet<&str> = windows()
             .flat_map(|window| &window.usage)
             .filter(|usage| usage.readings.is_some())
@@ -130,13 +131,22 @@ impl ControlTotals {
                 control.add_usage(window, usage)?;
             }
         }
-        for window in earlier {
-            for (meter, late) in late(window, totals)? {
-                control.add(&meter, Measure::Late, late)?;
+        for (_, late) in earlier {
+            for (meter, total) in &late.billable {
+                control.add(meter, Measure::Late, *total)?;
+            }
+            for usage in &late.excluded {
+                control.add(&usage.meter, Measure::Excluded, usage.total)?;
             }
         }
         control.check()?;
         Ok(control)
+    }
+
+    /// The records that the ledger holds of the period, over all meters.
+    pub fn accepted_records(&self) -> u64 {
+        let accepted = self.0.values().filter_map(|by_measure| by_measure.get(&Measure::Accepted));
+        accepted.map(|total| total.records).sum()
     }
 
     /// Every measure of a meter is there, if only with 0.

@@ -3,15 +3,19 @@
 //! In: a window with its segments and gaps, the catalog, the ledger totals. Out: [`WindowFigures`]. Never lets one
 //! tenant's state stop another: what cannot be rated is parked.
 
+mod layout;
+
 use std::collections::BTreeMap;
 
-use crate::domain::aggregation::MeterUsage;
+pub(in crate::domain) use layout::usage_in;
+pub use layout::{Stretch, stretches};
+
 use crate::domain::catalog::{Catalog, Plan, PlanId, UsagePrice};
 use crate::domain::money::MinorAmount;
 use crate::domain::number::{NumberError, Quantity, QuantitySum, UnitAmount};
 use crate::domain::period::Window;
 use crate::domain::rating::{LineKind, RatedLine, RatingError, Split};
-use crate::domain::tenant::{ParkReason, Segment, TenantWindow};
+use crate::domain::tenant::{ParkReason, TenantWindow};
 use crate::domain::usage::{TotalsByMeter, UsageTotal};
 
 /// Where a window stands in `open → ended → finalized → closed`; ended and finalized ones are still open to us.
@@ -116,6 +120,9 @@ pub struct WindowFigures {
     pub window: Window,
     /// The time whose usage belongs here.
     pub accounted: Vec<Window>,
+    pub trial: bool,
+    /// Its segments and gaps. Empty where nothing is known of them: it closed before they were kept.
+    pub stretches: Vec<Stretch>,
     pub status: WindowStatus,
     pub park: Option<ParkReason>,
     /// The tenant is not at Stripe, and its plan has nothing that would have to be.
@@ -144,14 +151,17 @@ impl WindowFigures {
             tenant_name: window.tenant.name().to_owned(),
             window: window.window,
             accounted: window.accounted.clone(),
+            trial: window.trial,
+            stretches: stretches(window),
             status,
             park: None,
             not_billed: false,
             full_cycle: false,
             catalog_hash: catalog_hash.to_owned(),
-            usage: usage_of(window, catalog, totals),
+            usage: Vec::new(),
             lines: Vec::new(),
         };
+        figures.usage = usage_in(&figures.stretches, &figures.tenant_id, catalog, totals);
         match window.park.map_or_else(|| figures.rate(window, catalog), Err) {
             Ok(lines) => figures.lines = lines,
             Err(reason) => figures.set_aside(reason),
@@ -230,61 +240,6 @@ impl WindowFigures {
         }
         lines.extend(base_line(window, catalog).map_err(|_| ParkReason::Overflow)?);
         Ok(lines)
-    }
-}
-
-fn usage_of(window: &TenantWindow<'_>, catalog: &Catalog, totals: &LedgerTotals) -> Vec<SegmentUsage> {
-    let in_segments = window.segments.iter().map(|segment| (segment.range, Some(segment)));
-    let in_gaps = window.gaps.iter().map(|gap| (*gap, None));
-    let mut usage = Vec::new();
-    for (range, segment) in in_segments.chain(in_gaps) {
-        let by_meter = totals.get(&range).and_then(|tenants| tenants.get(window.tenant.id()));
-        for (meter, of_meter) in by_meter.into_iter().flatten() {
-            usage.extend(dispositions(segment, meter, of_meter, catalog).into_iter().map(
-                |(disposition, total)| SegmentUsage {
-                    range,
-                    plan: segment.map(|segment| segment.subscription.plan.clone()),
-                    meter: meter.clone(),
-                    disposition,
-                    total,
-                    readings: of_meter.readings.filter(|_| disposition == Disposition::Billable),
-                    taken_back: of_meter.taken_back,
-                    split: None,
-                },
-            ));
-        }
-    }
-    usage
-}
-
-/// What happens to the records of a meter, with those that it happens to.
-fn dispositions(
-    segment: Option<&Segment<'_>>,
-    meter: &str,
-    usage: &MeterUsage,
-    catalog: &Catalog,
-) -> Vec<(Disposition, UsageTotal)> {
-    let parts = match disposition(segment, meter, catalog) {
-        Disposition::Billable => {
-            vec![(Disposition::Billable, usage.billable), (Disposition::NotBillable, usage.excluded)]
-        }
-        // Whatever the rule says of them. Sums in this range cannot overflow: each of the two is far below.
-        other => vec![(other, usage.all().unwrap_or(usage.billable))],
-    };
-    parts.into_iter().filter(|(_, total)| total.records > 0).collect()
-}
-
-fn disposition(segment: Option<&Segment<'_>>, meter: &str, catalog: &Catalog) -> Disposition {
-    let Some(segment) = segment else {
-        return Disposition::OutsideSubscription;
-    };
-    if !segment.invoiced {
-        return Disposition::Inactive;
-    }
-    match catalog.plans.get(&segment.subscription.plan) {
-        Some(plan) if !plan.usage.contains_key(meter) => Disposition::NoAccess,
-        // Without its plan the window is parked, and nothing is known about access.
-        Some(_) | None => Disposition::Billable,
     }
 }
 

@@ -1,9 +1,10 @@
 //! The pure core, in reading order = the way of the data: number → money → period → tenant → parking → price → rule → catalog (and what a new one changes) →
-//! usage → aggregation → rating → quote → figures → controls → intent → bounds → invoice → reconcile → ratio → percentile → metrics → policy → reason → decide →
+//! usage → aggregation → rating → quote → figures → late → accrual → controls → intent → bounds → invoice → reconcile → ratio → percentile → metrics → policy → reason → decide →
 //! report → audit.
 //!
 //! In: values. Out: values. Never a database, network, file, environment variable or clock: `now` is an argument.
 
+pub mod accrual;
 pub mod aggregation;
 pub mod audit;
 pub mod bounds;
@@ -14,6 +15,7 @@ pub mod decide;
 pub mod figures;
 pub mod intent;
 pub mod invoice;
+pub mod late;
 pub mod metrics;
 pub mod money;
 pub mod number;

@@ -4,12 +4,16 @@
 //! [`ReconciliationRow`] per comparison. Never compares `total` or `amount_due`: tax, discounts, credits and other items are
 //! in them. Never takes an answer that could not be read for 0 or for a match.
 
+mod age;
+mod tolerance;
 mod words;
 
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 
+pub use age::{Age, Change, Followed, KnownDifference, follow};
+pub use tolerance::{Tolerance, Tolerances};
 pub use words::{Cause, Class, Source};
 
 use crate::domain::catalog::PlanId;
@@ -78,6 +82,8 @@ pub struct ReconciliationRow {
     pub reason: Option<Cause>,
     /// Lasting ids only: meter, invoice, subscription.
     pub evidence: String,
+    /// Of a difference: the run that saw it first.
+    pub first_seen: Option<Timestamp>,
 }
 
 impl ReconciliationRow {
@@ -90,6 +96,13 @@ impl ReconciliationRow {
     /// Whether it is a disagreement, whatever its cause. `incomplete` is none: nothing is known.
     pub fn is_difference(&self) -> bool {
         !matches!(self.class, Class::Matched | Class::OutOfScope | Class::Incomplete)
+    }
+
+    /// What matches and still differs does so within the tolerances.
+    pub fn within_tolerance(&self) -> bool {
+        let differs = self.difference_quantity().is_some_and(|units| !units.is_zero())
+            || self.difference_amount().is_some_and(|minor| minor != 0);
+        self.class == Class::Matched && differs
     }
 
     /// Stripe's quantity less the ledger's.
@@ -228,6 +241,7 @@ pub fn out_of_scope(
         currency: Some(currency),
         reason: Some(Cause::ExtraLines),
         evidence: evidence.to_owned(),
+        first_seen: None,
     };
     currencies.into_iter().map(row).collect()
 }
@@ -248,6 +262,7 @@ pub fn orphan(subscription_id: &str, meter: &str) -> ReconciliationRow {
         currency: None,
         reason: Some(Cause::Mapping),
         evidence: subscription_id.to_owned(),
+        first_seen: None,
     }
 }
 
@@ -277,6 +292,7 @@ impl Expected {
             currency: Some(self.amount.currency),
             reason: None,
             evidence: evidence.to_owned(),
+            first_seen: None,
         }
     }
 }

@@ -3,18 +3,24 @@
 //! In: the figures, exceptions and control totals of one run. Out: tables with sorted rows. Never holds a wall clock
 //! or a run id, so that the same ledger, rules and Stripe answers give the same bytes.
 
+mod accruals;
+mod adjustments;
 mod comparison;
 mod exception;
 
-pub use exception::{Exception, ExceptionKind, QuarantineCount, exceptions, unbillable};
+pub use exception::{Exception, ExceptionKind, QuarantineCount, came_late, exceptions, resolved, unbillable};
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::Timestamp;
+
+use crate::domain::accrual::Accrual;
 use crate::domain::catalog::PlanId;
 use crate::domain::controls::ControlTotals;
 use crate::domain::decide::{DecisionRow, Verdict};
 use crate::domain::figures::{WindowFigures, WindowLine, WindowStatus};
+use crate::domain::late::Restated;
 use crate::domain::money::{Currency, MinorSum, MoneyError};
 use crate::domain::period::Period;
 use crate::domain::rating::{LineKind, RatedLine};
@@ -36,10 +42,20 @@ pub struct Table<'a> {
     pub rows: Box<dyn Iterator<Item = Vec<Cell<'a>>> + 'a>,
 }
 
+/// What the ledger held when a run read it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LedgerSeen {
+    pub records: u64,
+    /// When the newest of them was imported.
+    pub recorded_at: Option<Timestamp>,
+}
+
 /// All that one run reports about its period.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {
     pub period: Period,
+    /// The run's instant: ages are counted up to it.
+    pub now: Timestamp,
     pub windows: Vec<WindowFigures>,
     pub exceptions: Vec<Exception>,
     pub controls: ControlTotals,
@@ -48,6 +64,12 @@ pub struct Report {
     /// One JSON object a line: request ids and other traces that are not lasting.
     pub evidence: Vec<String>,
     pub decision: Vec<DecisionRow>,
+    /// What came late to closed windows, by all runs so far.
+    pub adjustments: Vec<Restated>,
+    /// What was used of windows still open when the period ended; nothing before that.
+    pub accruals: Vec<Accrual>,
+    /// What the ledger held of the period when it was read.
+    pub ledger: LedgerSeen,
     /// `None` for a period that is not judged yet.
     pub verdict: Option<Verdict>,
 }
@@ -60,6 +82,8 @@ impl Report {
             self.lines(),
             self.reconciliation(),
             self.exception_rows(),
+            self.adjustment_rows()?,
+            self.accrual_rows(),
             self.decision_rows(),
             self.control_totals(),
         ])
@@ -179,12 +203,17 @@ impl Report {
         }
     }
 
-    /// Money by currency over all lines, for the terminal.
+    /// Money by currency over all lines, and over what came late.
     pub fn money(&self) -> Result<Vec<Money>, MoneyError> {
         let mut sums: BTreeMap<Currency, Money> = BTreeMap::new();
         for line in self.windows.iter().flat_map(|window| &window.lines) {
             let currency = line.line.amount.currency;
             sums.entry(currency).or_insert_with(|| Money::zero(currency)).add(&line.line)?;
+        }
+        for one in &self.adjustments {
+            let currency = one.late_amount.currency;
+            let money = sums.entry(currency).or_insert_with(|| Money::zero(currency));
+            money.late = money.late.checked_add(one.late_amount)?;
         }
         Ok(sums.into_values().collect())
     }
@@ -195,16 +224,18 @@ impl Report {
     }
 }
 
-/// Base fees, and usage at candidate prices.
+/// Base fees, usage at candidate prices, and what late usage would add to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Money {
     pub base: MinorSum,
     pub usage: MinorSum,
+    pub late: MinorSum,
 }
 
 impl Money {
     fn zero(currency: Currency) -> Self {
-        Self { base: MinorSum::zero(currency), usage: MinorSum::zero(currency) }
+        let zero = MinorSum::zero(currency);
+        Self { base: zero, usage: zero, late: zero }
     }
 
     fn add(&mut self, line: &RatedLine) -> Result<(), MoneyError> {
@@ -232,7 +263,7 @@ impl<'a> PlanSum<'a> {
             word(plan.currency.to_string()),
             Cell::Number(self.tenants.len().to_string()),
         ];
-        let Money { base, usage } = self.money;
+        let Money { base, usage, .. } = self.money;
         for sum in [base, usage, base.checked_add(usage)?] {
             row.push(Cell::Number(sum.minor.to_string()));
             row.push(Cell::Number(sum.to_string()));

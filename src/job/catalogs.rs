@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::domain::catalog::Catalog;
+use crate::domain::catalog::{Catalog, Meter};
 use crate::domain::figures::WindowFigures;
 use crate::ingest::catalog;
 use crate::store::books::BooksView;
@@ -35,6 +35,18 @@ impl<'a> Catalogs<'a> {
             }
         }
         Ok(Self { current, older })
+    }
+
+    /// The version that a window closed with, where its meters count otherwise than the current ones.
+    pub fn other_meters(&self, window: &WindowFigures) -> Option<&str> {
+        let (hash, older) = self.older.get_key_value(&window.catalog_hash)?;
+        (older.meters != self.current.meters).then_some(hash)
+    }
+
+    /// The meters of such a version; of none, the current ones.
+    pub fn meters(&self, version: Option<&str>) -> &BTreeMap<String, Meter> {
+        let older = version.and_then(|hash| self.older.get(hash));
+        &older.unwrap_or(self.current).meters
     }
 
     pub fn of(&self, window: &WindowFigures) -> &Catalog {

@@ -11,8 +11,8 @@ use crate::domain::invoice::{Invoice, StripeSubscription, SubscriptionItem, Unre
 use crate::domain::number::NumberError;
 use crate::domain::period::Window;
 use crate::domain::reconcile::{
-    Cause, Class, Expected, ReconciliationRow, Scope, Source, compare_lines, compare_nothing, compare_total,
-    orphan, out_of_scope, unread_subscription,
+    Cause, Class, Expected, ReconciliationRow, Scope, Source, Tolerances, compare_lines, compare_nothing,
+    compare_total, orphan, out_of_scope, unread_subscription,
 };
 use crate::domain::tenant::Tenant;
 use crate::job::connection::Wire;
@@ -42,6 +42,7 @@ pub fn compare(
     answers: &Answers,
     standing: &Standing,
     wire: &Wire,
+    tolerances: &Tolerances,
     now: Timestamp,
 ) -> Result<Vec<Compared>, NumberError> {
     let window = |one: &Mapped| {
@@ -54,10 +55,12 @@ pub fn compare(
             let expected =
                 Expected { cause: cause(using, &known, wire)?, may_be_above, ..using.expected.clone() };
             let total = compare_total(&expected, answers.total(one, &using.meter), &meter.id)?;
+            let total = tolerances.settle(total);
             // A total that may lag behind is no word about what was billed: the window waits.
             let may_lag = one.stage == Stage::Final && known.iter().any(|one| one.may_yet_show(now));
             rows.push(if may_lag && total.is_difference() { total.too_early() } else { total });
-            rows.push(invoice_row(one, billed(expected, using), meter, answers, standing)?);
+            let billed = invoice_row(one, billed(expected, using), meter, answers, standing)?;
+            rows.push(tolerances.settle(billed));
         }
         rows.extend(beside(one, answers, standing));
         Ok(Compared { tenant_id: one.tenant_id.clone(), window_start: one.window.start, rows })
@@ -146,6 +149,9 @@ fn cause(using: &MeterUse, intents: &[Intent], wire: &Wire) -> Result<Option<Cau
     // What we kept back was there in time.
     if intents.iter().any(|one| one.state == IntentState::Unbillable && !one.was_withheld()) {
         return Ok(Some(Cause::LateUsage));
+    }
+    if any(IntentState::Unbillable) {
+        return Ok(Some(Cause::NotPushed));
     }
     if any(IntentState::Sent) {
         return Ok(Some(Cause::LatencyPending));

@@ -83,6 +83,7 @@ fn facts(run: &Run, settings: &Settings) -> Facts {
         rules_hash: run.rules_hash.clone(),
         bounds: run.bounds.clone(),
         time_zone: run.time_zone.clone(),
+        tolerances: run.tolerances.clone(),
         database_engine: settings.database.engine(),
     }
 }

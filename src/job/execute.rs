@@ -11,7 +11,7 @@ use crate::job::lease::Lease;
 use crate::job::message::Message;
 use crate::job::plan::PeriodPlan;
 use crate::store::Books;
-use crate::store::books::{PeriodJob, PeriodStatus, Run, RunState};
+use crate::store::books::{Look, PeriodJob, PeriodStatus, Run, RunState};
 
 /// Writes that the run has begun, so that a crash leaves a trace.
 pub async fn start(run: &Run, lease: &Lease, books: &Books) -> anyhow::Result<()> {
@@ -35,7 +35,10 @@ pub async fn commit(
     write.add_charges(period, &plan.charges).await?;
     write.save_report(run_id, &report.exceptions, &report.controls).await?;
     write.save_comparison(period, run_id, &plan.compared, &report.evidence).await?;
+    write.save_differences(period, &plan.differences).await?;
     write.save_decision(run_id, &report.decision).await?;
+    write.add_adjustments(period, run_id, &plan.adjustments).await?;
+    write.save_accruals(run_id, &report.accruals).await?;
     write.update_intents(&plan.confirmed).await?;
     write.add_intents(&plan.unbillable, run_id).await?;
     write.add_observed_windows(&plan.observed, run_id).await?;
@@ -45,6 +48,8 @@ pub async fn commit(
         write.add_message(&message.outbox(run_id), facts.started_at).await?;
     }
     write.commit_run(run_id, &job_of(plan, run_id, facts), report.verdict.as_ref()).await?;
+    write.save_look(period, plan.look).await?;
+    write.save_seen(run_id, report.ledger, &report.money()?).await?;
     let event = AuditEvent::RunCommitted {
         period,
         status: plan.status.as_str().to_owned(),
@@ -52,6 +57,11 @@ pub async fn commit(
         parked: plan.counts.parked,
     };
     write.audit(&event, run_id, facts.started_at).await?;
+    if !plan.adjustments.is_empty() {
+        let records = plan.adjustments.iter().map(|one| one.records).sum();
+        let event = AuditEvent::UsageAdjusted { period, adjustments: plan.adjustments.len() as u64, records };
+        write.audit(&event, run_id, facts.started_at).await?;
+    }
     Ok(write.commit().await?)
 }
 
@@ -65,6 +75,7 @@ pub async fn note(
 ) -> anyhow::Result<()> {
     let mut write = books.write(lease.term()?).await?;
     write.update_intents(&plan.confirmed).await?;
+    write.save_differences(plan.report.period, &plan.differences).await?;
     write.add_observed_windows(&plan.observed, run_id).await?;
     write.add_drafts(&plan.drafts, run_id).await?;
     write.save_parked(plan.report.period, &plan.parked).await?;
@@ -82,13 +93,22 @@ fn job_of(plan: &PeriodPlan, run_id: &str, facts: &RunFacts) -> PeriodJob {
     }
 }
 
-/// Records that a closed period was looked at with the tenants of now, so that the next wake need not.
-pub async fn keep(job: &PeriodJob, tenants_version: i64, lease: &Lease, books: &Books) -> anyhow::Result<()> {
-    if job.tenants_version == tenants_version {
+/// Records that a closed period was looked at, with the tenants and the records of now, so that the next wake need not.
+pub async fn keep(
+    job: &PeriodJob,
+    tenants_version: i64,
+    look: Option<Look>,
+    lease: &Lease,
+    books: &Books,
+) -> anyhow::Result<()> {
+    if job.tenants_version == tenants_version && look.is_none() {
         return Ok(());
     }
     let mut write = books.write(lease.term()?).await?;
     write.keep_closed(job.period, tenants_version).await?;
+    if let Some(look) = look {
+        write.save_look(job.period, look).await?;
+    }
     Ok(write.commit().await?)
 }
 
@@ -127,6 +147,7 @@ pub fn new_run(period: Period, run_id: String, lease: &Lease, facts: &RunFacts) 
         period_status: PeriodStatus::Open,
         mode: facts.mode.clone(),
         account_id: facts.account_id.clone(),
+        tolerances: facts.tolerances.clone(),
         verdict: None,
     })
 }
@@ -141,4 +162,5 @@ pub struct RunFacts {
     pub tenants_version: i64,
     pub mode: String,
     pub account_id: String,
+    pub tolerances: String,
 }

@@ -19,9 +19,11 @@ pub mod import;
 mod intents;
 mod interrupt;
 mod judge;
+mod late;
 pub mod lease;
 mod mapping;
 mod message;
+mod moved;
 mod observe;
 mod outcome;
 pub mod parking;
@@ -41,6 +43,7 @@ mod what_if;
 
 pub use connection::Target;
 pub use interrupt::{Interrupted, Signals};
+pub use late::sentence as late_usage;
 pub use message::difference;
 pub use outcome::{PeriodOutcome, Unfinished, exception};
 pub use plan::Purpose;
@@ -59,6 +62,7 @@ use crate::domain::bounds::Bounds;
 use crate::domain::catalog::Catalog;
 use crate::domain::intent::PushMode;
 use crate::domain::period::Period;
+use crate::domain::reconcile::Tolerances;
 use crate::store::books::{BooksView, StoredCatalog};
 use crate::store::{Access, Database, Store};
 use crate::stripe::Pace;
@@ -85,6 +89,8 @@ pub struct Settings {
     pub time_zone: TimeZone,
     pub time_zone_name: String,
     pub first_period: Option<Period>,
+    /// How many closed periods, the newest first, are looked at again when usage came for them.
+    pub late_usage_periods: usize,
     /// How long after a window's end it is final, where no invoice says so.
     pub settle_delay: SignedDuration,
     pub lease_ttl: Duration,
@@ -95,6 +101,8 @@ pub struct Settings {
     pub push_mode: Option<PushMode>,
     /// While this file is there nothing is pushed.
     pub off_switch: PathBuf,
+    /// By how much the two sides may differ and still agree.
+    pub tolerances: Tolerances,
     pub slack_webhook: Option<SecretString>,
     /// Every output says DEMO.
     pub demo: bool,

@@ -6,16 +6,24 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 
+use crate::domain::accrual::{Accrual, accruals, open_at_end, parts};
 use crate::domain::catalog::Meter;
-use crate::domain::figures::{LedgerTotals, WindowFigures};
+use crate::domain::decide::Decision;
+use crate::domain::figures::{LedgerTotals, WindowFigures, WindowStatus, stretches};
 use crate::domain::intent::PushMode;
+use crate::domain::late::Adjustment;
 use crate::domain::period::{Period, Window};
-use crate::domain::reconcile::ReconciliationRow;
+use crate::domain::reconcile::{KnownDifference, ReconciliationRow};
 use crate::domain::report::QuarantineCount;
 use crate::domain::tenant::{Tenant, TenantWindow};
+use crate::domain::usage::TotalsByMeter;
+use crate::job::catalogs::Catalogs;
 use crate::job::due::PeriodWindows;
 use crate::job::edges;
+use crate::store::StoreError;
+use crate::store::books::{BooksView, Look, ParkedWindow, PeriodJob, PeriodStatus};
 use crate::store::ledger::{Ledger, LedgerSnapshot};
 
 /// A page of tenants that one statement may span. It bounds what a statement returns.
@@ -26,66 +34,160 @@ const TENANTS_PER_PAGE: usize = 1_000;
 pub struct Observation {
     pub totals: LedgerTotals,
     pub quarantine: Vec<QuarantineCount>,
+    pub kept: Kept,
+    /// What was used of windows that were open at the period's end; nothing before that.
+    pub accruals: Vec<Accrual>,
+    /// When the newest record behind the totals was imported.
+    pub newest: Option<Timestamp>,
+    /// How the period was looked at, for later wakes.
+    pub look: Look,
+}
+
+/// What the books hold of a period.
+#[derive(Debug)]
+pub struct Kept {
     /// Windows that earlier runs closed or parked, as they were written.
     pub stored: Vec<WindowFigures>,
     /// Tenant and start of the windows that earlier runs saw at Stripe in time.
     pub observed: BTreeSet<(String, Timestamp)>,
     /// The comparison of the windows that earlier runs closed.
     pub compared: Vec<ReconciliationRow>,
+    /// The differences that the last run saw, and those that were gone by then.
+    pub differences: Vec<KnownDifference>,
+    /// What came late and is adjusted.
+    pub adjusted: Vec<Adjustment>,
+    /// What the last run that judged the period said.
+    pub judged: Option<Decision>,
+    /// Of the run that touched the period last: rows of the comparison that no closed window has.
+    pub beside: Vec<ReconciliationRow>,
+    pub accrued: Vec<Accrual>,
+    /// What the last run set aside.
+    pub parked: Vec<ParkedWindow>,
 }
 
-/// What the books hold of a period.
-#[derive(Debug)]
-pub struct Kept {
-    pub stored: Vec<WindowFigures>,
-    pub observed: BTreeSet<(String, Timestamp)>,
-    pub compared: Vec<ReconciliationRow>,
+impl Kept {
+    pub async fn read(
+        period: Period,
+        reach: Window,
+        job: Option<&PeriodJob>,
+        windows: &PeriodWindows<'_>,
+        view: &mut BooksView,
+    ) -> Result<Self, StoreError> {
+        let mut kept = Self {
+            stored: view.windows(period).await?,
+            observed: view.observed_windows(reach).await?,
+            compared: view.comparison(period, "").await?,
+            differences: view.differences(period).await?,
+            adjusted: view.adjustments(period).await?,
+            judged: None,
+            beside: Vec::new(),
+            accrued: Vec::new(),
+            parked: view.parked_in(period).await?,
+        };
+        // Windows that closed before their layout was kept.
+        for one in kept.stored.iter_mut().filter(|one| one.stretches.is_empty()) {
+            let laid = windows
+                .closed
+                .iter()
+                .find(|laid| laid.tenant.id() == one.tenant_id && laid.window == one.window);
+            if let Some(laid) = laid {
+                (one.trial, one.stretches) = (laid.trial, stretches(laid));
+            }
+        }
+        let Some(job) = job.filter(|job| matches!(job.status, PeriodStatus::Closed | PeriodStatus::Partial))
+        else {
+            return Ok(kept);
+        };
+        if let Some(run) = view.last_judged(period).await?
+            && let Some(verdict) = run.verdict
+        {
+            kept.judged = Some(Decision { verdict, rows: view.decision(&run.run_id).await? });
+        }
+        kept.beside = view.rows_beside(&job.run_id).await?;
+        kept.accrued = view.accruals(&job.run_id).await?;
+        Ok(kept)
+    }
 }
 
-pub async fn observe(
-    period: Period,
-    windows: &PeriodWindows<'_>,
-    tenants: &[Tenant],
-    meters: &BTreeMap<String, Meter>,
-    kept: Kept,
-    push: PushMode,
-    ledger: &Ledger,
-) -> anyhow::Result<Observation> {
-    let Kept { stored, observed, compared } = kept;
+/// Where to look.
+pub struct Scope<'a> {
+    pub period: Period,
+    pub reach: Window,
+    pub windows: &'a PeriodWindows<'a>,
+    pub tenants: &'a [Tenant],
+    pub catalogs: &'a Catalogs<'a>,
+    pub push: PushMode,
+    pub zone: &'a TimeZone,
+    pub now: Timestamp,
+    /// All is closed: what the last run accrued stands.
+    pub is_settled: bool,
+}
+
+pub async fn observe(scope: &Scope<'_>, kept: Kept, ledger: &Ledger) -> anyhow::Result<Observation> {
+    let (period, end) = (scope.period, scope.period.next().start(scope.zone));
+    let open: Vec<TenantWindow<'_>> = if scope.is_settled || scope.now < end {
+        Vec::new()
+    } else {
+        scope.tenants.iter().flat_map(|tenant| open_at_end(tenant, period, scope.zone)).collect()
+    };
     let mut snapshot = ledger.snapshot().await?;
     let mut totals = LedgerTotals::new();
-    for (range, ids) in ranges(windows, &stored, push) {
-        totals.insert(range, totals_of(range, &ids, tenants, meters, &mut snapshot).await?);
+    let mut ranges = ranges(scope, &kept.stored);
+    for window in &open {
+        for (_, range) in parts(window, end) {
+            ranges.entry((range, None)).or_default().insert(window.tenant.id());
+        }
     }
-    let quarantine = snapshot.quarantine(&period.to_string()).await?;
-    Ok(Observation { totals, quarantine, stored, observed, compared })
+    for ((range, version), ids) in ranges {
+        let meters = scope.catalogs.meters(version);
+        let of_range = totals_of(range, &ids, scope.tenants, meters, &mut snapshot).await?;
+        totals.entry(range).or_default().extend(of_range);
+    }
+    let closed = kept.stored.iter().filter(|one| one.status == WindowStatus::Closed);
+    let reach = closed.fold(scope.reach, |all, one| Window {
+        start: all.start.min(one.window.start),
+        end: all.end.max(one.window.end),
+    });
+    let accruals = if scope.is_settled {
+        kept.accrued.clone()
+    } else {
+        accruals(&open, end, scope.catalogs.current, &totals)
+    };
+    Ok(Observation {
+        quarantine: snapshot.quarantine(&period.to_string()).await?,
+        look: Look { reach, arrived: snapshot.arrivals().await?.within(reach) },
+        newest: snapshot.newest(),
+        totals,
+        kept,
+        accruals,
+    })
 }
 
-/// Each range of time that is needed, with the tenants that need it: windows, segments and gaps, and where the application
-/// sends also what lies beside them in the minutes that Stripe's totals widen them to. Most companies need one: all tenants
-/// on the same calendar month.
+/// Each range of time that is needed, by the catalog version whose meters count there, with the tenants that need it:
+/// windows, segments and gaps, and where the application sends also what lies beside them in the minutes that Stripe's
+/// totals widen them to. Most companies need one: all tenants on the same calendar month.
 fn ranges<'a>(
-    windows: &'a PeriodWindows<'_>,
+    scope: &'a Scope<'_>,
     stored: &'a [WindowFigures],
-    push: PushMode,
-) -> BTreeMap<Window, BTreeSet<&'a str>> {
-    let mut ranges: BTreeMap<Window, BTreeSet<&str>> = BTreeMap::new();
-    let all = [&windows.due, &windows.open, &windows.closed, &windows.without_plan];
-    for window in all.into_iter().flatten() {
+) -> BTreeMap<(Window, Option<&'a str>), BTreeSet<&'a str>> {
+    let mut ranges: BTreeMap<_, BTreeSet<&str>> = BTreeMap::new();
+    let windows = scope.windows;
+    for window in [&windows.due, &windows.open, &windows.without_plan].into_iter().flatten() {
         for range in pieces(window) {
-            ranges.entry(range).or_default().insert(window.tenant.id());
+            ranges.entry((range, None)).or_default().insert(window.tenant.id());
         }
     }
-    // A closed window that the tenant's rows no longer lay out: what came late to it is still looked for.
+    // As it was laid out when it closed, whatever the tenant's rows say now: what came late to it is looked for.
     for window in stored {
-        for range in &window.accounted {
-            ranges.entry(*range).or_default().insert(&window.tenant_id);
+        let version = scope.catalogs.other_meters(window);
+        for range in window.accounted.iter().copied().chain(window.stretches.iter().map(|one| one.range)) {
+            ranges.entry((range, version)).or_default().insert(&window.tenant_id);
         }
     }
-    if push == PushMode::Observe {
+    if scope.push == PushMode::Observe {
         for window in windows.due.iter().chain(&windows.open) {
             for (range, _) in edges::beside(window.window, window.tenant) {
-                ranges.entry(range).or_default().insert(window.tenant.id());
+                ranges.entry((range, None)).or_default().insert(window.tenant.id());
             }
         }
     }
@@ -104,8 +206,8 @@ pub async fn totals_of(
     tenants: &[Tenant],
     meters: &BTreeMap<String, Meter>,
     snapshot: &mut LedgerSnapshot,
-) -> anyhow::Result<crate::domain::usage::TotalsByMeter> {
-    let mut totals = crate::domain::usage::TotalsByMeter::new();
+) -> anyhow::Result<TotalsByMeter> {
+    let mut totals = TotalsByMeter::new();
     for (first, last) in pages(ids, tenants) {
         totals.extend(snapshot.totals(meters, range, [first, last]).await?);
     }

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use crate::domain::decide::{DecisionRow, Verdict};
 use crate::domain::figures::WindowStatus;
 use crate::domain::intent::Intent;
+use crate::domain::late::Adjustment;
 use crate::domain::period::Period;
 use crate::domain::reconcile::{Cause, Class, ReconciliationRow};
 use crate::domain::report::{Exception, ExceptionKind, Money};
@@ -28,6 +29,8 @@ pub enum Unfinished {
     Refused(u64),
     /// It can no longer be sent since this run.
     Unbillable(u64),
+    /// Usage came late to closed windows.
+    Late(u64),
 }
 
 impl Unfinished {
@@ -38,7 +41,8 @@ impl Unfinished {
             | Self::Pending(count)
             | Self::Incomplete(count)
             | Self::Refused(count)
-            | Self::Unbillable(count) => count,
+            | Self::Unbillable(count)
+            | Self::Late(count) => count,
         }
     }
 }
@@ -63,8 +67,13 @@ pub struct PeriodOutcome {
     /// What was sent, or would be.
     pub pushes: Vec<Intent>,
     pub exceptions: Vec<Exception>,
+    /// What came late to closed windows.
+    pub adjustments: Vec<Adjustment>,
     /// Rows of the comparison that disagree.
     pub differences: Vec<ReconciliationRow>,
+    /// How many of all differences were not there in the run before, and how many of those then are gone.
+    pub differences_new: u64,
+    pub differences_gone: u64,
     pub money: Vec<Money>,
     /// The message of a judged period.
     pub message: Option<String>,
@@ -101,6 +110,10 @@ impl PeriodOutcome {
             provisional: report.count(WindowStatus::Open),
             pushes,
             exceptions: report.exceptions.clone(),
+            differences_new: disagreeing.iter().filter(|row| row.first_seen == Some(report.now)).count()
+                as u64,
+            differences_gone: plan.differences.gone.len() as u64,
+            adjustments: plan.adjustments.clone(),
             differences: disagreeing,
             money: report.money()?,
             message,
@@ -126,7 +139,10 @@ impl PeriodOutcome {
             provisional: 0,
             pushes: Vec::new(),
             exceptions: Vec::new(),
+            adjustments: Vec::new(),
             differences: Vec::new(),
+            differences_new: 0,
+            differences_gone: 0,
             money: Vec::new(),
             message: None,
             unfinished: some([
@@ -155,6 +171,7 @@ fn unfinished(plan: &PeriodPlan) -> Vec<Unfinished> {
         Unfinished::Incomplete(incomplete as u64),
         Unfinished::Refused(counts.errors.saturating_sub(unbillable)),
         Unfinished::Unbillable(unbillable),
+        Unfinished::Late(if plan.has_late { plan.adjustments.len().max(1) as u64 } else { 0 }),
     ])
 }
 

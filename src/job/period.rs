@@ -8,9 +8,8 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use crate::domain::bounds::Charge;
-use crate::domain::figures::LedgerTotals;
 use crate::domain::intent::Intent;
-use crate::domain::period::Period;
+use crate::domain::period::{Period, Window};
 use crate::domain::tenant::TenantWindow;
 use crate::job::bounds;
 use crate::job::catalogs::Catalogs;
@@ -22,7 +21,7 @@ use crate::job::execute::{self, RunFacts};
 use crate::job::intents::Intents;
 use crate::job::lease::Lease;
 use crate::job::mapping::Mapped;
-use crate::job::observe::{self, Kept};
+use crate::job::observe::{self, Kept, Observation, Scope};
 use crate::job::outcome::PeriodOutcome;
 use crate::job::parking;
 use crate::job::plan::{self, Known, PeriodPlan, Purpose, Rated};
@@ -35,7 +34,7 @@ use crate::job::standing::Standing;
 use crate::job::what_if::{self, WhatIf};
 use crate::job::{Settings, deliver, message, new_run_id};
 use crate::store::Store;
-use crate::store::books::{ParkedWindow, PeriodJob, PeriodStatus};
+use crate::store::books::{Look, PeriodJob, PeriodStatus};
 use crate::stripe::StripeError;
 
 /// What holds for all periods of a wake.
@@ -54,37 +53,37 @@ pub struct Wake<'a> {
 
 pub async fn play(period: Period, wake: &Wake<'_>) -> anyhow::Result<Option<PeriodOutcome>> {
     let mut view = wake.store.books().snapshot().await?;
-    let reach = due::reach(period, &wake.rules.tenants, wake.settings);
-    let windows = wake.windows(period, &view.closed_windows(reach).await?);
-    if windows.due.is_empty() && windows.open.is_empty() {
-        match wake.rules.jobs.get(&period) {
-            Some(job) if job.status == PeriodStatus::Closed => {
-                wake.keep(job).await?;
-                return Ok(wake.rules.settled(job, wake.settings));
-            }
-            _ if !wake.rules.explicit => return Ok(None),
-            _ => {}
-        }
-    }
-    let parked_before = view.parked_in(period).await?;
-    let kept = Kept {
-        stored: view.windows(period).await?,
-        observed: view.observed_windows(reach).await?,
-        compared: view.comparison(period, "").await?,
-    };
     let rules = wake.rules;
+    let reach = due::reach(period, &rules.tenants, wake.settings);
+    let windows = wake.windows(period, &view.closed_windows(reach).await?);
+    let job = rules.jobs.get(&period);
+    let settled = match (windows.due.is_empty() && windows.open.is_empty(), job) {
+        (true, Some(job)) if job.status == PeriodStatus::Closed => Some(job),
+        (true, _) if !rules.explicit => return Ok(None),
+        // What is asked of Stripe was not read for it.
+        (false, _) if rules.is_only_late(period) => return Ok(None),
+        _ => None,
+    };
+    if let Some(job) = settled.filter(|_| !rules.explicit && !rules.late.contains(&period)) {
+        wake.keep(job, None).await?;
+        return Ok(rules.settled(job, wake.settings));
+    }
+    let kept = Kept::read(period, reach, job, &windows, &mut view).await?;
     let catalogs = Catalogs::read(&rules.catalog, &rules.catalog_hash, &kept.stored, &mut view).await?;
     let mut intents = Intents::new(view.intents(reach).await?);
     drop(view);
-    let observed = {
-        let (tenants, meters) = (&rules.tenants, &rules.catalog.meters);
-        let ledger = wake.store.ledger();
-        observe::observe(period, &windows, tenants, meters, kept, wake.wire.push, &ledger).await?
+    let beside = match settled {
+        Some(_) => kept.beside.clone(),
+        None => [orphans, unread].map(|rows| rows(wake.standing, &rules.tenants)).concat(),
     };
+    let scope = wake.scope(period, reach, &windows, &catalogs, settled.is_some());
+    let observed = observe::observe(&scope, kept, &wake.store.ledger()).await?;
     let mut rated = Rated::new(&windows, (&rules.catalog, &rules.catalog_hash), &observed.totals);
     let mut run = PeriodRun { period, run_id: new_run_id(wake.now), started: false };
-    let exchange =
-        wake.exchange(&mut run, &windows, &parked_before, &mut rated, &mut intents, &observed.totals).await?;
+    let exchange = match settled {
+        Some(_) => Exchange::default(),
+        None => wake.exchange(&mut run, &windows, &mut rated, &mut intents, &observed).await?,
+    };
     let what_if = wake.what_if(&exchange, &rated).await?;
     let is_off = send::is_off(&wake.settings.off_switch);
     let sends = if is_off { Vec::new() } else { exchange.pushes.sends };
@@ -95,7 +94,6 @@ pub async fn play(period: Period, wake: &Wake<'_>) -> anyhow::Result<Option<Peri
         push: wake.wire.push,
         run_id: &run.run_id,
         now: wake.now,
-        parked_before: &parked_before,
         charges: exchange.charges,
         unread: exchange.pushes.unread,
         mapped: &exchange.mapped,
@@ -106,15 +104,23 @@ pub async fn play(period: Period, wake: &Wake<'_>) -> anyhow::Result<Option<Peri
         pushed: exchange.counts.pushed,
         errors: exchange.counts.errors,
         compared: exchange.compared,
-        beside: [orphans, unread].map(|rows| rows(wake.standing, &rules.tenants)).concat(),
+        beside,
         evidence: exchange.answers.evidence,
     };
-    let plan = plan::plan(known, rated, observed)?;
+    let mut plan = plan::plan(known, rated, observed)?;
+    if let Some(job) = settled {
+        if plan.purpose != Purpose::Adjust {
+            wake.keep(job, Some(plan.look)).await?;
+            return Ok(rules.settled(job, wake.settings));
+        }
+        plan.counts = job.counts;
+    }
     let outcome = wake.finish(run, plan, sends).await?;
     Ok(Some(PeriodOutcome { what_if, ..outcome }))
 }
 
 /// What passed between us and Stripe about one period.
+#[derive(Default)]
 struct Exchange {
     mapped: Vec<Mapped>,
     /// What the price in force comes to for each of them.
@@ -160,12 +166,35 @@ impl<'a> Wake<'a> {
             tenants_version: self.rules.tenants_version,
             mode: self.wire.mode.clone(),
             account_id: self.wire.account.id.clone(),
+            tolerances: self.settings.tolerances.to_string(),
         }
     }
 
-    async fn keep(&self, job: &PeriodJob) -> anyhow::Result<()> {
+    fn scope<'s>(
+        &'s self,
+        period: Period,
+        reach: Window,
+        windows: &'s PeriodWindows<'s>,
+        catalogs: &'s Catalogs<'s>,
+        is_settled: bool,
+    ) -> Scope<'s> {
+        Scope {
+            period,
+            reach,
+            windows,
+            tenants: &self.rules.tenants,
+            catalogs,
+            push: self.wire.push,
+            zone: &self.settings.time_zone,
+            now: self.now,
+            is_settled,
+        }
+    }
+
+    /// Nothing of a closed period has changed since it was looked at, but for what is to be kept of this look.
+    async fn keep(&self, job: &PeriodJob, look: Option<Look>) -> anyhow::Result<()> {
         let Some(lease) = self.lease else { return Ok(()) };
-        execute::keep(job, self.rules.tenants_version, lease, &self.store.books()).await
+        execute::keep(job, self.rules.tenants_version, look, lease, &self.store.books()).await
     }
 
     async fn start(&self, run: &mut PeriodRun, lease: &Lease) -> anyhow::Result<()> {
@@ -182,16 +211,15 @@ impl<'a> Wake<'a> {
         &self,
         run: &mut PeriodRun,
         windows: &PeriodWindows<'_>,
-        parked_before: &[ParkedWindow],
         rated: &mut Rated,
         intents: &mut Intents,
-        totals: &LedgerTotals,
+        observed: &Observation,
     ) -> anyhow::Result<Exchange> {
         let parking = &self.rules.parking;
         let stage = |window: &TenantWindow<'_>| self.stage(window);
         let mut mapped = rated.map(windows, &self.rules.catalog, self.standing, run.period, stage, self.now);
-        parking::mark(&mut mapped, parking, parked_before);
-        edges::note(&mut mapped, &self.rules.tenants, &self.rules.catalog, totals)?;
+        parking::mark(&mut mapped, parking, &observed.kept.parked);
+        edges::note(&mut mapped, &self.rules.tenants, &self.rules.catalog, &observed.totals)?;
         let evidence = reading::unread(self.standing, &self.rules.tenants);
         let mut answers = Answers { evidence, ..Answers::default() };
         read_totals(&mapped, |_| true, self.wire, self.standing, &mut answers).await?;
@@ -215,7 +243,15 @@ impl<'a> Wake<'a> {
         for one in pushes.unbillable.iter().chain(settled) {
             intents.put(one.clone());
         }
-        let compared = compare(&mapped, intents, &answers, self.standing, self.wire, self.now)?;
+        let compared = compare(
+            &mapped,
+            intents,
+            &answers,
+            self.standing,
+            self.wire,
+            &self.settings.tolerances,
+            self.now,
+        )?;
         rated.park_incomplete(&compared);
         Ok(Exchange { mapped, charges, pushes, pending_before, counts, answers, confirmed, compared })
     }
@@ -314,7 +350,7 @@ impl<'a> Wake<'a> {
         let record = execute::new_run(run.period, run.run_id.clone(), lease, &facts)?;
         let record = record.judged(plan.status, plan.report.verdict.clone());
         let folder = match plan.purpose {
-            Purpose::Close => {
+            Purpose::Close | Purpose::Adjust => {
                 execute::commit(&plan, &run.run_id, &facts, message.as_ref(), lease, &books).await?;
                 // The figures come back from the database; two copies of a large company need not be in memory.
                 drop(plan);

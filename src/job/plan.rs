@@ -11,24 +11,29 @@ use jiff::Timestamp;
 use crate::domain::bounds::Charge;
 use crate::domain::catalog::Catalog;
 use crate::domain::controls::ControlTotals;
+use crate::domain::decide::Decision;
 use crate::domain::figures::{Disposition, LedgerTotals, WindowFigures, WindowStatus};
 use crate::domain::intent::{Intent, PushMode};
+use crate::domain::late::{Adjustment, restated};
 use crate::domain::period::{Period, Window};
 use crate::domain::policy::Policy;
-use crate::domain::reconcile::ReconciliationRow;
-use crate::domain::report::{Exception, QuarantineCount, Report, exceptions, unbillable};
+use crate::domain::reconcile::{Followed, KnownDifference, ReconciliationRow, follow};
+use crate::domain::report::{
+    Exception, LedgerSeen, QuarantineCount, Report, exceptions, resolved, unbillable,
+};
 use crate::domain::tenant::{ParkReason, TenantWindow};
 use crate::job::catalogs::Catalogs;
 use crate::job::compare::Compared;
 use crate::job::due::PeriodWindows;
 use crate::job::intents::Intents;
 use crate::job::judge::{Case, judge};
+use crate::job::late::{self, CameLate};
 use crate::job::mapping::{Mapped, Present, map};
-use crate::job::observe::Observation;
+use crate::job::observe::{Kept, Observation};
 use crate::job::parking;
 use crate::job::stage::Stage;
 use crate::job::standing::Standing;
-use crate::store::books::{ComparedRow, JobCounts, ParkedWindow, PeriodStatus};
+use crate::store::books::{ComparedRow, JobCounts, Look, ParkedWindow, PeriodStatus};
 
 /// The plan that the default policy judges.
 const JUDGED_PLAN: &str = "pro";
@@ -42,6 +47,8 @@ pub enum Purpose {
     Unchanged,
     /// Nothing closes now: usage is pushed and compared, the figures are provisional.
     Look,
+    /// Nothing closes now, and usage came late to what is closed.
+    Adjust,
 }
 
 #[derive(Debug)]
@@ -52,6 +59,7 @@ pub struct PeriodPlan {
     pub report: Report,
     /// The rows that this run adds to the comparison.
     pub compared: Vec<ComparedRow>,
+    pub differences: Followed,
     /// Windows seen at Stripe while their invoice still takes usage.
     pub observed: Vec<(String, Window)>,
     /// Those of them that had ended, and whose invoice was a draft.
@@ -63,6 +71,11 @@ pub struct PeriodPlan {
     /// Intents that the close settles: confirmed and unbillable ones.
     pub confirmed: Vec<Intent>,
     pub unbillable: Vec<Intent>,
+    /// What came late to closed windows and is adjusted by this run.
+    pub adjustments: Vec<Adjustment>,
+    /// Late usage waits for a person.
+    pub has_late: bool,
+    pub look: Look,
     /// Where in the report's windows those stand that close now or are parked.
     new: Range<usize>,
 }
@@ -163,7 +176,6 @@ pub struct Known<'a> {
     pub push: PushMode,
     pub run_id: &'a str,
     pub now: Timestamp,
-    pub parked_before: &'a [ParkedWindow],
     pub charges: Vec<Charge>,
     /// Tenants that are due a push, and whose total could not be read.
     pub unread: BTreeSet<String>,
@@ -182,87 +194,130 @@ pub struct Known<'a> {
 }
 
 pub fn plan(known: Known<'_>, mut rated: Rated, observation: Observation) -> anyhow::Result<PeriodPlan> {
-    let Observation { totals, quarantine, stored, observed, compared: earlier_rows } = observation;
+    let Observation { totals, quarantine, kept, accruals, newest, look } = observation;
+    let Kept {
+        stored,
+        observed,
+        compared: earlier_rows,
+        differences,
+        adjusted,
+        judged: judged_before,
+        parked: before,
+        ..
+    } = kept;
     rated.mark_full_cycles(&observed);
     let Rated { due, open } = rated;
     let purpose = purpose(&due, &open, &stored, !known.confirmed.is_empty());
     let mut all: Vec<WindowFigures> =
         stored.into_iter().filter(|window| window.status == WindowStatus::Closed).collect();
+    let came = late::find(&all, &totals, known.catalogs, adjusted)?;
+    let is_adjusted_only = purpose != Purpose::Close && !came.new.is_empty();
+    let purpose = if is_adjusted_only { Purpose::Adjust } else { purpose };
     let new = all.len()..all.len() + due.len();
     all.extend(due);
     let status = status(&open, &all);
     let counts = counts(&known, &open, &all);
-    let looked = known.mapped.iter().zip(&known.compared);
-    let in_time = looked.filter(|(mapped, one)| mapped.stage != Stage::Final && !one.is_incomplete());
-    let in_time = in_time.map(|(mapped, _)| mapped);
-    let key = |mapped: &Mapped| (mapped.tenant_id.clone(), mapped.window);
-    let observed = in_time.clone().map(key).collect();
-    let drafts = in_time.filter(|mapped| mapped.stage == Stage::Ended).map(key).collect();
+    let (observed, drafts) = seen_in_time(&known);
     let set_aside = all[new.clone()].iter().chain(&open);
-    let parked = parking::parked(set_aside, known.parked_before, known.period, known.run_id, known.now);
-    let charges = charges_of(known.charges.clone(), &all[new.clone()]);
-    let rows = compared_rows(&known, &all[new.clone()]);
+    let parked = parking::parked(set_aside, &before, known.period, known.run_id, known.now);
+    let charges = charges_of(&known.charges, &all[new.clone()]);
+    let mut rows = compared_rows(&known, &all[new.clone()]);
+    let mut looked_at: Vec<&mut ReconciliationRow> = rows.iter_mut().map(|one| &mut one.row).collect();
+    let differences = follow(&earlier_rows, &mut looked_at, differences, known.now);
     let mut comparison = earlier_rows;
     comparison.extend(rows.iter().map(|one| one.row.clone()));
     comparison.sort();
     let judged = matches!(status, PeriodStatus::Closed | PeriodStatus::Partial);
-    let case = Case {
-        windows: known.windows,
-        figures: &all,
-        comparison: &comparison,
-        intents: known.intents,
-        catalogs: known.catalogs,
-        push: known.push,
-        pending_after: counts.pending_after,
+    let decision = match judged_before.filter(|_| judged && purpose == Purpose::Adjust) {
+        // Late usage changes no closed figure, so what was said of them stands.
+        Some(decision) => decision,
+        None => judge_period(&known, &all, &comparison, counts.pending_after)?,
     };
-    let decision = judge(&Policy::default_for(JUDGED_PLAN), &case)?;
     if purpose == Purpose::Look {
         all.extend(open);
     }
-    let (exceptions, controls) = beside_the_lines(&known, &all, new.start, &totals, &quarantine)?;
+    let beside = (&totals, &quarantine[..], &differences.gone[..]);
+    let (exceptions, controls) = beside_the_lines(&known, &all, &came, beside)?;
+    let ledger = LedgerSeen { records: controls.accepted_records(), recorded_at: newest };
     let report = Report {
         period: known.period,
+        now: known.now,
+        adjustments: restated(&all, &came.all)?,
         windows: all,
         exceptions,
         controls,
         comparison,
         evidence: known.evidence,
         decision: decision.rows,
+        accruals,
+        ledger,
         verdict: judged.then_some(decision.verdict),
     };
     let (confirmed, unbillable) = (known.confirmed, known.unbillable);
-    let compared = rows;
+    let (adjustments, has_late) = (came.new, came.is_unfinished);
     Ok(PeriodPlan {
         purpose,
         status,
         counts,
         report,
-        compared,
+        compared: rows,
+        differences,
         observed,
         drafts,
         parked,
         charges,
         confirmed,
         unbillable,
+        adjustments,
+        has_late,
+        look,
         new,
     })
 }
 
-/// Of those windows that close.
-fn charges_of(charges: Vec<Charge>, new: &[WindowFigures]) -> Vec<Charge> {
-    let closing = new.iter().filter(|one| one.status == WindowStatus::Closed);
-    let closing: BTreeSet<_> = closing.map(|one| (one.tenant_id.as_str(), one.window)).collect();
-    charges.into_iter().filter(|one| closing.contains(&(one.tenant_id.as_str(), one.window))).collect()
+/// Windows that were seen while their invoice takes usage, and those of them that have ended.
+fn seen_in_time(known: &Known<'_>) -> (Vec<(String, Window)>, Vec<(String, Window)>) {
+    let looked = known.mapped.iter().zip(&known.compared);
+    let in_time = looked.filter(|(mapped, one)| mapped.stage != Stage::Final && !one.is_incomplete());
+    let in_time = in_time.map(|(mapped, _)| mapped);
+    let key = |mapped: &Mapped| (mapped.tenant_id.clone(), mapped.window);
+    let drafts = in_time.clone().filter(|mapped| mapped.stage == Stage::Ended).map(key).collect();
+    (in_time.map(key).collect(), drafts)
 }
 
-/// What a person should look at, and proof that each record of the ledger is accounted for. The first `earlier` windows
+/// Of those windows that close.
+fn charges_of(charges: &[Charge], new: &[WindowFigures]) -> Vec<Charge> {
+    let closing = new.iter().filter(|one| one.status == WindowStatus::Closed);
+    let closing: BTreeSet<_> = closing.map(|one| (one.tenant_id.as_str(), one.window)).collect();
+    let closes = |one: &&Charge| closing.contains(&(one.tenant_id.as_str(), one.window));
+    charges.iter().filter(closes).cloned().collect()
+}
+
+fn judge_period(
+    known: &Known<'_>,
+    figures: &[WindowFigures],
+    comparison: &[ReconciliationRow],
+    pending_after: u64,
+) -> anyhow::Result<Decision> {
+    let case = Case {
+        windows: known.windows,
+        figures,
+        comparison,
+        intents: known.intents,
+        catalogs: known.catalogs,
+        push: known.push,
+        pending_after,
+    };
+    Ok(judge(&Policy::default_for(JUDGED_PLAN), &case)?)
+}
+
+/// What a person should look at, and proof that each record of the ledger is accounted for. The first windows are those that
 /// were closed by earlier runs.
 fn beside_the_lines(
     known: &Known<'_>,
     windows: &[WindowFigures],
-    earlier: usize,
-    totals: &LedgerTotals,
-    quarantine: &[QuarantineCount],
+    came: &CameLate,
+    (totals, quarantine, gone): (&LedgerTotals, &[QuarantineCount], &[KnownDifference]),
 ) -> anyhow::Result<(Vec<Exception>, ControlTotals)> {
     let without_plan = known.windows.without_plan.iter();
     let strays: Vec<WindowFigures> = without_plan
@@ -274,9 +329,12 @@ fn beside_the_lines(
     exceptions.extend(unbillable(known.intents.of_period(known.period), &looked_at, |window| {
         known.catalogs.of(window)
     }));
+    exceptions.extend(resolved(gone, &looked_at));
+    exceptions.extend(came.exceptions(windows));
     exceptions.sort();
-    let (earlier, now) = looked_at.split_at(earlier);
-    Ok((exceptions, ControlTotals::prove(earlier, now, totals)?))
+    let (earlier, now) = looked_at.split_at(came.by_window.len());
+    let earlier: Vec<_> = earlier.iter().copied().zip(&came.by_window).collect();
+    Ok((exceptions, ControlTotals::prove(&earlier, now, totals)?))
 }
 
 fn compared_rows(known: &Known<'_>, new: &[WindowFigures]) -> Vec<ComparedRow> {

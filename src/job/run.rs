@@ -3,7 +3,7 @@
 //! In: settings, options, `now`. Out: one [`PeriodOutcome`] per period. A period that cannot be finished never blocks
 //! a later one. A dry run does the same up to the plan, from a database that it cannot write to.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -20,13 +20,14 @@ use crate::job::execute;
 use crate::job::interrupt::Signals;
 use crate::job::lease::{Lease, under_lease};
 use crate::job::message;
+use crate::job::moved::moved_keys;
 use crate::job::outcome::PeriodOutcome;
 use crate::job::period::{Wake as PeriodWake, play};
 use crate::job::seed::seed;
 use crate::job::send;
 use crate::job::stage;
 use crate::job::standing::{self, Standing};
-use crate::job::{Refusal, Settings, claims, current_catalog, deliver, due};
+use crate::job::{Refusal, Settings, claims, current_catalog, deliver, due, late};
 use crate::store::books::{PeriodJob, PeriodStatus, Run};
 use crate::store::{Access, Books, Store, StoreError};
 use crate::stripe::StripeError;
@@ -143,7 +144,7 @@ async fn wake_up(
     if let Some(lease) = lease {
         finish_dead_runs(&mut wake, settings, lease, &books, now).await?;
     }
-    let rules = Rules::read(settings, options, &target, &books, now).await?;
+    let rules = Rules::read(settings, options, &target, store, now).await?;
     let seed = seed(&rules.catalog, &rules.tenants, settings, now);
     let wire = Box::pin(target.connect(settings, &seed, lease.is_none(), now)).await?;
     wake.mode.clone_from(&wire.mode);
@@ -193,7 +194,12 @@ async fn play_periods(
         return Ok(());
     }
     let now = wake.now;
-    let standing = read_standing(rules, settings, wire, now).await?;
+    // What came late to a closed period is told by the ledger and the books alone.
+    let standing = if rules.periods.iter().all(|period| rules.is_only_late(*period)) {
+        Standing::default()
+    } else {
+        read_standing(rules, settings, wire, now).await?
+    };
     warn(&standing, settings, options, wire);
     for period in rules.periods.clone() {
         let one = PeriodWake {
@@ -226,12 +232,15 @@ async fn read_standing(
     let windows = rules
         .periods
         .iter()
+        .filter(|period| !rules.is_only_late(**period))
         .flat_map(|period| rules.tenants.iter().flat_map(move |tenant| tenant.windows(*period, zone)));
     let earliest = windows.map(|window| stage::served(&window).end).min();
     let since = earliest.and_then(|end| end.checked_sub(day).ok());
     let claimed_twice = claims::claimed_twice(&rules.tenants, &rules.catalog);
     let standing = standing::read(wire, &rules.catalog, &rules.tenants, since, now).await?;
-    Ok(Standing { claimed_twice, ..standing })
+    let mut warnings = moved_keys(&rules.tenants, &rules.catalog, &standing, now);
+    warnings.splice(0..0, standing.warnings);
+    Ok(Standing { claimed_twice, warnings, ..standing })
 }
 
 /// Tells once what is not as it should be and still no reason to stop.
@@ -256,6 +265,8 @@ pub struct Rules {
     pub jobs: BTreeMap<Period, PeriodJob>,
     /// What people have said about tenants.
     pub parking: Parking,
+    /// Closed periods for which records have come since they were looked at.
+    pub late: BTreeSet<Period>,
     /// The run that touched each period last.
     last_runs: BTreeMap<String, Run>,
     /// A person named the period.
@@ -267,10 +278,12 @@ impl Rules {
         settings: &Settings,
         options: &RunOptions,
         target: &Target,
-        books: &Books,
+        store: &Store,
         now: Timestamp,
     ) -> anyhow::Result<Self> {
-        let mut view = books.snapshot().await?;
+        // Before the books: what arrives in between is seen by the next wake, and nothing is taken for seen.
+        let arrivals = store.ledger().snapshot().await?.arrivals().await?;
+        let mut view = store.books().snapshot().await?;
         let (stored, catalog) = current_catalog(&mut view).await?;
         let tenants = view.tenants().await?;
         let tenants_version = view.tenants_version().await?;
@@ -285,10 +298,16 @@ impl Rules {
             },
         };
         let explicit = options.period.is_some();
-        // A closed period gets a new window only by an import of tenants.
-        let is_final =
-            |job: &PeriodJob| job.status == PeriodStatus::Closed && job.tenants_version == tenants_version;
-        periods.retain(|period| explicit || !jobs.get(period).is_some_and(is_final));
+        let begun = jobs.values().filter(|job| periods.contains(&job.period));
+        let touched = late::touched(begun, &view.looks().await?, &arrivals, settings.late_usage_periods);
+        if !explicit {
+            warn_of_far(&touched.far, settings.late_usage_periods);
+        }
+        let late = touched.near;
+        periods.retain(|period| {
+            let is_final = jobs.get(period).is_some_and(|job| is_final(job, tenants_version));
+            explicit || !is_final || late.contains(period)
+        });
         let mut last_runs = BTreeMap::new();
         for job in periods.iter().filter_map(|period| jobs.get(period)) {
             last_runs.extend(view.run(&job.run_id).await?.map(|run| (run.run_id.clone(), run)));
@@ -302,9 +321,16 @@ impl Rules {
             periods,
             jobs,
             parking,
+            late,
             last_runs,
             explicit,
         })
+    }
+
+    /// Nothing of the period is left to close; only late usage is looked for.
+    pub fn is_only_late(&self, period: Period) -> bool {
+        let is_final = |job| is_final(job, self.tenants_version);
+        !self.explicit && self.late.contains(&period) && self.jobs.get(&period).is_some_and(is_final)
     }
 
     /// The run that touched a period last.
@@ -316,6 +342,20 @@ impl Rules {
     pub fn settled(&self, job: &PeriodJob, settings: &Settings) -> Option<PeriodOutcome> {
         let outcome = PeriodOutcome::done_before(job, self.last_run(job), settings);
         (self.explicit || job.status != PeriodStatus::Closed).then_some(outcome)
+    }
+}
+
+/// A closed period gets a new window only by an import of tenants.
+fn is_final(job: &PeriodJob, tenants_version: i64) -> bool {
+    job.status == PeriodStatus::Closed && job.tenants_version == tenants_version
+}
+
+fn warn_of_far(periods: &BTreeSet<Period>, back: usize) {
+    for period in periods {
+        tracing::warn!(
+            "usage came for {period}, which lies further back than late_usage_periods = {back} closed periods: \
+             `billrecon run --period {period}` looks at it"
+        );
     }
 }
 

@@ -6,6 +6,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::domain::figures::WindowStatus;
+use crate::domain::money::MoneyError;
 use crate::domain::report::Report;
 use crate::render::csv_file::WrittenFile;
 
@@ -28,10 +29,19 @@ pub struct Facts {
     /// The safety bounds that the run kept to.
     pub bounds: String,
     pub time_zone: String,
+    pub tolerances: String,
     pub database_engine: &'static str,
 }
 
-pub fn text(report: &Report, facts: &Facts, files: &[WrittenFile]) -> String {
+pub fn text(report: &Report, facts: &Facts, files: &[WrittenFile]) -> Result<String, MoneyError> {
+    let totals = report.money()?.into_iter().map(|money| {
+        json!({
+            "currency": money.base.currency.code(),
+            "base_amount_minor": money.base.minor.to_string(),
+            "usage_amount_minor": money.usage.minor.to_string(),
+            "late_amount_minor": money.late.minor.to_string(),
+        })
+    });
     let manifest = json!({
         "schema": "billrecon.manifest.v1",
         "period": report.period.to_string(),
@@ -41,9 +51,15 @@ pub fn text(report: &Report, facts: &Facts, files: &[WrittenFile]) -> String {
             "open": report.count(WindowStatus::Open),
             "parked": report.count(WindowStatus::Parked),
         },
+        "ledger": {
+            "records": report.ledger.records,
+            "recorded_at": report.ledger.recorded_at.map(|at| at.to_string()),
+        },
+        "totals": totals.collect::<Vec<_>>(),
         "exceptions": report.exceptions.len(),
+        "adjustments": report.adjustments.len(),
         "differences": report.comparison.iter().filter(|row| row.is_difference()).count(),
         "files": files,
     });
-    format!("{manifest:#}\n")
+    Ok(format!("{manifest:#}\n"))
 }

@@ -88,7 +88,7 @@ fn write_set(partial: &Path, report: &Report, facts: &Facts) -> Result<String, R
     files.push(written.map_err(|cause| RenderError::Io { path, cause })?);
     let sums: String = files.iter().map(|file| format!("{}  {}\n", file.sha256, file.name)).collect();
     write(&partial.join("SHA256SUMS"), sums.as_bytes())?;
-    let manifest = manifest::text(report, facts, &files);
+    let manifest = manifest::text(report, facts, &files).map_err(RenderError::Figures)?;
     write(&partial.join("manifest.json"), manifest.as_bytes())?;
     let synced = File::open(partial).and_then(|folder| folder.sync_all());
     synced.map_err(|cause| RenderError::Io { path: partial.to_owned(), cause })?;

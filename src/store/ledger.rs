@@ -1,13 +1,18 @@
 //! The ledger port: usage rows in, totals out.
 //!
 //! In: judged records, quarantined lines. Out: what became of each record, and totals by tenant and meter. Its
-//! statements name `usage_ledger` only, group by tenant and meter, bind every instant and page by tenant range, so that
+//! statements on usage name `usage_ledger` only, group by tenant and meter, bind every instant and page by tenant range, so that
 //! they can be pushed down to shards (`docs/scale` in the design). It needs no lease: rows are only ever added, and
 //! adding a row twice changes nothing. Never updates or deletes a usage row.
+
+mod arrivals;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
+
+pub use arrivals::Arrivals;
+use arrivals::day_of;
 
 use crate::domain::aggregation::{Reading, Sums, Tally};
 use crate::domain::catalog::{Aggregation, Meter};
@@ -50,16 +55,18 @@ impl Ledger {
 
     /// A batch of an import: all of it is there after [`LedgerBatch::commit`], or nothing.
     pub async fn begin(&self) -> Result<LedgerBatch, StoreError> {
-        Ok(LedgerBatch { tx: self.pool.begin_write().await? })
+        Ok(LedgerBatch { tx: self.pool.begin_write().await?, arrived: BTreeMap::new() })
     }
 
     pub async fn snapshot(&self) -> Result<LedgerSnapshot, StoreError> {
-        Ok(LedgerSnapshot { tx: self.pool.begin_snapshot().await? })
+        Ok(LedgerSnapshot { tx: self.pool.begin_snapshot().await?, newest: None })
     }
 }
 
 pub struct LedgerBatch {
     tx: Tx,
+    /// Records that it adds, by the day on which they occurred.
+    arrived: BTreeMap<i64, u64>,
 }
 
 type Key<'a> = (&'a str, &'a str);
@@ -97,7 +104,10 @@ impl LedgerBatch {
             let body = stored.get(&owned).or(firsts.get(&key(record)).copied());
             outcomes.push(match body {
                 // Taken out of the set, so that a second copy in this batch counts as a duplicate.
-                _ if added.remove(&owned) => Outcome::Accepted,
+                _ if added.remove(&owned) => {
+                    *self.arrived.entry(day_of(record.occurred_at)).or_default() += 1;
+                    Outcome::Accepted
+                }
                 Some(body) if body == record => Outcome::Duplicate,
                 _ => Outcome::Conflict,
             });
@@ -189,13 +199,15 @@ impl LedgerBatch {
         Ok(())
     }
 
-    pub async fn commit(self) -> Result<(), StoreError> {
+    pub async fn commit(mut self) -> Result<(), StoreError> {
+        arrivals::save(&mut self.tx, &self.arrived).await?;
         self.tx.commit().await
     }
 }
 
 pub struct LedgerSnapshot {
     tx: Tx,
+    newest: Option<Timestamp>,
 }
 
 /// A record as the ledger holds it.
@@ -248,14 +260,15 @@ impl LedgerSnapshot {
         range: Window,
         [first, last]: [&str; 2],
     ) -> Result<TotalsByMeter, StoreError> {
-        let sql = "SELECT tenant_id, meter, COUNT(*), {sum:quantity}, {count_negative:quantity}, {sum_negative:quantity}
-            FROM usage_ledger WHERE tenant_id >= ? AND tenant_id <= ? AND occurred_at >= ? AND occurred_at < ?
+        let sql = "SELECT tenant_id, meter, COUNT(*), {sum:quantity}, {count_negative:quantity}, {sum_negative:quantity},
+            MAX(recorded_at) FROM usage_ledger WHERE tenant_id >= ? AND tenant_id <= ? AND occurred_at >= ? AND occurred_at < ?
             GROUP BY tenant_id, meter";
         let values = vec![first.into(), last.into(), range.start.into(), range.end.into()];
-        let mut totals = TotalsByMeter::new();
+        let (mut totals, mut newest) = (TotalsByMeter::new(), self.newest);
         let add = |mut row: Row| {
             let (tenant_id, key) = (row.text()?, row.text()?);
             let sums = Sums { all: total_of(&mut row)?, negative: total_of(&mut row)? };
+            newest = newest.max(Some(row.instant()?));
             let meter = meters.get(&key);
             if !meter.is_some_and(needs_records) {
                 let usage = sums.usage(meter.map_or(Aggregation::Sum, |meter| meter.aggregation));
@@ -265,7 +278,13 @@ impl LedgerSnapshot {
             Ok(())
         };
         self.tx.fetch_map(sql, values, add).await?;
+        self.newest = newest;
         Ok(totals)
+    }
+
+    /// When the newest of the records that totals were asked of was imported.
+    pub fn newest(&self) -> Option<Timestamp> {
+        self.newest
     }
 
     /// The records of one tenant and meter in `range`, in the order of time.

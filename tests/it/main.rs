@@ -18,6 +18,8 @@ mod examples;
 mod explain;
 mod files;
 mod guards;
+mod killed;
+mod late;
 mod parking;
 mod processes;
 mod rate;

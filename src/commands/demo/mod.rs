@@ -19,6 +19,7 @@ use crate::commands::start_logging;
 use crate::config::slack_webhook;
 use crate::domain::audit::sha256_hex;
 use crate::domain::bounds::Bounds;
+use crate::domain::reconcile::Tolerances;
 use crate::exit_code::ExitCode;
 use crate::job::{Refusal, Settings, StripeSettings};
 use crate::store::Database;
@@ -65,6 +66,7 @@ fn settings(folder: &Path) -> anyhow::Result<Settings> {
         time_zone: TimeZone::UTC,
         time_zone_name: "UTC".to_owned(),
         first_period: None,
+        late_usage_periods: 12,
         settle_delay: SignedDuration::from_hours(2),
         lease_ttl: Duration::from_mins(1),
         rules_hash: sha256_hex(company::CATALOG.as_bytes()),
@@ -78,6 +80,7 @@ fn settings(folder: &Path) -> anyhow::Result<Settings> {
         },
         push_mode: None,
         off_switch: folder.join("billrecon.off"),
+        tolerances: Tolerances::default(),
         slack_webhook: slack_webhook()?,
         demo: true,
     })

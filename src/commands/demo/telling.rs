@@ -181,7 +181,7 @@ fn difference(row: &ReconciliationRow) -> String {
 }
 
 /// What Pro would have brought is in the decision; what is left was charged.
-fn revenue(outcome: &PeriodOutcome, Money { base, usage }: &Money) -> String {
+fn revenue(outcome: &PeriodOutcome, Money { base, usage, .. }: &Money) -> String {
     let name = format!("would_be_overage_minor_{}", usage.currency.code());
     let would_be =
         outcome.decision.iter().find(|row| row.metric == name).and_then(|row| row.value.parse().ok());

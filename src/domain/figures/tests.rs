@@ -5,8 +5,10 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::domain::aggregation::MeterUsage;
 use crate::domain::catalog::{Aggregation, Billing, Meter, PushScope};
 use crate::domain::controls::{ControlFault, ControlTotals, Measure};
+use crate::domain::late::late;
 use crate::domain::money::Currency;
 use crate::domain::number::UnitAmount;
 use crate::domain::period::{Interval, Period};
@@ -113,7 +115,8 @@ fn what_the_ledger_holds_beyond_a_closed_window_is_late() {
     let then = totals(&[(window.window, "calls", total(3, "130"))]);
     let closed = WindowFigures::new(&window, (&catalog(), "v1"), &then, WindowStatus::Closed);
     let now = totals(&[(window.window, "calls", total(4, "137.5"))]);
-    let control = ControlTotals::prove(&[&closed], &[], &now).unwrap();
+    let late = late(&closed, &now, &catalog(), &[]).unwrap();
+    let control = ControlTotals::prove(&[(&closed, &late)], &[], &now).unwrap();
     assert_eq!(measure(&control, "calls", Measure::Late), (1, "7.5".into()));
     assert_eq!(measure(&control, "calls", Measure::InWindow), (3, "130".into()));
 }

@@ -4,7 +4,7 @@
 //! never a 0.
 
 use crate::domain::money::{Currency, MinorSum};
-use crate::domain::reconcile::{Cause, ReconciliationRow};
+use crate::domain::reconcile::{Age, Cause, ReconciliationRow};
 use crate::domain::report::{Cell, Report, Table, number, text, word};
 
 impl Report {
@@ -32,6 +32,10 @@ impl Report {
                 "ledger_amount",
                 "stripe_amount",
                 "difference_amount",
+                "within_tolerance",
+                "change",
+                "first_seen",
+                "age_days",
             ],
             rows: Box::new(self.comparison.iter().map(|row| self.comparison_row(row))),
         }
@@ -43,6 +47,7 @@ impl Report {
         let money = |minor: Option<i128>| {
             number(minor.zip(row.currency).map(|(minor, currency)| MinorSum { minor, currency }))
         };
+        let age = row.first_seen.map(|first_seen| Age { first_seen, now: self.now });
         vec![
             word(self.period.to_string()),
             text(&row.tenant_id),
@@ -64,6 +69,10 @@ impl Report {
             money(row.ledger_amount),
             money(row.stripe_amount),
             money(row.difference_amount()),
+            text(if row.within_tolerance() { "true" } else { "" }),
+            text(age.map_or("", |age| age.change().as_str())),
+            instant(age.map(|age| age.first_seen)),
+            number(age.map(Age::days)),
         ]
     }
 

@@ -10,6 +10,7 @@ use crate::domain::figures::{Disposition, SegmentUsage, WindowFigures};
 use crate::domain::intent::{Intent, IntentState};
 use crate::domain::money::MinorAmount;
 use crate::domain::number::Quantity;
+use crate::domain::reconcile::{Cause, KnownDifference};
 use crate::domain::report::{Cell, Report, Table, number, number_text, text, word};
 use crate::domain::tenant::ParkReason;
 
@@ -22,11 +23,14 @@ pub enum ExceptionKind {
     Unbillable,
     /// Above the quota of a plan that never bills more.
     Capped,
+    /// A difference that is gone since the last run.
+    Resolved,
 }
 
 impl ExceptionKind {
     pub fn parse(text: &str) -> Option<Self> {
-        let all = [Self::Excluded, Self::Parked, Self::Quarantined, Self::Unbillable, Self::Capped];
+        let all =
+            [Self::Excluded, Self::Parked, Self::Quarantined, Self::Unbillable, Self::Capped, Self::Resolved];
         all.into_iter().find(|kind| kind.as_str() == text)
     }
 
@@ -37,6 +41,7 @@ impl ExceptionKind {
             Self::Quarantined => "quarantined",
             Self::Unbillable => "unbillable",
             Self::Capped => "capped",
+            Self::Resolved => "resolved",
         }
     }
 }
@@ -86,6 +91,16 @@ pub fn exceptions(windows: &[&WindowFigures], quarantine: &[QuarantineCount]) ->
     exceptions
 }
 
+/// What came late to a closed window and would have been excluded there.
+pub fn came_late(window: &WindowFigures, excluded: &[SegmentUsage]) -> Vec<Exception> {
+    let one = |usage: &SegmentUsage| Exception {
+        quantity: usage.total.quantity.to_string(),
+        next_step: format!("came after the close: {}", excluded_next_step(usage.disposition)),
+        ..of_usage(window, usage, ExceptionKind::Excluded, usage.disposition.as_str())
+    };
+    excluded.iter().map(one).collect()
+}
+
 fn of_usage(window: &WindowFigures, usage: &SegmentUsage, kind: ExceptionKind, reason: &str) -> Exception {
     Exception {
         tenant_id: window.tenant_id.clone(),
@@ -109,6 +124,29 @@ fn capped(window: &WindowFigures, usage: &SegmentUsage) -> Option<Exception> {
         next_step: "the plan ends at its quota: stop the usage there, or offer the next plan".to_owned(),
         ..of_usage(window, usage, ExceptionKind::Capped, "hard_cap")
     })
+}
+
+/// Differences that are gone since the last run, with the tenants of these windows. Not sorted.
+pub fn resolved(gone: &[KnownDifference], windows: &[&WindowFigures]) -> Vec<Exception> {
+    let by_id: BTreeMap<&str, &WindowFigures> =
+        windows.iter().map(|window| (window.tenant_id.as_str(), *window)).collect();
+    let exception = |one: &KnownDifference| {
+        let window = by_id.get(one.tenant_id.as_str());
+        let plan = window.and_then(|window| window.last_plan());
+        Exception {
+            tenant_id: one.tenant_id.clone(),
+            kind: ExceptionKind::Resolved,
+            reason: one.reason.map_or(one.class.as_str(), Cause::as_str).to_owned(),
+            plan: plan.map(|plan| plan.key.clone()).unwrap_or_default(),
+            meter: one.meter.clone(),
+            tenant_name: window.map(|window| window.tenant_name.clone()).unwrap_or_default(),
+            records: 0,
+            quantity: String::new(),
+            next_step: "nothing is to be done: it is no difference any more".to_owned(),
+            amount: None,
+        }
+    };
+    gone.iter().map(exception).collect()
 }
 
 /// What can no longer be sent to Stripe, with what it is worth at the candidate price. Other intents are left out.

@@ -40,6 +40,7 @@ const COLUMNS: &[&str] = &[
     "currency",
     "reason",
     "evidence",
+    "first_seen",
 ];
 
 impl BooksWrite {
@@ -100,9 +101,17 @@ impl BooksView {
         run_id: &str,
     ) -> Result<Vec<ReconciliationRow>, StoreError> {
         let sql = "SELECT tenant_id, plan, meter, window_start, window_end, source, class, ledger_quantity,
-                stripe_quantity, ledger_amount_minor, stripe_amount_minor, currency, reason, evidence
+                stripe_quantity, ledger_amount_minor, stripe_amount_minor, currency, reason, evidence, first_seen
             FROM reconciliation WHERE period = ? AND (closed = 1 OR run_id = ?)";
         self.tx.fetch_map(sql, vec![period.to_string().into(), run_id.into()], compared_of).await
+    }
+
+    /// The rows that a run found and that no closed window has.
+    pub async fn rows_beside(&mut self, run_id: &str) -> Result<Vec<ReconciliationRow>, StoreError> {
+        let sql = "SELECT tenant_id, plan, meter, window_start, window_end, source, class, ledger_quantity,
+                stripe_quantity, ledger_amount_minor, stripe_amount_minor, currency, reason, evidence
+            FROM reconciliation WHERE run_id = ? AND closed = 0 ORDER BY position";
+        self.tx.fetch_map(sql, vec![run_id.into()], compared_of).await
     }
 
     pub async fn evidence(&mut self, run_id: &str) -> Result<Vec<String>, StoreError> {
@@ -138,6 +147,7 @@ fn row_of(period: Period, run_id: &str, position: i64, one: &ComparedRow) -> Vec
         row.currency.as_ref().map_or("", Currency::code).into(),
         row.reason.map_or("", Cause::as_str).into(),
         row.evidence.as_str().into(),
+        row.first_seen.into(),
     ]
 }
 
@@ -165,6 +175,7 @@ fn compared_of(mut row: Row) -> Result<ReconciliationRow, StoreError> {
         currency: known(&row.text()?, Currency::parse)?,
         reason: known(&row.text()?, |text| Cause::parse(text).ok_or("an unknown reason"))?,
         evidence: row.text()?,
+        first_seen: row.optional_instant()?,
     })
 }
 

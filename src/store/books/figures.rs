@@ -7,9 +7,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
-use crate::domain::figures::{Disposition, SegmentUsage, WindowFigures, WindowLine, WindowStatus};
+use crate::domain::catalog::PlanId;
+use crate::domain::figures::{Disposition, SegmentUsage, Stretch, WindowFigures, WindowLine, WindowStatus};
+use crate::domain::money::Currency;
 use crate::domain::number::QuantitySum;
-use crate::domain::period::{Period, Window};
+use crate::domain::period::{Interval, Period, Window};
 use crate::domain::rating::{LineKind, RatedLine, Split};
 use crate::domain::tenant::ParkReason;
 use crate::domain::usage::UsageTotal;
@@ -103,7 +105,7 @@ impl BooksView {
             || vec![Value::from(period.to_string()), Value::from(tenant_id), Value::from(tenant_id)];
         let mut windows = Windows::new();
         let sql = "SELECT tenant_id, window_start, window_start, window_end, accounted, tenant_name, status, park_reason,
-            not_billed, full_cycle, catalog_hash FROM billing_windows WHERE period = ? AND (? = '' OR tenant_id = ?)";
+            not_billed, full_cycle, catalog_hash, trial, stretches FROM billing_windows WHERE period = ? AND (? = '' OR tenant_id = ?)";
         windows.extend(self.tx.fetch_map(sql, of_period(), head_of).await?);
         let sql = "SELECT tenant_id, window_start, segment_start, segment_end, meter, disposition, plan, plan_interval,
             currency, records, {exact:quantity}, {exact:free}, {exact:capped}, reading_records, {exact:readings} FROM window_usage
@@ -139,6 +141,8 @@ const HEAD_COLUMNS: &[&str] = &[
     "not_billed",
     "full_cycle",
     "catalog_hash",
+    "trial",
+    "stretches",
     "run_id",
 ];
 
@@ -155,6 +159,8 @@ fn head_row(period: Period, window: &WindowFigures, run_id: &str) -> Vec<Value> 
         i64::from(window.not_billed).into(),
         i64::from(window.full_cycle).into(),
         window.catalog_hash.as_str().into(),
+        i64::from(window.trial).into(),
+        stretches_text(&window.stretches).into(),
         run_id.into(),
     ]
 }
@@ -171,6 +177,8 @@ fn head_of(mut row: Row) -> Result<((String, i64), WindowFigures), StoreError> {
         not_billed: row.integer()? != 0,
         full_cycle: row.integer()? != 0,
         catalog_hash: row.text()?,
+        trial: row.integer()? != 0,
+        stretches: stretches_of(&row.text()?)?,
         usage: Vec::new(),
         lines: Vec::new(),
     };
@@ -193,6 +201,37 @@ fn ranges_of(text: &str) -> Result<Vec<Window>, StoreError> {
         Ok(Window { start: instant(start)?, end: instant(end)? })
     };
     text.split_whitespace().map(range).collect()
+}
+
+/// One part a line: `start..end invoiced interval currency plan`, the last three empty in a gap.
+fn stretches_text(stretches: &[Stretch]) -> String {
+    let text = |one: &Stretch| {
+        let (range, invoiced) = (ranges_text(&[one.range]), i64::from(one.invoiced));
+        let plan = one.plan.as_ref();
+        let plan = plan.map(|plan| format!("{} {} {}", plan.interval.as_str(), plan.currency, plan.key));
+        format!("{range} {invoiced} {}", plan.unwrap_or_default())
+    };
+    stretches.iter().map(text).collect::<Vec<_>>().join("\n")
+}
+
+fn stretches_of(text: &str) -> Result<Vec<Stretch>, StoreError> {
+    let wrong = || StoreError::inconsistent("the layout of a window", text);
+    let stretch = |line: &str| {
+        let mut words = line.splitn(5, ' ');
+        let mut next = || words.next().ok_or_else(wrong);
+        let range = ranges_of(next()?)?.pop().ok_or_else(wrong)?;
+        let invoiced = next()? == "1";
+        let interval = next()?;
+        let plan = if interval.is_empty() {
+            None
+        } else {
+            let interval = word(interval, Interval::parse)?;
+            let currency = Currency::parse(next()?).map_err(|_| wrong())?;
+            Some(PlanId { key: next()?.to_owned(), interval, currency })
+        };
+        Ok(Stretch { range, plan, invoiced })
+    };
+    text.lines().map(stretch).collect()
 }
 
 fn owner<'a>(windows: &'a mut Windows, row: &mut Row) -> Result<&'a mut WindowFigures, StoreError> {

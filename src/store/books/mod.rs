@@ -4,8 +4,11 @@
 //! with a valid term, checked inside its transaction, so no state can be written without the lease. Never computes.
 
 mod account;
+mod accruals;
+mod adjustments;
 mod audit;
 mod comparison;
+mod differences;
 mod figures;
 mod intents;
 mod outbox;
@@ -13,6 +16,7 @@ mod parking;
 mod reported;
 mod rules;
 mod runs;
+mod seen;
 
 use std::time::Duration;
 
@@ -23,6 +27,7 @@ pub use outbox::OutboxMessage;
 pub use parking::{DraftWatch, ParkedWindow};
 pub use rules::StoredCatalog;
 pub use runs::{JobCounts, PeriodJob, PeriodStatus, Run, RunState};
+pub use seen::Look;
 
 use jiff::Timestamp;
 

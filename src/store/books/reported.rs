@@ -4,6 +4,7 @@
 //! Never computes.
 
 use crate::domain::controls::{ControlTotals, Measure};
+use crate::domain::late::restated;
 use crate::domain::money::{Currency, MinorAmount};
 use crate::domain::number::QuantitySum;
 use crate::domain::period::Period;
@@ -62,8 +63,27 @@ impl BooksView {
         comparison.sort();
         let evidence = self.evidence(run_id).await?;
         let decision = self.decision(run_id).await?;
-        let verdict = self.run(run_id).await?.and_then(|run| run.verdict);
-        Ok(Report { period, windows, exceptions, controls, comparison, evidence, decision, verdict })
+        let adjustments = restated(&windows, &self.adjustments_of_run(period, run_id).await?);
+        let adjustments = adjustments.map_err(|error| StoreError::inconsistent("an adjustment", error))?;
+        let accruals = self.accruals(run_id).await?;
+        let ledger = self.ledger_seen(run_id).await?;
+        let run = self.run(run_id).await?;
+        let run = run.ok_or_else(|| StoreError::inconsistent("a run", format!("{run_id} is not there")))?;
+        let (now, verdict) = (run.started_at, run.verdict);
+        Ok(Report {
+            period,
+            now,
+            windows,
+            exceptions,
+            controls,
+            comparison,
+            evidence,
+            decision,
+            adjustments,
+            accruals,
+            ledger,
+            verdict,
+        })
     }
 }
 

@@ -90,6 +90,8 @@ pub struct Run {
     /// `SANDBOX`, `TEST` or `LIVE`, as in every output.
     pub mode: String,
     pub account_id: String,
+    /// What it tolerated, in words.
+    pub tolerances: String,
     /// `None` until a judged period is committed.
     pub verdict: Option<Verdict>,
 }
@@ -140,7 +142,7 @@ impl BooksView {
     pub async fn runs(&mut self, state: RunState) -> Result<Vec<Run>, StoreError> {
         let sql =
             "SELECT run_id, period, state, fence, holder, started_at, code_version, catalog_hash, rules_hash,
-            bounds, time_zone, period_status, mode, account_id, verdict, reasons FROM runs WHERE state = ? ORDER BY fence, period, run_id";
+            bounds, time_zone, period_status, mode, account_id, tolerances, verdict, reasons FROM runs WHERE state = ? ORDER BY fence, period, run_id";
         let rows = self.tx.fetch(sql, vec![state.as_str().into()]).await?;
         rows.into_iter().map(run_of).collect()
     }
@@ -148,15 +150,24 @@ impl BooksView {
     pub async fn run(&mut self, run_id: &str) -> Result<Option<Run>, StoreError> {
         let sql =
             "SELECT run_id, period, state, fence, holder, started_at, code_version, catalog_hash, rules_hash,
-            bounds, time_zone, period_status, mode, account_id, verdict, reasons FROM runs WHERE run_id = ?";
+            bounds, time_zone, period_status, mode, account_id, tolerances, verdict, reasons FROM runs WHERE run_id = ?";
         self.tx.fetch(sql, vec![run_id.into()]).await?.pop().map(run_of).transpose()
+    }
+
+    /// The newest run that said something about a period.
+    pub async fn last_judged(&mut self, period: Period) -> Result<Option<Run>, StoreError> {
+        let sql =
+            "SELECT run_id, period, state, fence, holder, started_at, code_version, catalog_hash, rules_hash,
+            time_zone, period_status, mode, account_id, verdict, reasons FROM runs
+            WHERE period = ? AND verdict <> '' ORDER BY fence DESC LIMIT 1";
+        self.tx.fetch(sql, vec![period.to_string().into()]).await?.pop().map(run_of).transpose()
     }
 
     /// The newest runs in any state.
     pub async fn newest_runs(&mut self) -> Result<Vec<Run>, StoreError> {
         let sql =
             "SELECT run_id, period, state, fence, holder, started_at, code_version, catalog_hash, rules_hash,
-            bounds, time_zone, period_status, mode, account_id, verdict, reasons FROM runs ORDER BY fence DESC, period DESC, run_id DESC LIMIT 5";
+            bounds, time_zone, period_status, mode, account_id, tolerances, verdict, reasons FROM runs ORDER BY fence DESC, period DESC, run_id DESC LIMIT 5";
         self.tx.fetch(sql, Vec::new()).await?.into_iter().map(run_of).collect()
     }
 }
@@ -165,8 +176,8 @@ impl BooksWrite {
     pub async fn start_run(&mut self, run: &Run) -> Result<(), StoreError> {
         let sql =
             "INSERT INTO runs (run_id, period, state, fence, holder, started_at, code_version, catalog_hash,
-            rules_hash, bounds, time_zone, period_status, mode, account_id, manifest_sha256)
-            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, '')";
+            rules_hash, bounds, time_zone, period_status, mode, account_id, tolerances, manifest_sha256)
+            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, '')";
         let values = vec![
             run.run_id.as_str().into(),
             run.period.to_string().into(),
@@ -182,6 +193,7 @@ impl BooksWrite {
             run.period_status.as_str().into(),
             run.mode.as_str().into(),
             run.account_id.as_str().into(),
+            run.tolerances.as_str().into(),
         ];
         self.tx.execute(sql, values).await.map(|_| ())
     }
@@ -280,6 +292,7 @@ fn run_of(mut row: Row) -> Result<Run, StoreError> {
         period_status: word(&row.text()?, PeriodStatus::parse)?,
         mode: row.text()?,
         account_id: row.text()?,
+        tolerances: row.text()?,
         verdict: verdict_of(&row.text()?, &row.text()?)?,
     })
 }

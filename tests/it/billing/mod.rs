@@ -6,6 +6,7 @@
 pub mod server;
 pub mod world;
 
+mod ages;
 mod edge_minutes;
 mod gauges;
 mod kill;
@@ -13,5 +14,6 @@ mod month;
 mod observe;
 mod reads;
 mod taken_back;
+mod tolerances;
 mod unread;
 mod verdicts;

@@ -337,3 +337,42 @@ fn a_secret_from_two_places_is_78() {
         says(&status_with(folder.path(), &[from_file]).expect(78), &file_name);
     }
 }
+
+#[test]
+fn tolerances_are_read_to_the_last_digit_and_belong_to_the_rules() {
+    let folder = folder();
+    let text = "[tolerance]\nquantity = \"0.000000000001\"\nquantity_relative = \"1\"\n\
+                [tolerance.try]\namount_minor = 2\nrelative = \"0.001\"\n[tolerance.jpy]\namount_minor = 1\n";
+    let config = load(folder.path(), text);
+    let words = "quantity 0.000000000001 or 1 of the ledger's; jpy 1 minor units or 0 of the ledger's; \
+                 try 2 minor units or 0.001 of the ledger's";
+    assert_eq!(config.tolerances.to_string(), words);
+    let hash = |text: &str| load(folder.path(), text).rules_hash();
+    assert_eq!(hash(""), hash("[tolerance]\nquantity = \"0.0\"\n[tolerance.try]\namount_minor = 0\n"));
+    assert_ne!(hash(""), hash("[tolerance]\nquantity = \"1\"\n"));
+    assert_ne!(hash("[tolerance.try]\namount_minor = 1\n"), hash("[tolerance.usd]\namount_minor = 1\n"));
+}
+
+#[test]
+fn a_wrong_tolerance_is_78_with_its_place() {
+    let folder = folder();
+    for (text, key) in [
+        ("[tolerance]\nquantity = \"-1\"\n", "tolerance.quantity must be"),
+        ("[tolerance]\nquantity = 0.5\n", "tolerance.quantity must be"),
+        ("[tolerance]\nquantity = \"0.0000000000001\"\n", "tolerance.quantity must be"),
+        ("[tolerance]\nquantity_relative = \"1.1\"\n", "tolerance.quantity_relative must be"),
+        ("[tolerance]\nunits = \"1\"\n", "tolerance.units is no key"),
+        ("[tolerance.xyz]\namount_minor = 1\n", "tolerance.xyz is no currency"),
+        ("[tolerance.TRY]\namount_minor = 1\n", "tolerance.TRY is no currency"),
+        ("[tolerance.try]\namount_minor = -1\n", "tolerance.try.amount_minor must be"),
+        ("[tolerance.try]\namount_minor = \"1\"\n", "tolerance.try.amount_minor must be"),
+        ("[tolerance.try]\namount_minor = 1.5\n", "tolerance.try.amount_minor must be"),
+        ("[tolerance.try]\nrelative = \"-0.1\"\n", "tolerance.try.relative must be"),
+        ("[tolerance.try]\namount = 1\n", "tolerance.try.amount is no key"),
+        ("tolerance = 1\n", "tolerance has the wrong type"),
+    ] {
+        fs::write(folder.path().join("billrecon.toml"), text).unwrap();
+        let ended = run(folder.path(), &["status"]).expect(78);
+        says(&ended, &format!("billrecon.toml: {key}"));
+    }
+}

@@ -42,6 +42,15 @@ const NUMBERS: &[&str] = &[
     "difference_amount",
     "threshold",
     "population",
+    "original_quantity",
+    "late_quantity",
+    "restated_quantity",
+    "original_amount_minor",
+    "late_amount_minor",
+    "restated_amount_minor",
+    "original_amount",
+    "late_amount",
+    "restated_amount",
 ];
 
 /// Comparison signs of our own, from a list that no stranger can add to.
@@ -177,7 +186,14 @@ fn the_columns_that_others_read_by_name_stand_first() {
     let decision = "plan,meter,metric,value,operator,threshold,passed,required,population";
     assert_eq!(header(&files["decision.csv"]).join(","), decision);
     assert_eq!(header(&files["control_totals.csv"]), ["meter", "measure", "records", "quantity"]);
-    for file in ["lines.csv", "summary.csv", "exceptions.csv", "reconciliation.csv"] {
+    for file in [
+        "lines.csv",
+        "summary.csv",
+        "exceptions.csv",
+        "reconciliation.csv",
+        "adjustments.csv",
+        "accruals.csv",
+    ] {
         assert_eq!(header(&files[file])[0], "period");
     }
 }

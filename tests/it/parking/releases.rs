@@ -9,7 +9,8 @@ use crate::support::{ENGINES, Engine};
 
 const TWO_DAYS_LATER: &str = "2026-10-22T10:00:00Z";
 const AFTER: &str = "2026-11-01T02:30:00Z";
-const TAKEN: &str = r#"{"object": "billing.meter_event", "identifier": "x", "livemode": false}"#;
+/// Stripe's word that it has the event.
+const TAKEN: &str = r#"{"error": {"type": "invalid_request_error", "code": "duplicate_meter_event", "message": "An event exists"}}"#;
 
 /// Each unit above 100 is charged 7 lira.
 fn live() -> String {
@@ -104,7 +105,7 @@ fn lost(engine: Engine, is_answered: bool) -> World {
     let mut world = World::remote(engine, &live(), &tenants(["a"]), &usage([("a", "160")]), OPEN);
     let proxy = world.through_proxy();
     proxy.rule(move |asked| match (asked.is_push(), is_answered) {
-        (true, true) => Act::Answer(200, TAKEN),
+        (true, true) => Act::Answer(400, TAKEN),
         (true, false) => Act::Answer(500, "{}"),
         (false, _) => Act::Pass,
     });

@@ -14,6 +14,8 @@ mod serve;
 mod signals;
 mod state;
 
+pub use state::{assert_audit_chain, expire_lease};
+
 use std::process::{Child, Output};
 use std::thread;
 use std::time::{Duration, Instant};

@@ -12,6 +12,7 @@ use std::time::Duration;
 use billrecon::domain::bounds::Bounds;
 use billrecon::domain::invoice::Account;
 use billrecon::domain::period::Period;
+use billrecon::domain::reconcile::Tolerances;
 use billrecon::domain::report::ExceptionKind;
 use billrecon::job::import::{self, Input};
 use billrecon::job::{self, PeriodOutcome, RunOptions, Settings, StripeSettings, Target, Wake};
@@ -334,6 +335,7 @@ fn settings(folder: &Path) -> Settings {
         time_zone: TimeZone::UTC,
         time_zone_name: "UTC".to_owned(),
         first_period: None,
+        late_usage_periods: 12,
         settle_delay: SignedDuration::from_hours(2),
         lease_ttl: Duration::from_mins(1),
         rules_hash: "simulation".to_owned(),
@@ -347,6 +349,7 @@ fn settings(folder: &Path) -> Settings {
         },
         push_mode: None,
         off_switch: folder.join("billrecon.off"),
+        tolerances: Tolerances::default(),
         slack_webhook: None,
         demo: false,
     }

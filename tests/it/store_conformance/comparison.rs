@@ -34,6 +34,7 @@ fn full(tenant: &str) -> ReconciliationRow {
         currency: Some(Currency::parse("kwd").unwrap()),
         reason: Some(Cause::LateUsage),
         evidence: "in_1".to_owned(),
+        first_seen: Some(at("2026-10-02T03:04:05.000000006Z")),
     }
 }
 
@@ -53,6 +54,7 @@ fn unknown() -> ReconciliationRow {
         currency: None,
         reason: None,
         evidence: String::new(),
+        first_seen: None,
     }
 }
 
@@ -167,6 +169,7 @@ fn a_run_keeps_its_verdict_with_its_reasons_and_the_account_it_spoke_to() {
                 period_status: PeriodStatus::Open,
                 mode: "LIVE".to_owned(),
                 account_id: "acct_1".to_owned(),
+                tolerances: "quantity 0.5 or 0 of the ledger's".to_owned(),
                 verdict: None,
             };
             let job = PeriodJob {

@@ -6,6 +6,7 @@
 
 mod audit;
 mod comparison;
+mod differences;
 mod figures;
 mod intents;
 mod leases;

@@ -29,6 +29,7 @@ fn run(run_id: &str, label: &str, fence: i64) -> Run {
         period_status: PeriodStatus::Open,
         mode: "SANDBOX".to_owned(),
         account_id: "acct_sandbox".to_owned(),
+        tolerances: "quantity 0.5 or 0 of the ledger's".to_owned(),
         verdict: None,
     }
 }

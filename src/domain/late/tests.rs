@@ -1,0 +1,1 @@
+//! What late usage is held to.
