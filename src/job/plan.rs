@@ -24,16 +24,17 @@ use crate::domain::report::{
 use crate::domain::tenant::{ParkReason, TenantWindow};
 use crate::job::catalogs::Catalogs;
 use crate::job::compare::Compared;
+use crate::job::counts::counts;
 use crate::job::due::PeriodWindows;
 use crate::job::intents::Intents;
 use crate::job::judge::{Case, judge};
 use crate::job::late::{self, CameLate};
 use crate::job::mapping::{Mapped, Present, map};
+use crate::job::notes::Notes;
 use crate::job::observe::{Kept, Observation};
-use crate::job::parking;
 use crate::job::stage::Stage;
 use crate::job::standing::Standing;
-use crate::store::books::{ComparedRow, JobCounts, Look, ParkedWindow, PeriodStatus};
+use crate::store::books::{ComparedRow, JobCounts, Look, PeriodStatus};
 
 /// The plan that the default policy judges.
 const JUDGED_PLAN: &str = "pro";
@@ -60,14 +61,7 @@ pub struct PeriodPlan {
     /// The rows that this run adds to the comparison.
     pub compared: Vec<ComparedRow>,
     pub differences: Followed,
-    /// Windows seen at Stripe while their invoice still takes usage.
-    pub observed: Vec<(String, Window)>,
-    /// Those of them that had ended, and whose invoice was a draft.
-    pub drafts: Vec<(String, Window)>,
-    /// All that is set aside now, and since when.
-    pub parked: Vec<ParkedWindow>,
-    /// What the windows that close now come to at the price in force.
-    pub charges: Vec<Charge>,
+    pub notes: Notes,
     /// Intents that the close settles: confirmed and unbillable ones.
     pub confirmed: Vec<Intent>,
     pub unbillable: Vec<Intent>,
@@ -202,7 +196,7 @@ pub fn plan(known: Known<'_>, mut rated: Rated, observation: Observation) -> any
         differences,
         adjusted,
         judged: judged_before,
-        parked: before,
+        parked,
         ..
     } = kept;
     rated.mark_full_cycles(&observed);
@@ -217,10 +211,7 @@ pub fn plan(known: Known<'_>, mut rated: Rated, observation: Observation) -> any
     all.extend(due);
     let status = status(&open, &all);
     let counts = counts(&known, &open, &all);
-    let (observed, drafts) = seen_in_time(&known);
-    let set_aside = all[new.clone()].iter().chain(&open);
-    let parked = parking::parked(set_aside, &before, known.period, known.run_id, known.now);
-    let charges = charges_of(&known.charges, &all[new.clone()]);
+    let notes = Notes::new(&known, &parked, &all[new.clone()], &open);
     let mut rows = compared_rows(&known, &all[new.clone()]);
     let mut looked_at: Vec<&mut ReconciliationRow> = rows.iter_mut().map(|one| &mut one.row).collect();
     let differences = follow(&earlier_rows, &mut looked_at, differences, known.now);
@@ -262,10 +253,7 @@ pub fn plan(known: Known<'_>, mut rated: Rated, observation: Observation) -> any
         report,
         compared: rows,
         differences,
-        observed,
-        drafts,
-        parked,
-        charges,
+        notes,
         confirmed,
         unbillable,
         adjustments,
@@ -273,24 +261,6 @@ pub fn plan(known: Known<'_>, mut rated: Rated, observation: Observation) -> any
         look,
         new,
     })
-}
-
-/// Windows that were seen while their invoice takes usage, and those of them that have ended.
-fn seen_in_time(known: &Known<'_>) -> (Vec<(String, Window)>, Vec<(String, Window)>) {
-    let looked = known.mapped.iter().zip(&known.compared);
-    let in_time = looked.filter(|(mapped, one)| mapped.stage != Stage::Final && !one.is_incomplete());
-    let in_time = in_time.map(|(mapped, _)| mapped);
-    let key = |mapped: &Mapped| (mapped.tenant_id.clone(), mapped.window);
-    let drafts = in_time.clone().filter(|mapped| mapped.stage == Stage::Ended).map(key).collect();
-    (in_time.map(key).collect(), drafts)
-}
-
-/// Of those windows that close.
-fn charges_of(charges: &[Charge], new: &[WindowFigures]) -> Vec<Charge> {
-    let closing = new.iter().filter(|one| one.status == WindowStatus::Closed);
-    let closing: BTreeSet<_> = closing.map(|one| (one.tenant_id.as_str(), one.window)).collect();
-    let closes = |one: &&Charge| closing.contains(&(one.tenant_id.as_str(), one.window));
-    charges.iter().filter(closes).cloned().collect()
 }
 
 fn judge_period(
@@ -374,69 +344,4 @@ fn status(open: &[WindowFigures], all: &[WindowFigures]) -> PeriodStatus {
         (false, true, true) => PeriodStatus::Partial,
         (false, true, false) => PeriodStatus::Closed,
     }
-}
-
-/// What has become of a tenant's windows in the period; the worst of them counts for all.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Standstill {
-    NotBilled,
-    Closed,
-    Open,
-    Parked,
-}
-
-/// Counts in tenants: one that leaves a trial has two windows in a period.
-fn counts(known: &Known<'_>, open: &[WindowFigures], all: &[WindowFigures]) -> JobCounts {
-    let mut tenants: BTreeMap<&str, Standstill> = BTreeMap::new();
-    // Those that are due a push and get none.
-    let mut unserved: BTreeSet<&str> = known.unread.iter().map(String::as_str).collect();
-    for window in all.iter().chain(open) {
-        let state = match window.status {
-            WindowStatus::Parked => Standstill::Parked,
-            WindowStatus::Open => Standstill::Open,
-            WindowStatus::Closed if window.not_billed => Standstill::NotBilled,
-            WindowStatus::Closed => Standstill::Closed,
-        };
-        let worst = tenants.entry(&window.tenant_id).or_insert(state);
-        *worst = state.max(*worst);
-        if known.push == PushMode::Push && is_due_a_push(window) {
-            unserved.insert(&window.tenant_id);
-        }
-    }
-    let of = |state| tenants.values().filter(|one| **one == state).count() as u64;
-    let without_invoice = without_invoice(known.windows);
-    let is_waited_for = |one: &&Intent| {
-        let mut windows = without_invoice.get(one.key.tenant_id.as_str()).into_iter().flatten();
-        one.is_pending() && !windows.any(|window| window.contains(one.timestamp))
-    };
-    let pending = known.intents.of_period(known.period).filter(is_waited_for).count();
-    JobCounts {
-        tenants: tenants.len() as u64,
-        closed: of(Standstill::Closed),
-        parked: of(Standstill::Parked),
-        not_billed: of(Standstill::NotBilled),
-        pending_before: known.pending_before + unserved.len() as u64,
-        pushed: known.pushed,
-        errors: known.errors + known.unbillable.len() as u64,
-        pending_after: (pending + unserved.len()) as u64,
-    }
-}
-
-fn is_due_a_push(window: &WindowFigures) -> bool {
-    window.status == WindowStatus::Parked
-        && window
-            .usage
-            .iter()
-            .any(|usage| usage.disposition == Disposition::Billable && !usage.total.quantity.is_zero())
-}
-
-/// Windows that Stripe makes no invoice for, by tenant. What was sent for one before, as when a tenant was paused
-/// afterwards, is waited for by nobody.
-fn without_invoice<'a>(windows: &'a PeriodWindows<'_>) -> BTreeMap<&'a str, Vec<Window>> {
-    let mut by_tenant: BTreeMap<&str, Vec<Window>> = BTreeMap::new();
-    let all = windows.due.iter().chain(&windows.open).chain(&windows.closed);
-    for one in all.filter(|one| one.is_inactive()) {
-        by_tenant.entry(one.tenant.id()).or_default().push(one.window);
-    }
-    by_tenant
 }
