@@ -45,6 +45,8 @@ pub struct GlobalFlags {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Say that a run's figures are right, after they have been verified: one more row of the audit log
+    Approve(ApproveFlags),
     /// Play a made-up company's months in ./billrecon-demo: no set-up, no key, nothing leaves the machine
     Demo,
     /// Bring a catalog, tenants or usage into the database
@@ -67,6 +69,8 @@ pub enum Command {
     Unlock(UnlockFlags),
     /// Tell how a tenant's figures of a period came about: records, exclusions, quota, tiers, lines
     Explain(ExplainFlags),
+    /// Recompute a run's files, totals and audit chain, and name the first thing that does not hold
+    Verify(VerifyFlags),
     /// Stay and run by the clock: at once, then whenever the schedule says so
     Serve(ServeFlags),
 }
@@ -278,6 +282,54 @@ pub struct ExplainFlags {
 }
 
 #[derive(Args, Debug)]
+pub struct VerifyFlags {
+    #[command(flatten)]
+    pub subject: VerifySubject,
+    /// Where the audit log stood when somebody wrote it down elsewhere; it must still hold that row
+    #[arg(long, value_name = "POSITION:HASH", value_parser = head, conflicts_with = "files")]
+    pub head: Option<(i64, String)>,
+    /// Print one JSON object per run
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Args, Debug)]
+#[group(required = true, multiple = false)]
+pub struct VerifySubject {
+    /// The run's id, as in the folder's name
+    #[arg(value_name = "RUN")]
+    pub run: Option<String>,
+    /// The newest run of this billing period
+    #[arg(long, value_name = "YYYY-MM", value_parser = Period::parse)]
+    pub period: Option<Period>,
+    /// The whole ledger and every run
+    #[arg(long)]
+    pub all: bool,
+    /// A folder of files by itself, without any database
+    #[arg(long, value_name = "DIR")]
+    pub files: Option<PathBuf>,
+}
+
+#[derive(Args, Debug)]
+pub struct ApproveFlags {
+    /// The run's id, as in the folder's name
+    #[arg(value_name = "RUN")]
+    pub run: String,
+    /// Who approves it
+    #[arg(long, value_name = "NAME", value_parser = note)]
+    pub by: String,
+    /// What was looked at, and why it is right
+    #[arg(long, value_name = "TEXT", value_parser = note)]
+    pub note: String,
+    /// How long to wait for another run that holds the lease
+    #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = duration)]
+    pub lock_wait: Duration,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Args, Debug)]
 pub struct ServeFlags {
     /// When to wake, as in a crontab, such as '5 * * * *' (a sixth field in front counts seconds)
     #[arg(long, value_name = "EXPR")]
@@ -298,10 +350,17 @@ fn loopback(text: &str) -> Result<SocketAddr, String> {
     }
 }
 
+fn head(text: &str) -> Result<(i64, String), String> {
+    let wrong = || "write what `billrecon verify` printed, such as 12:5f0c…".to_owned();
+    let (position, hash) = text.split_once(':').ok_or_else(wrong)?;
+    Ok((position.parse().map_err(|_| wrong())?, hash.to_owned()))
+}
+
+/// Text of a person that goes into the audit log.
 fn note(text: &str) -> Result<String, String> {
     let text = text.trim();
     match text.len() {
-        0 => Err("say something".to_owned()),
+        0 => Err("write some words".to_owned()),
         1..=MOST_NOTE if !text.chars().any(char::is_control) => Ok(text.to_owned()),
         _ => Err(format!("write one line of at most {MOST_NOTE} bytes")),
     }

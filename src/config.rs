@@ -76,6 +76,8 @@ pub struct Config {
     pub off_switch: PathBuf,
     pub tolerances: Tolerances,
     pub slack_webhook: Option<SecretString>,
+    /// Whether the one who ran may approve too.
+    pub runner_may_approve: bool,
     /// A cron expression that can be read; whether it ever rings is for `serve` to say.
     pub schedule: String,
 }
@@ -101,10 +103,13 @@ struct Raw {
     stripe: RawStripe,
     #[serde(default)]
     push: RawPush,
+    #[serde(default)]
+    approval: RawApproval,
     serve: RawServe,
     #[serde(default)]
-    bounds: Dict,
     tolerance: Dict,
+    #[serde(default)]
+    bounds: Dict,
 }
 
 #[derive(Deserialize)]
@@ -118,6 +123,12 @@ struct RawLease {
 struct RawPush {
     mode: Option<String>,
     off_switch: Option<String>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+struct RawApproval {
+    runner_may_approve: Option<bool>,
 }
 
 #[derive(Deserialize)]
@@ -225,6 +236,7 @@ impl Raw {
             off_switch: base.join(self.push.off_switch.as_deref().unwrap_or(OFF_SWITCH)),
             tolerances: tolerance::check(&self.tolerance, &wrong)?,
             slack_webhook: slack_webhook()?,
+            runner_may_approve: self.approval.runner_may_approve.unwrap_or(true),
             schedule: self.serve.schedule,
         })
     }

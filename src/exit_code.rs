@@ -94,6 +94,7 @@ fn of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<ExitCode> {
             Refusal::Configuration(_) => ExitCode::Configuration,
             Refusal::CannotCreate(_) => ExitCode::CannotCreate,
             Refusal::BadData(_) => ExitCode::BadData,
+            Refusal::NotPermitted(_) => ExitCode::Permission,
         });
     }
     if let Some(interrupted) = cause.downcast_ref::<Interrupted>() {

@@ -2,6 +2,7 @@
 //!
 //! In: the parsed command line, `now`. Out: an exit code; data on stdout, words on stderr. Never holds a rule.
 
+mod approve;
 mod catalog_preview;
 mod demo;
 mod explain;
@@ -15,6 +16,7 @@ mod sandbox;
 mod serve;
 mod status;
 mod unlock;
+mod verify;
 mod what_if;
 
 use std::io::IsTerminal;
@@ -31,6 +33,7 @@ use crate::stripe::Pace;
 
 pub async fn execute(cli: &Cli, now: Timestamp) -> ExitCode {
     let code = match &cli.command {
+        Command::Approve(flags) => approve::execute(&cli.global, flags, now).await,
         Command::Demo => demo::execute(&cli.global).await,
         Command::Explain(flags) => explain::execute(&cli.global, flags).await,
         Command::Import(import) => import::execute(&cli.global, import, now).await,
@@ -38,6 +41,7 @@ pub async fn execute(cli: &Cli, now: Timestamp) -> ExitCode {
         Command::Run(flags) => run::execute(&cli.global, flags, now).await,
         Command::Sandbox(flags) => sandbox::execute(flags).await,
         Command::Status(flags) => status::execute(&cli.global, flags, now).await,
+        Command::Verify(flags) => verify::execute(&cli.global, flags).await,
         Command::Park(flags) => park::park(&cli.global, flags, now).await,
         Command::Unpark(flags) => park::unpark(&cli.global, flags, now).await,
         Command::Unlock(flags) => unlock::execute(&cli.global, flags, now).await,
@@ -81,6 +85,7 @@ fn configured(config: &Config) -> anyhow::Result<Settings> {
         off_switch: config.off_switch.clone(),
         tolerances: config.tolerances.clone(),
         slack_webhook: config.slack_webhook.clone(),
+        runner_may_approve: config.runner_may_approve,
         demo: false,
     })
 }

@@ -191,8 +191,10 @@ fn unfinished(one: Unfinished) -> String {
         Unfinished::Unbillable(pushes) => {
             format!("{pushes} pushes came too late; exceptions.csv has their money")
         }
-        Unfinished::Late(rows) => {
-            format!("usage came late to closed windows ({rows}); adjustments.csv has its money")
+        Unfinished::Late(windows) => {
+            format!(
+                "usage came to {windows} closed windows; adjustments.csv has its money, and bills go out by hand"
+            )
         }
     }
 }

@@ -9,6 +9,7 @@ use serde_json::json;
 use crate::cli::{GlobalFlags, StatusFlags};
 use crate::commands::park::hold_json;
 use crate::commands::run::SHOWN;
+use crate::commands::verify::{approval_json, approval_text};
 use crate::commands::{configured, print, start_logging};
 use crate::config::Config;
 use crate::domain::money::MinorSum;
@@ -62,6 +63,7 @@ fn as_json(status: &Status) -> String {
         "due": status.due.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "periods": periods,
         "runs": runs,
+        "approvals": status.approvals.iter().map(approval_json).collect::<Vec<_>>(),
         "parked": status.parked.iter().map(parked_json).collect::<Vec<_>>(),
         "at_stake": status.at_stake.iter().map(stake_json).collect::<Vec<_>>(),
         "new_holds": status.new_holds.iter().map(hold_json).collect::<Vec<_>>(),
@@ -111,6 +113,7 @@ fn as_text(status: &Status) -> String {
     lines.extend(
         status.runs.iter().map(|run| format!("run {}  {}  {}", run.run_id, run.period, run.state.as_str())),
     );
+    lines.extend(status.approvals.iter().map(approval_text));
     lines.join("\n")
 }
 

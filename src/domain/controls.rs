@@ -149,6 +149,22 @@ impl ControlTotals {
         accepted.map(|total| total.records).sum()
     }
 
+    /// What closed windows come to by themselves: nothing is late, parked or accepted here.
+    pub fn of_closed<'a>(windows: impl IntoIterator<Item = &'a WindowFigures>) -> Result<Self, ControlFault> {
+        let mut control = Self::default();
+        for window in windows {
+            for usage in &window.usage {
+                control.add_usage(window, usage)?;
+            }
+        }
+        Ok(control)
+    }
+
+    /// A measure that is not there counts as 0.
+    pub fn total(&self, meter: &str, measure: Measure) -> UsageTotal {
+        self.0.get(meter).and_then(|by_measure| by_measure.get(&measure)).copied().unwrap_or_default()
+    }
+
     /// Every measure of a meter is there, if only with 0.
     fn begin(&mut self, meter: &str, is_gauge: bool) {
         if !self.0.contains_key(meter) {
@@ -203,7 +219,8 @@ impl ControlTotals {
         Ok(())
     }
 
-    fn check(&self) -> Result<(), ControlFault> {
+    /// Proves both identities.
+    pub fn check(&self) -> Result<(), ControlFault> {
         for (meter, by_measure) in &self.0 {
             let total = |measure| by_measure.get(&measure).copied().unwrap_or_default();
             let sum = |measures: &[Measure]| {

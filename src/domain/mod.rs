@@ -24,6 +24,7 @@ pub mod percentile;
 pub mod period;
 pub mod policy;
 pub mod price;
+pub mod proof;
 pub mod quote;
 pub mod rating;
 pub mod ratio;

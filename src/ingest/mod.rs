@@ -13,6 +13,7 @@ mod ndjson_lines;
 mod node;
 mod price;
 pub mod price_lines;
+pub mod report_set;
 pub mod tenants;
 mod text_lines;
 pub mod usage;

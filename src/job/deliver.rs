@@ -73,6 +73,7 @@ fn facts(run: &Run, settings: &Settings) -> Facts {
         run_id: run.run_id.clone(),
         mode: run.mode.clone(),
         account_id: run.account_id.clone(),
+        os_user: run.os_user.clone(),
         period_status: run.period_status.as_str().to_owned(),
         verdict: verdict.as_ref().map(|verdict| verdict.word.as_str().to_owned()),
         reasons: verdict.map(|verdict| verdict.reasons).unwrap_or_default(),

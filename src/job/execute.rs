@@ -9,6 +9,7 @@ use crate::domain::audit::AuditEvent;
 use crate::domain::period::Period;
 use crate::job::lease::Lease;
 use crate::job::message::Message;
+use crate::job::person;
 use crate::job::plan::PeriodPlan;
 use crate::store::Books;
 use crate::store::books::{Look, PeriodJob, PeriodStatus, Run, RunState};
@@ -50,11 +51,14 @@ pub async fn commit(
     write.commit_run(run_id, &job_of(plan, run_id, facts), report.verdict.as_ref()).await?;
     write.save_look(period, plan.look).await?;
     write.save_seen(run_id, report.ledger, &report.money()?).await?;
+    let records = write.closed_records(run_id).await?;
     let event = AuditEvent::RunCommitted {
         period,
         status: plan.status.as_str().to_owned(),
         closed: plan.counts.closed,
         parked: plan.counts.parked,
+        verdict: report.verdict.as_ref().map_or(String::new(), |verdict| verdict.word.as_str().to_owned()),
+        records,
     };
     write.audit(&event, run_id, facts.started_at).await?;
     if !plan.adjustments.is_empty() {
@@ -148,6 +152,7 @@ pub fn new_run(period: Period, run_id: String, lease: &Lease, facts: &RunFacts) 
         mode: facts.mode.clone(),
         account_id: facts.account_id.clone(),
         tolerances: facts.tolerances.clone(),
+        os_user: person::os_user().to_string(),
         verdict: None,
     })
 }

@@ -12,6 +12,7 @@ use jiff::Timestamp;
 use tokio::sync::mpsc;
 
 use crate::domain::audit::{AuditEvent, sha256_hex};
+use crate::domain::proof::RecordSum;
 use crate::domain::tenant::Tenant;
 use crate::domain::usage::{Judged, Known, UsageRecord};
 use crate::ingest::usage::{Judge, JudgedLine};
@@ -133,6 +134,8 @@ pub struct UsageReceipt {
     pub counts: Receipt,
     /// The first quarantined lines, in words.
     pub quarantined: Vec<String>,
+    /// Of what the ledger took.
+    pub sum: RecordSum,
 }
 
 /// How many quarantined lines are shown; all are in the database.
@@ -161,7 +164,7 @@ async fn import_usage(
 ) -> anyhow::Result<UsageReceipt> {
     let judge = judge(settings, input.name.clone(), now, store).await?;
     let counts = Receipt { receipt: new_run_id(now), file: input.name, ..Receipt::default() };
-    let mut receipt = UsageReceipt { counts, quarantined: Vec::new() };
+    let mut receipt = UsageReceipt { counts, ..UsageReceipt::default() };
     let (lines, mut batches) = mpsc::channel::<Vec<JudgedLine>>(1);
     let judge = std::sync::Arc::new(judge);
     let reading = tokio::task::spawn_blocking({
@@ -185,7 +188,7 @@ async fn import_usage(
     let read = reading.await.context("the reader ended")?;
     // A file that ends in a fault has a receipt too: its lines before the fault are in the ledger.
     let mut append = store.books().append().await?;
-    append.receipt(&receipt.counts, now).await?;
+    append.receipt(&receipt.counts, receipt.sum, now).await?;
     append.commit().await?;
     read.with_context(|| {
         format!("{} lines before the fault are in; mend the file and import it again", receipt.counts.read)
@@ -281,7 +284,10 @@ async fn take_batch(
     let mut accepted: Vec<&UsageRecord> = Vec::new();
     for ((number, record), outcome) in numbers.iter().zip(&records).zip(outcomes) {
         match outcome {
-            Outcome::Accepted => accepted.push(record),
+            Outcome::Accepted => {
+                receipt.sum.add(record);
+                accepted.push(record);
+            }
             Outcome::Duplicate => receipt.counts.duplicate += 1,
             Outcome::Conflict => quarantined.push(judge.conflict(*number, record)),
         }

@@ -51,8 +51,8 @@ pub struct CameLate {
     pub new: Vec<Adjustment>,
     /// What was adjusted by now.
     pub all: Vec<Adjustment>,
-    /// Late usage that no bill can hold stays where it is.
-    pub is_unfinished: bool,
+    /// What a person has to look at: adjustments with an effect, and late usage that no bill can hold.
+    pub unfinished: u64,
 }
 
 pub fn find(
@@ -65,7 +65,7 @@ pub fn find(
     for one in &adjusted {
         earlier.entry((one.tenant_id.clone(), one.window)).or_default().push(one.clone());
     }
-    let mut came = CameLate { by_window: Vec::new(), new: Vec::new(), all: adjusted, is_unfinished: false };
+    let mut came = CameLate { by_window: Vec::new(), new: Vec::new(), all: adjusted, unfinished: 0 };
     for window in closed {
         let of_window = earlier.get(&(window.tenant_id.clone(), window.window));
         let of_window = of_window.map(Vec::as_slice).unwrap_or_default();
@@ -77,11 +77,11 @@ pub fn find(
             );
         }
         came.new.extend(late.adjustments.iter().cloned());
-        came.is_unfinished |= !late.without_value.is_empty();
+        came.unfinished += late.without_value.len() as u64;
         came.by_window.push(late);
     }
     came.all.extend(came.new.iter().cloned());
-    came.is_unfinished |= came.new.iter().any(Adjustment::has_effect);
+    came.unfinished += came.new.iter().filter(|one| one.has_effect()).count() as u64;
     Ok(came)
 }
 

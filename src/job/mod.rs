@@ -3,6 +3,7 @@
 //! In: settings, `now`. Out: what was done, as values for the commands to print. Observe (reads) → plan (pure) →
 //! execute (writes): a dry run stops before execute.
 
+pub mod approve;
 mod bounds;
 pub mod catalog_change;
 mod catalogs;
@@ -30,6 +31,7 @@ mod observe;
 mod outcome;
 pub mod parking;
 mod period;
+mod person;
 mod plan;
 mod push;
 mod reading;
@@ -41,6 +43,7 @@ mod stake;
 mod standing;
 pub mod status;
 pub mod unlock;
+pub mod verify;
 mod what_if;
 
 pub use connection::Target;
@@ -78,9 +81,11 @@ pub enum Refusal {
     Configuration(String),
     #[error("{0}")]
     CannotCreate(String),
-    /// What was named is not there, or not in a state in which that can be done.
+    /// What was named is not there, or what is stored or written does not hold.
     #[error("{0}")]
     BadData(String),
+    #[error("{0}")]
+    NotPermitted(String),
 }
 
 /// The settings that the job works by.
@@ -106,6 +111,8 @@ pub struct Settings {
     /// By how much the two sides may differ and still agree.
     pub tolerances: Tolerances,
     pub slack_webhook: Option<SecretString>,
+    /// Whether the one who ran may approve too.
+    pub runner_may_approve: bool,
     /// Every output says DEMO.
     pub demo: bool,
 }

@@ -29,7 +29,7 @@ pub enum Unfinished {
     Refused(u64),
     /// It can no longer be sent since this run.
     Unbillable(u64),
-    /// Usage came late to closed windows.
+    /// Usage of closed windows that this run has adjusted, or that no bill can hold.
     Late(u64),
 }
 
@@ -171,7 +171,7 @@ fn unfinished(plan: &PeriodPlan) -> Vec<Unfinished> {
         Unfinished::Incomplete(incomplete as u64),
         Unfinished::Refused(counts.errors.saturating_sub(unbillable)),
         Unfinished::Unbillable(unbillable),
-        Unfinished::Late(if plan.has_late { plan.adjustments.len().max(1) as u64 } else { 0 }),
+        Unfinished::Late(plan.late),
     ])
 }
 

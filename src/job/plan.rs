@@ -12,7 +12,7 @@ use crate::domain::bounds::Charge;
 use crate::domain::catalog::Catalog;
 use crate::domain::controls::ControlTotals;
 use crate::domain::decide::Decision;
-use crate::domain::figures::{Disposition, LedgerTotals, WindowFigures, WindowStatus};
+use crate::domain::figures::{LedgerTotals, WindowFigures, WindowStatus};
 use crate::domain::intent::{Intent, PushMode};
 use crate::domain::late::{Adjustment, restated};
 use crate::domain::period::{Period, Window};
@@ -68,7 +68,7 @@ pub struct PeriodPlan {
     /// What came late to closed windows and is adjusted by this run.
     pub adjustments: Vec<Adjustment>,
     /// Late usage waits for a person.
-    pub has_late: bool,
+    pub late: u64,
     pub look: Look,
     /// Where in the report's windows those stand that close now or are parked.
     new: Range<usize>,
@@ -245,7 +245,7 @@ pub fn plan(known: Known<'_>, mut rated: Rated, observation: Observation) -> any
         verdict: judged.then_some(decision.verdict),
     };
     let (confirmed, unbillable) = (known.confirmed, known.unbillable);
-    let (adjustments, has_late) = (came.new, came.is_unfinished);
+    let (adjustments, late) = (came.new, came.unfinished);
     Ok(PeriodPlan {
         purpose,
         status,
@@ -257,7 +257,7 @@ pub fn plan(known: Known<'_>, mut rated: Rated, observation: Observation) -> any
         confirmed,
         unbillable,
         adjustments,
-        has_late,
+        late,
         look,
         new,
     })

@@ -263,10 +263,10 @@ pub struct Rules {
     pub tenants_version: i64,
     pub periods: Vec<Period>,
     pub jobs: BTreeMap<Period, PeriodJob>,
-    /// What people have said about tenants.
-    pub parking: Parking,
     /// Closed periods for which records have come since they were looked at.
     pub late: BTreeSet<Period>,
+    /// What people have said about tenants.
+    pub parking: Parking,
     /// The run that touched each period last.
     last_runs: BTreeMap<String, Run>,
     /// A person named the period.
@@ -320,8 +320,8 @@ impl Rules {
             tenants_version,
             periods,
             jobs,
-            parking,
             late,
+            parking,
             last_runs,
             explicit,
         })

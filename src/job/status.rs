@@ -14,7 +14,7 @@ use crate::job::connection::mode_of;
 pub use crate::job::stake::Stake;
 use crate::job::stake::{stakes, totals};
 use crate::job::{Settings, due};
-use crate::store::books::{BooksView, DraftWatch, ParkedWindow, PeriodJob, PeriodStatus, Run};
+use crate::store::books::{Approval, BooksView, DraftWatch, ParkedWindow, PeriodJob, PeriodStatus, Run};
 use crate::store::lease::Holder;
 use crate::store::{Access, Store};
 
@@ -28,6 +28,8 @@ pub struct Status {
     /// Periods with windows that are final, and neither closed nor parked.
     pub due: Vec<Period>,
     pub runs: Vec<Run>,
+    /// Of the runs that are named here.
+    pub approvals: Vec<Approval>,
     pub tenants: u64,
     pub catalog_hash: Option<String>,
     pub quarantined: u64,
@@ -108,12 +110,15 @@ pub async fn status(settings: &Settings, now: Timestamp) -> anyhow::Result<Statu
         }
         None => vec![None; parked.len()],
     };
+    let runs = view.newest_runs().await?;
+    let approvals = approvals(&jobs, &runs, &mut view).await?;
     let status = Status {
         mode: pinned.map_or("NOT PINNED".to_owned(), |account| mode_of(&account, settings.demo)),
         lease: view.lease_holder().await?,
         periods: jobs.into_values().collect(),
         due,
-        runs: view.newest_runs().await?,
+        runs,
+        approvals,
         tenants: tenants.len() as u64,
         catalog_hash: stored.map(|catalog| catalog.catalog_hash),
         quarantined: open_quarantine(&store).await?,
@@ -125,6 +130,20 @@ pub async fn status(settings: &Settings, now: Timestamp) -> anyhow::Result<Statu
     drop(view);
     store.close().await;
     Ok(status)
+}
+
+/// Of the runs that stand in the status.
+async fn approvals(
+    jobs: &BTreeMap<Period, PeriodJob>,
+    runs: &[Run],
+    view: &mut BooksView,
+) -> anyhow::Result<Vec<Approval>> {
+    let mut approvals = view.approvals().await?;
+    approvals.retain(|one| {
+        let named = jobs.values().map(|job| &job.run_id).chain(runs.iter().map(|run| &run.run_id));
+        named.into_iter().any(|run_id| *run_id == one.run_id)
+    });
+    Ok(approvals)
 }
 
 async fn open_quarantine(store: &Store) -> anyhow::Result<u64> {

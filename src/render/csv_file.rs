@@ -24,36 +24,49 @@ pub struct WrittenFile {
 }
 
 pub fn write(file: File, table: Table<'_>) -> io::Result<WrittenFile> {
-    let mut hashing = Hashing { file: BufWriter::new(file), hash: Sha256::new(), bytes: 0 };
+    let name = format!("{}.csv", table.name);
+    let mut hashing = Hashing::new(BufWriter::new(file));
+    let rows = write_rows(&mut hashing, table)?;
+    hashing.out.flush()?;
+    hashing.out.get_ref().sync_all()?;
+    Ok(WrittenFile { name, rows, bytes: hashing.bytes, sha256: hex(&hashing.hash.finalize()) })
+}
+
+/// The SHA-256 of the file that a table makes, and its length, without writing it.
+pub fn hash(table: Table<'_>) -> io::Result<(String, u64)> {
+    let mut hashing = Hashing::new(io::sink());
+    write_rows(&mut hashing, table)?;
+    Ok((hex(&hashing.hash.finalize()), hashing.bytes))
+}
+
+/// The same of a file that is there.
+pub fn hash_of(mut file: File) -> io::Result<(String, u64)> {
+    let mut hashing = Hashing::new(io::sink());
+    io::copy(&mut file, &mut hashing)?;
+    Ok((hex(&hashing.hash.finalize()), hashing.bytes))
+}
+
+fn write_rows(out: &mut impl Write, table: Table<'_>) -> io::Result<u64> {
     let mut rows = 0;
-    {
-        let mut csv = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(&mut hashing);
-        csv.write_record(table.columns)?;
-        for row in table.rows {
-            csv.write_record(row.iter().map(|cell| cell_text(cell).into_owned()))?;
-            rows += 1;
-        }
-        csv.flush()?;
+    let mut csv = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(out);
+    csv.write_record(table.columns)?;
+    for row in table.rows {
+        csv.write_record(row.iter().map(|cell| cell_text(cell).into_owned()))?;
+        rows += 1;
     }
-    hashing.file.flush()?;
-    hashing.file.get_ref().sync_all()?;
-    Ok(WrittenFile {
-        name: format!("{}.csv", table.name),
-        rows,
-        bytes: hashing.bytes,
-        sha256: hex(&hashing.hash.finalize()),
-    })
+    csv.flush()?;
+    Ok(rows)
 }
 
 /// A file of lines that are ready, one JSON object each.
 pub fn write_lines(file: File, name: &str, lines: &[String]) -> io::Result<WrittenFile> {
-    let mut hashing = Hashing { file: BufWriter::new(file), hash: Sha256::new(), bytes: 0 };
+    let mut hashing = Hashing::new(BufWriter::new(file));
     for line in lines {
         hashing.write_all(line.as_bytes())?;
         hashing.write_all(b"\n")?;
     }
-    hashing.file.flush()?;
-    hashing.file.get_ref().sync_all()?;
+    hashing.out.flush()?;
+    hashing.out.get_ref().sync_all()?;
     Ok(WrittenFile {
         name: name.to_owned(),
         rows: lines.len() as u64,
@@ -62,7 +75,8 @@ pub fn write_lines(file: File, name: &str, lines: &[String]) -> io::Result<Writt
     })
 }
 
-fn cell_text<'a>(cell: &'a Cell<'_>) -> Cow<'a, str> {
+/// A cell as it stands in the file.
+pub fn cell_text<'a>(cell: &'a Cell<'_>) -> Cow<'a, str> {
     match cell {
         Cell::Text(text) => harmless(text),
         Cell::Number(text) | Cell::Instant(text) => Cow::Borrowed(text),
@@ -77,22 +91,28 @@ fn harmless(text: &str) -> Cow<'_, str> {
     if text.starts_with(FORMULA_STARTS) { Cow::Owned(format!("'{text}")) } else { Cow::Borrowed(text) }
 }
 
-struct Hashing {
-    file: BufWriter<File>,
+struct Hashing<W> {
+    out: W,
     hash: Sha256,
     bytes: u64,
 }
 
-impl Write for Hashing {
+impl<W> Hashing<W> {
+    fn new(out: W) -> Self {
+        Self { out, hash: Sha256::new(), bytes: 0 }
+    }
+}
+
+impl<W: Write> Write for Hashing<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = self.file.write(bytes)?;
+        let written = self.out.write(bytes)?;
         self.hash.update(&bytes[..written]);
         self.bytes += written as u64;
         Ok(written)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.file.flush()
+        self.out.flush()
     }
 }
 

@@ -17,6 +17,8 @@ pub struct Facts {
     /// `SANDBOX`, `TEST` or `LIVE`.
     pub mode: String,
     pub account_id: String,
+    /// Who ran it, by the operating system's word.
+    pub os_user: String,
     pub period_status: String,
     /// Absent for an open period.
     pub verdict: Option<String>,

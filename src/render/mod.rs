@@ -4,6 +4,7 @@
 //! The set is written to a `.partial` folder and renamed, so that no reader ever sees half of it. Never overwrites a
 //! set that is there, and never computes a figure.
 
+mod again;
 mod csv_file;
 mod manifest;
 
@@ -12,6 +13,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+pub use again::{Difference, differences};
 pub use manifest::Facts;
 
 use crate::domain::audit::sha256_hex;

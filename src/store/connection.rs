@@ -165,23 +165,38 @@ impl Tx {
         values: Vec<Value>,
         mut map: impl FnMut(Row) -> Result<T, StoreError>,
     ) -> Result<Vec<T>, StoreError> {
-        let sql = AssertSqlSafe(self.dialect().render(template));
         let mut mapped = Vec::new();
+        let keep = |row| {
+            mapped.push(map(row)?);
+            Ok(())
+        };
+        self.for_each(self.dialect().render(template), values, keep).await?;
+        Ok(mapped)
+    }
+
+    /// Visits rows one by one. The statement is made of names that the program or the schema knows, never of data.
+    pub async fn for_each(
+        &mut self,
+        sql: String,
+        values: Vec<Value>,
+        mut visit: impl FnMut(Row) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        let sql = AssertSqlSafe(sql);
         match self {
             Self::Sqlite(tx) => {
                 let mut rows = sqlx::query_with(sql, sqlite_values(values)?).fetch(&mut **tx);
                 while let Some(row) = rows.try_next().await? {
-                    mapped.push(map(DriverRow::Sqlite(row).into())?);
+                    visit(DriverRow::Sqlite(row).into())?;
                 }
             }
             Self::Postgres(tx) => {
                 let mut rows = sqlx::query_with(sql, postgres_values(values)?).fetch(&mut **tx);
                 while let Some(row) = rows.try_next().await? {
-                    mapped.push(map(DriverRow::Postgres(row).into())?);
+                    visit(DriverRow::Postgres(row).into())?;
                 }
             }
         }
-        Ok(mapped)
+        Ok(())
     }
 
     /// Inserts rows with as few statements as the bind limits allow; they are made as they are needed. Each column is

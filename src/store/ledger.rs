@@ -17,6 +17,7 @@ use arrivals::day_of;
 use crate::domain::aggregation::{Reading, Sums, Tally};
 use crate::domain::catalog::{Aggregation, Meter};
 use crate::domain::period::Window;
+use crate::domain::proof::RecordSum;
 use crate::domain::report::QuarantineCount;
 use crate::domain::usage::{QuarantinedLine, TotalsByMeter, UsageRecord, UsageTotal};
 use crate::store::connection::{Pool, Tx, Value};
@@ -311,6 +312,24 @@ impl LedgerSnapshot {
             Ok(StoredRecord { record, reading, recorded_at: row.instant()? })
         };
         self.tx.fetch_map(sql, values, stored).await
+    }
+
+    /// The sums of all records of the tenants from `first` to `last`, by the instant at which they were imported, added to
+    /// `sums`.
+    pub async fn add_sums(
+        &mut self,
+        [first, last]: [&str; 2],
+        sums: &mut BTreeMap<Timestamp, RecordSum>,
+    ) -> Result<(), StoreError> {
+        let sql = "SELECT tenant_id, source_event_id, meter, {exact:quantity}, occurred_at, outcome, source, properties,
+            recorded_at FROM usage_ledger WHERE tenant_id >= ? AND tenant_id <= ?";
+        let add = |mut row: Row| {
+            let record = record_of(&mut row)?;
+            sums.entry(row.instant()?).or_default().add(&record);
+            Ok(())
+        };
+        let sql = self.tx.dialect().render(sql);
+        self.tx.for_each(sql, vec![first.into(), last.into()], add).await
     }
 
     /// How many quarantined lines wait for a person.

@@ -53,6 +53,14 @@ impl Row {
         })
     }
 
+    pub fn optional_text(&mut self) -> Result<Option<String>, StoreError> {
+        let column = self.take();
+        Ok(match &self.row {
+            DriverRow::Sqlite(row) => row.try_get(column)?,
+            DriverRow::Postgres(row) => row.try_get(column)?,
+        })
+    }
+
     pub fn count(&mut self) -> Result<u64, StoreError> {
         let number = self.integer()?;
         u64::try_from(number).map_err(|_| StoreError::inconsistent("a count", number))
@@ -99,6 +107,15 @@ impl Row {
             DriverRow::Postgres(_) => QuantitySum::parse(&self.text()?),
         };
         read.map_err(|error| StoreError::inconsistent("a sum", error))
+    }
+
+    /// A column selected with `{exact:…}`, whatever it is a number of.
+    pub fn exact_text(&mut self) -> Result<String, StoreError> {
+        let read = match self.row {
+            DriverRow::Sqlite(_) => QuantitySum::from_parts(self.integer()?.into(), self.integer()?.into()),
+            DriverRow::Postgres(_) => QuantitySum::parse(&self.text()?),
+        };
+        read.map(|sum| sum.to_string()).map_err(|error| StoreError::inconsistent("a number", error))
     }
 
     fn take(&mut self) -> usize {

@@ -313,6 +313,7 @@ fn a_late_reading_of_a_gauge_counts_nothing_and_takes_nothing_from_the_one_that_
         let text = workspace.run(&["explain", "acme", "--period", "2026-09", "--records"]).expect(0).stdout;
         assert!(text.contains(" d5: 9, late, source east"), "{text}");
         // As if these and the late one had been imported at one instant: one of them is late, and nobody knows which.
+        workspace.unprotect("usage_ledger");
         let told_with = |ids: &[&str]| {
             let newest = ids.join("', '");
             workspace.sql(&format!(

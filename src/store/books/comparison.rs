@@ -94,7 +94,8 @@ impl BooksWrite {
 }
 
 impl BooksView {
-    /// The rows of windows that closed in earlier runs of the period, or with this one, and all others of this run.
+    /// The rows of windows that closed in earlier runs of the period, or with this one, and all others of this run. No run
+    /// stands for the newest.
     pub async fn comparison(
         &mut self,
         period: Period,
@@ -102,14 +103,16 @@ impl BooksView {
     ) -> Result<Vec<ReconciliationRow>, StoreError> {
         let sql = "SELECT tenant_id, plan, meter, window_start, window_end, source, class, ledger_quantity,
                 stripe_quantity, ledger_amount_minor, stripe_amount_minor, currency, reason, evidence, first_seen
-            FROM reconciliation WHERE period = ? AND (closed = 1 OR run_id = ?)";
-        self.tx.fetch_map(sql, vec![period.to_string().into(), run_id.into()], compared_of).await
+            FROM reconciliation WHERE period = ? AND (run_id = ? OR closed = 1 AND run_id NOT IN
+                (SELECT run_id FROM runs WHERE fence > (SELECT fence FROM runs WHERE run_id = ?)))";
+        let values = vec![period.to_string().into(), run_id.into(), run_id.into()];
+        self.tx.fetch_map(sql, values, compared_of).await
     }
 
     /// The rows that a run found and that no closed window has.
     pub async fn rows_beside(&mut self, run_id: &str) -> Result<Vec<ReconciliationRow>, StoreError> {
         let sql = "SELECT tenant_id, plan, meter, window_start, window_end, source, class, ledger_quantity,
-                stripe_quantity, ledger_amount_minor, stripe_amount_minor, currency, reason, evidence
+                stripe_quantity, ledger_amount_minor, stripe_amount_minor, currency, reason, evidence, first_seen
             FROM reconciliation WHERE run_id = ? AND closed = 0 ORDER BY position";
         self.tx.fetch_map(sql, vec![run_id.into()], compared_of).await
     }

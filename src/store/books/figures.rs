@@ -95,6 +95,22 @@ impl BooksView {
         self.windows_of(period, "").await
     }
 
+    /// Those that were there when a run had ended: without what later runs closed or parked.
+    pub async fn windows_as_of(
+        &mut self,
+        period: Period,
+        run_id: &str,
+    ) -> Result<Vec<WindowFigures>, StoreError> {
+        let sql = "SELECT tenant_id, window_start FROM billing_windows WHERE period = ? AND run_id IN
+            (SELECT run_id FROM runs WHERE fence > (SELECT fence FROM runs WHERE run_id = ?))";
+        let key = |mut row: Row| Ok((row.text()?, row.instant()?));
+        let later = self.tx.fetch_map(sql, vec![period.to_string().into(), run_id.into()], key).await?;
+        let later: BTreeSet<(String, Timestamp)> = later.into_iter().collect();
+        let mut windows = self.windows(period).await?;
+        windows.retain(|window| !later.contains(&(window.tenant_id.clone(), window.window.start)));
+        Ok(windows)
+    }
+
     /// Those of one tenant; no id stands for all.
     pub async fn windows_of(
         &mut self,
@@ -112,7 +128,9 @@ impl BooksView {
             WHERE period = ? AND (? = '' OR tenant_id = ?)
             ORDER BY tenant_id, window_start, position";
         let usage = |mut row: Row| {
-            owner(&mut windows, &mut row)?.usage.push(usage_of(row)?);
+            let window = owner(&mut windows, &mut row)?;
+            let usage = usage_of(row).map_err(|error| of_tenant(window, error))?;
+            window.usage.push(usage);
             Ok(())
         };
         self.tx.fetch_map(sql, of_period(), usage).await?;
@@ -121,7 +139,9 @@ impl BooksView {
             WHERE period = ? AND (? = '' OR tenant_id = ?)
             ORDER BY tenant_id, window_start, position";
         let lines = |mut row: Row| {
-            owner(&mut windows, &mut row)?.lines.push(line_of(row)?);
+            let window = owner(&mut windows, &mut row)?;
+            let line = line_of(row).map_err(|error| of_tenant(window, error))?;
+            window.lines.push(line);
             Ok(())
         };
         self.tx.fetch_map(sql, of_period(), lines).await?;
@@ -238,6 +258,15 @@ fn owner<'a>(windows: &'a mut Windows, row: &mut Row) -> Result<&'a mut WindowFi
     let key = (row.text()?, row.integer()?);
     let missing = || StoreError::inconsistent("figures without their window", &key.0);
     windows.get_mut(&key).ok_or_else(missing)
+}
+
+/// Says whose figures are not what was written.
+fn of_tenant(window: &WindowFigures, error: StoreError) -> StoreError {
+    let place = format!("tenant {}, window from {}", window.tenant_id, window.window.start);
+    match error {
+        StoreError::Inconsistent(problem) => StoreError::inconsistent(&place, problem),
+        other => other,
+    }
 }
 
 const USAGE_COLUMNS: &[&str] = &[

@@ -7,6 +7,7 @@ mod account;
 mod accruals;
 mod adjustments;
 mod audit;
+mod closed;
 mod comparison;
 mod differences;
 mod figures;
@@ -20,7 +21,8 @@ mod seen;
 
 use std::time::Duration;
 
-pub use audit::AuditRow;
+pub use crate::domain::audit::AuditRow;
+pub use audit::{Approval, CatalogVersion, RunFiles, details};
 pub use comparison::ComparedRow;
 pub use figures::ClosedWindow;
 pub use outbox::OutboxMessage;

@@ -44,9 +44,9 @@ impl BooksWrite {
 }
 
 impl BooksView {
-    /// What a committed run reports.
+    /// What a committed run reports: the period as it stood when the run had ended, also where later ones went on.
     pub async fn report(&mut self, period: Period, run_id: &str) -> Result<Report, StoreError> {
-        let windows = self.windows(period).await?;
+        let windows = self.windows_as_of(period, run_id).await?;
         let sql = "SELECT tenant_id, kind, reason, plan, meter, tenant_name, records, quantity, next_step,
             amount, currency FROM run_exceptions WHERE run_id = ? ORDER BY position";
         let exceptions = self.tx.fetch_map(sql, vec![run_id.into()], exception_of).await?;

@@ -92,6 +92,8 @@ pub struct Run {
     pub account_id: String,
     /// What it tolerated, in words.
     pub tolerances: String,
+    /// Who ran it, by the operating system's word; empty in runs of earlier versions.
+    pub os_user: String,
     /// `None` until a judged period is committed.
     pub verdict: Option<Verdict>,
 }
@@ -142,7 +144,7 @@ impl BooksView {
     pub async fn runs(&mut self, state: RunState) -> Result<Vec<Run>, StoreError> {
         let sql =
             "SELECT run_id, period, state, fence, holder, started_at, code_version, catalog_hash, rules_hash,
-            bounds, time_zone, period_status, mode, account_id, tolerances, verdict, reasons FROM runs WHERE state = ? ORDER BY fence, period, run_id";
+            bounds, time_zone, period_status, mode, account_id, tolerances, os_user, verdict, reasons FROM runs WHERE state = ? ORDER BY fence, period, run_id";
         let rows = self.tx.fetch(sql, vec![state.as_str().into()]).await?;
         rows.into_iter().map(run_of).collect()
     }
@@ -150,7 +152,7 @@ impl BooksView {
     pub async fn run(&mut self, run_id: &str) -> Result<Option<Run>, StoreError> {
         let sql =
             "SELECT run_id, period, state, fence, holder, started_at, code_version, catalog_hash, rules_hash,
-            bounds, time_zone, period_status, mode, account_id, tolerances, verdict, reasons FROM runs WHERE run_id = ?";
+            bounds, time_zone, period_status, mode, account_id, tolerances, os_user, verdict, reasons FROM runs WHERE run_id = ?";
         self.tx.fetch(sql, vec![run_id.into()]).await?.pop().map(run_of).transpose()
     }
 
@@ -158,7 +160,7 @@ impl BooksView {
     pub async fn last_judged(&mut self, period: Period) -> Result<Option<Run>, StoreError> {
         let sql =
             "SELECT run_id, period, state, fence, holder, started_at, code_version, catalog_hash, rules_hash,
-            time_zone, period_status, mode, account_id, verdict, reasons FROM runs
+            bounds, time_zone, period_status, mode, account_id, tolerances, os_user, verdict, reasons FROM runs
             WHERE period = ? AND verdict <> '' ORDER BY fence DESC LIMIT 1";
         self.tx.fetch(sql, vec![period.to_string().into()]).await?.pop().map(run_of).transpose()
     }
@@ -167,7 +169,7 @@ impl BooksView {
     pub async fn newest_runs(&mut self) -> Result<Vec<Run>, StoreError> {
         let sql =
             "SELECT run_id, period, state, fence, holder, started_at, code_version, catalog_hash, rules_hash,
-            bounds, time_zone, period_status, mode, account_id, tolerances, verdict, reasons FROM runs ORDER BY fence DESC, period DESC, run_id DESC LIMIT 5";
+            bounds, time_zone, period_status, mode, account_id, tolerances, os_user, verdict, reasons FROM runs ORDER BY fence DESC, period DESC, run_id DESC LIMIT 5";
         self.tx.fetch(sql, Vec::new()).await?.into_iter().map(run_of).collect()
     }
 }
@@ -176,8 +178,8 @@ impl BooksWrite {
     pub async fn start_run(&mut self, run: &Run) -> Result<(), StoreError> {
         let sql =
             "INSERT INTO runs (run_id, period, state, fence, holder, started_at, code_version, catalog_hash,
-            rules_hash, bounds, time_zone, period_status, mode, account_id, tolerances, manifest_sha256)
-            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, '')";
+            rules_hash, bounds, time_zone, period_status, mode, account_id, tolerances, os_user, manifest_sha256)
+            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, '')";
         let values = vec![
             run.run_id.as_str().into(),
             run.period.to_string().into(),
@@ -194,6 +196,7 @@ impl BooksWrite {
             run.mode.as_str().into(),
             run.account_id.as_str().into(),
             run.tolerances.as_str().into(),
+            run.os_user.as_str().into(),
         ];
         self.tx.execute(sql, values).await.map(|_| ())
     }
@@ -293,6 +296,7 @@ fn run_of(mut row: Row) -> Result<Run, StoreError> {
         mode: row.text()?,
         account_id: row.text()?,
         tolerances: row.text()?,
+        os_user: row.text()?,
         verdict: verdict_of(&row.text()?, &row.text()?)?,
     })
 }

@@ -201,6 +201,7 @@ fn a_gauge_whose_readings_are_gone_from_the_ledger_is_parked() {
     let world = World::new(Engine::Sqlite, &catalog("max", ""), &tenants(["a"]), &known);
     world.run(OPEN).expect(0);
     // As after a restored backup: the ledger holds less than was sent.
+    world.workspace.unprotect("usage_ledger");
     world.workspace.sql("DELETE FROM usage_ledger");
     world.import_usage(&readings(&["east 7 2026-10-05T00:00:00Z"]));
     let parked = outcome(&world.run("2026-10-21T10:00:00Z").expect(3), "2026-10");

@@ -141,6 +141,7 @@ fn usage_that_vanishes_without_a_correction_is_not_taken_back() {
     let world = world(Engine::Sqlite, &live(), &["60 e1", "80 e2"]);
     run_as_planned(&world, OPEN);
     // As after a restored backup.
+    world.workspace.unprotect("usage_ledger");
     world.workspace.sql("DELETE FROM usage_ledger WHERE source_event_id = 'e2'");
     world.import_usage(&records(&["-10 c1 e1"]));
     let parked = outcome(&world.run("2026-10-21T10:00:00Z").expect(3), "2026-10");

@@ -188,6 +188,7 @@ fn a_lookup_key_that_was_moved_is_named_with_who_still_has_the_old_price() {
     assert_eq!(told(&ended, "lookup key"), 0, "{}", ended.stderr);
     let moved = price_with_key(&site, ("transfer_lookup_key", "true"));
     let ended = site.run("2026-10-20T11:00:00Z").expect(3);
-    let words = format!("the lookup key `pro_shadow` names `{moved}` now, and 1 subscriptions (the first: sub_");
+    let words =
+        format!("the lookup key `pro_shadow` names `{moved}` now, and 1 subscriptions (the first: sub_");
     assert_eq!(told(&ended, &words), 1, "{}", ended.stderr);
 }

@@ -351,6 +351,7 @@ fn settings(folder: &Path) -> Settings {
         off_switch: folder.join("billrecon.off"),
         tolerances: Tolerances::default(),
         slack_webhook: None,
+        runner_may_approve: true,
         demo: false,
     }
 }

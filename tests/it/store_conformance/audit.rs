@@ -3,8 +3,9 @@
 //! In: events, also from several writers at once. Out: a chain that can be computed again. The database itself refuses
 //! to change it.
 
-use billrecon::domain::audit::{AuditEvent, chain};
+use billrecon::domain::audit::{AuditEvent, prove_chain};
 use billrecon::domain::period::Period;
+use billrecon::domain::proof::{ClosedRecords, RecordSum};
 use billrecon::store::Store;
 use billrecon::store::books::AuditRow;
 use billrecon::store::ledger::Receipt;
@@ -26,7 +27,7 @@ fn receipt(name: &str) -> Receipt {
 
 async fn append(store: &Store, name: &str) {
     let mut append = store.books().append().await.unwrap();
-    append.receipt(&receipt(name), now()).await.unwrap();
+    append.receipt(&receipt(name), RecordSum::default(), now()).await.unwrap();
     append.commit().await.unwrap();
 }
 
@@ -36,14 +37,7 @@ async fn log(store: &Store) -> Vec<AuditRow> {
 
 /// Every row's hash follows from the row before and its own columns.
 fn assert_chained(log: &[AuditRow]) {
-    let mut before = String::new();
-    for (position, row) in (1i64..).zip(log) {
-        let at = row.recorded_at.as_nanosecond().to_string();
-        let columns = [&position.to_string(), &at, &row.run_id, &row.event, &row.details];
-        let hash = chain(&before, &columns.map(String::as_str));
-        assert_eq!((row.position, &row.hash), (position, &hash), "{row:?}");
-        before = hash;
-    }
+    assert_eq!(prove_chain(log), Ok(()), "{log:?}");
 }
 
 #[test]
@@ -54,7 +48,14 @@ fn every_event_is_a_row_whose_hash_follows_from_the_row_before() {
         AuditEvent::CatalogImported { catalog_hash: text("c") },
         AuditEvent::TenantsImported { tenants: 1, rows: 2 },
         AuditEvent::LeaseTakenOver { holder: text("b"), from: text("a \"quoted\"") },
-        AuditEvent::RunCommitted { period, status: text("closed"), closed: 3, parked: 0 },
+        AuditEvent::RunCommitted {
+            period,
+            status: text("closed"),
+            closed: 3,
+            parked: 0,
+            verdict: text("GO"),
+            records: ClosedRecords::default(),
+        },
         AuditEvent::RunAbandoned { period },
         AuditEvent::ReportsWritten { period, manifest_sha256: text("m") },
     ];
@@ -101,12 +102,15 @@ fn writers_at_the_same_time_make_one_chain() {
 fn a_receipt_and_its_audit_row_are_there_together_or_not_at_all() {
     on_both(async |store, side| {
         let mut dropped = store.books().append().await.unwrap();
-        dropped.receipt(&receipt("dropped"), now()).await.unwrap();
+        dropped.receipt(&receipt("dropped"), RecordSum::default(), now()).await.unwrap();
         drop(dropped);
         append(&store, "kept").await;
         assert_eq!(side.texts("SELECT receipt FROM import_receipts").await, ["kept"]);
         let log = log(&store).await;
-        let expected = r#"{"accepted":"7","duplicate":"2","quarantined":"1","read":"10","receipt":"kept"}"#;
+        let expected = format!(
+            r#"{{"accepted":"7","duplicate":"2","file":"usage.csv","quarantined":"1","read":"10","receipt":"kept","records_sum":"{}"}}"#,
+            "0".repeat(64)
+        );
         assert_eq!(log.iter().map(|row| row.details.as_str()).collect::<Vec<_>>(), [expected]);
     });
 }

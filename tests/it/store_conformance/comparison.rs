@@ -170,6 +170,7 @@ fn a_run_keeps_its_verdict_with_its_reasons_and_the_account_it_spoke_to() {
                 mode: "LIVE".to_owned(),
                 account_id: "acct_1".to_owned(),
                 tolerances: "quantity 0.5 or 0 of the ledger's".to_owned(),
+                os_user: String::new(),
                 verdict: None,
             };
             let job = PeriodJob {

@@ -228,6 +228,7 @@ fn a_stored_line_that_no_longer_multiplies_is_an_error_when_read() {
     on_both(async |store, side| {
         let term = term(&store).await;
         save(&store, &term, &figures()).await.unwrap();
+        side.unprotect("window_lines").await;
         let where_overage = "WHERE tenant_id = 'acme' AND tier = 2";
         for (tamper, restore) in [
             ("SET amount_minor = amount_minor + 1".to_owned(), "SET amount_minor = amount_minor - 1"),
@@ -253,6 +254,7 @@ fn figures_without_their_window_are_an_error_when_read() {
     on_both(async |store, side| {
         let term = term(&store).await;
         save(&store, &term, &figures()).await.unwrap();
+        side.unprotect("billing_windows").await;
         side.execute("DELETE FROM billing_windows WHERE tenant_id = 'cold'").await.unwrap();
         assert!(matches!(windows(&store).await, Err(StoreError::Inconsistent(_))));
     });

@@ -28,7 +28,7 @@ use billrecon::store::{Access, Database, Store, StoreError};
 use jiff::Timestamp;
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection, Row as _, SqliteConnection};
 
-use crate::support::postgres::TestDatabase;
+use crate::support::postgres::{TestDatabase, unprotect};
 use crate::support::{ENGINES, Engine, Workspace, block_on};
 
 /// Long enough that no lease of a case expires by itself.
@@ -71,6 +71,12 @@ impl Side {
             }
         };
         result.map_err(|error| error.to_string())
+    }
+
+    /// Takes away what keeps a table's rows as they are.
+    async fn unprotect(&self, table: &str) {
+        let (url, table) = (self.url.clone(), table.to_owned());
+        tokio::task::spawn_blocking(move || unprotect(&url, &table)).await.unwrap();
     }
 
     /// The rows of a statement with one column of text.

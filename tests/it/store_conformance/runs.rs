@@ -30,6 +30,7 @@ fn run(run_id: &str, label: &str, fence: i64) -> Run {
         mode: "SANDBOX".to_owned(),
         account_id: "acct_sandbox".to_owned(),
         tolerances: "quantity 0.5 or 0 of the ledger's".to_owned(),
+        os_user: "ada (uid 1000)".to_owned(),
         verdict: None,
     }
 }

@@ -195,6 +195,11 @@ impl Workspace {
         postgres::rows(&self.url, statement)
     }
 
+    /// Takes away what keeps a table's rows as they are.
+    pub fn unprotect(&self, table: &str) {
+        postgres::unprotect(&self.url, table);
+    }
+
     /// A single number, such as a count.
     pub fn number(&self, statement: &str) -> i64 {
         self.sql(&format!("SELECT CAST(({statement}) AS TEXT)"))[0][0].parse().unwrap()

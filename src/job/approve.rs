@@ -1,0 +1,123 @@
+//! Approve: a person's word that a run's figures are right, as a row of the audit log.
+//!
+//! In: a run, who approves it, a note. Out: the approval, or why it was refused. What does not hold is never approved; a
+//! second person's word is another row, and nothing that was written is written anew.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::domain::audit::AuditEvent;
+use crate::domain::proof::OsUser;
+use crate::job::interrupt::Signals;
+use crate::job::lease::{Lease, under_lease};
+use crate::job::verify::{Proof, Subject, verify_in};
+use crate::job::{Refusal, Settings, person};
+use crate::store::books::{Approval, Run, RunState};
+use crate::store::{Access, Store};
+
+#[derive(Clone, Debug)]
+pub struct Request {
+    pub run_id: String,
+    pub by: String,
+    pub note: String,
+    pub lock_wait: Duration,
+}
+
+/// What became of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Approved {
+    pub approval: Approval,
+    /// `partial`: tenants of the period are parked, and the approval is not about them.
+    pub period_status: String,
+    /// The same person had said so before; nothing was added.
+    pub again: bool,
+}
+
+pub async fn approve(settings: &Settings, request: &Request, now: Timestamp) -> anyhow::Result<Approved> {
+    let mut signals = Signals::listen()?;
+    let store = signals.unless_interrupted(settings.open(Access::Write)).await?;
+    let books = store.books();
+    let work = async |lease: &Lease| decide(settings, request, &store, lease, now).await;
+    let approved = under_lease(&books, settings.lease_ttl, request.lock_wait, now, &mut signals, work).await;
+    store.close().await;
+    approved
+}
+
+async fn decide(
+    settings: &Settings,
+    request: &Request,
+    store: &Store,
+    lease: &Lease,
+    now: Timestamp,
+) -> anyhow::Result<Approved> {
+    let books = store.books();
+    let proofs = verify_in(store, settings, &Subject::Run(request.run_id.clone()), None).await?;
+    let proof = proofs.into_iter().next().unwrap_or_default();
+    let mut view = books.snapshot().await?;
+    let Some(run) = view.run(&request.run_id).await? else {
+        return Err(Refusal::Usage(format!("there is no run {}", request.run_id)).into());
+    };
+    let log = view.audit_log().await?;
+    drop(view);
+    let closing = log.iter().any(|row| row.run_id == run.run_id && row.event == "run_committed");
+    let written = log.iter().rfind(|row| row.run_id == run.run_id && row.event == "reports_written");
+    let manifest = written.and_then(|row| crate::store::books::details(row).remove("manifest_sha256"));
+    let Some(manifest_sha256) = manifest.filter(|_| closing && run.state == RunState::Finished) else {
+        let text = format!("run {} closed nothing that could be approved, or is not finished", run.run_id);
+        return Err(Refusal::Usage(text).into());
+    };
+    if let Some(fault) = proof.first_fault() {
+        let text = format!("run {} is not approved, because it does not hold: {fault}", run.run_id);
+        return Err(Refusal::BadData(text).into());
+    }
+    let os_user = person::os_user();
+    if !settings.runner_may_approve {
+        refuse_runner(&run, request, &os_user)?;
+    }
+    let approval = Approval {
+        run_id: run.run_id.clone(),
+        recorded_at: now,
+        by: request.by.clone(),
+        note: request.note.clone(),
+        os_user: os_user.to_string(),
+    };
+    let period_status = run.period_status.as_str().to_owned();
+    if let Some(before) = said_before(&proof, &approval) {
+        return Ok(Approved { approval: before, period_status, again: true });
+    }
+    let event = AuditEvent::RunApproved {
+        period: run.period,
+        status: period_status.clone(),
+        manifest_sha256,
+        by: approval.by.clone(),
+        note: approval.note.clone(),
+        os_user: approval.os_user.clone(),
+    };
+    let mut write = books.write(lease.term()?).await?;
+    write.audit(&event, &run.run_id, now).await?;
+    write.commit().await?;
+    Ok(Approved { approval, period_status, again: false })
+}
+
+fn said_before(proof: &Proof, approval: &Approval) -> Option<Approval> {
+    let same = |one: &&Approval| one.by == approval.by && one.os_user == approval.os_user;
+    proof.approvals.iter().find(same).cloned()
+}
+
+/// Two pairs of eyes: neither the one who types may be the one who ran, nor the one who is named.
+fn refuse_runner(run: &Run, request: &Request, os_user: &OsUser) -> Result<(), Refusal> {
+    let run_id = &run.run_id;
+    let Some(runner) = OsUser::parse(&run.os_user) else {
+        return Err(Refusal::NotPermitted(format!(
+            "run {run_id} does not say who ran it, and approval.runner_may_approve is false: run the next period with \
+             this version, or allow it"
+        )));
+    };
+    if os_user.is(&runner) || request.by.trim().eq_ignore_ascii_case(&runner.name) {
+        return Err(Refusal::NotPermitted(format!(
+            "run {run_id} was made by {runner}, and approval.runner_may_approve is false: another person has to approve it"
+        )));
+    }
+    Ok(())
+}
