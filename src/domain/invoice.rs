@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use crate::domain::money::Currency;
 use crate::domain::number::{Quantity, UnitAmount};
 use crate::domain::period::Window;
-use crate::domain::price::Transform;
+use crate::domain::price::{Price, Tier, Transform};
 use crate::domain::tenant::SubscriptionStatus;
 
 /// A list of Stripe's, and what of it is not understood.
@@ -85,6 +85,21 @@ impl StripePrice {
             StripeScheme::Graduated(tiers) | StripeScheme::Volume(tiers) => {
                 tiers.iter().all(|tier| tier.unit_amount.is_zero() && tier.flat_amount.is_zero())
             }
+        }
+    }
+
+    /// In the words of the catalog's prices.
+    pub fn price(&self) -> Price {
+        let tier = |tier: &StripeTier| Tier {
+            flat_amount: Some(tier.flat_amount),
+            ..Tier::new(tier.up_to, tier.unit_amount)
+        };
+        match &self.scheme {
+            StripeScheme::PerUnit(unit_amount) => {
+                Price::PerUnit { unit_amount: *unit_amount, transform: self.transform }
+            }
+            StripeScheme::Graduated(tiers) => Price::Graduated(tiers.iter().map(tier).collect()),
+            StripeScheme::Volume(tiers) => Price::Volume(tiers.iter().map(tier).collect()),
         }
     }
 

@@ -4,23 +4,37 @@
 //! [`ReconciliationRow`] per comparison. Never compares `total` or `amount_due`: tax, discounts, credits and other items are
 //! in them. Never takes an answer that could not be read for 0 or for a match.
 
+mod account;
 mod age;
+mod cause;
+mod evidence;
+mod look;
+mod pushes;
+mod rates;
+#[cfg(test)]
+mod tests;
 mod tolerance;
 mod words;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
 pub use age::{Age, Change, Followed, KnownDifference, follow};
+pub use cause::{Cause, Difference, Named, decide};
+pub use evidence::{Bill, BillState, Evidence, Item, Nature, OtherFormula, TotalSeen};
+pub use look::{Asked, Look, Seen, Span, ZONES, whole_days};
+pub use pushes::{Lack, Pushes};
+pub use rates::Rates;
 pub use tolerance::{Tolerance, Tolerances};
-pub use words::{Cause, Class, Source};
+pub use words::{Class, Source};
 
 use crate::domain::catalog::PlanId;
 use crate::domain::invoice::{Invoice, InvoiceLine, MeterTotal};
 use crate::domain::money::{Currency, MinorSum};
 use crate::domain::number::{NumberError, Quantity};
 use crate::domain::period::Window;
+use crate::domain::price::Price;
 
 /// What Stripe is to show for one tenant, meter and window.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,10 +51,6 @@ pub struct Expected {
     pub amount: MinorSum,
     /// The window is a trial: nothing is to be charged.
     pub trial: bool,
-    /// Why a difference would be no surprise.
-    pub cause: Option<Cause>,
-    /// What has not arrived takes units back, so that Stripe may well show more.
-    pub may_be_above: bool,
     /// Usage in the minutes that the window shares with its neighbours.
     pub edges: Option<EdgeMinutes>,
 }
@@ -80,8 +90,13 @@ pub struct ReconciliationRow {
     pub stripe_amount: Option<i128>,
     pub currency: Option<Currency>,
     pub reason: Option<Cause>,
-    /// Lasting ids only: meter, invoice, subscription.
+    /// Lasting ids only, with a space between: meter, invoice or subscription, then what proves the reason.
     pub evidence: String,
+    /// Of differences whose numbers are known: the part that the reason accounts for.
+    pub explained_quantity: Option<Quantity>,
+    pub explained_amount: Option<i128>,
+    /// Who does what; empty where nothing is to be done.
+    pub next_step: String,
     /// Of a difference: the run that saw it first.
     pub first_seen: Option<Timestamp>,
 }
@@ -90,7 +105,8 @@ impl ReconciliationRow {
     /// Nothing can be said yet: what Stripe took lately may still come.
     #[must_use]
     pub fn too_early(self) -> Self {
-        Self { class: Class::Incomplete, reason: Some(Cause::LatencyPending), ..self }
+        let bare = Self { explained_quantity: None, explained_amount: None, ..self };
+        bare.incomplete(Nature::TooEarly)
     }
 
     /// Whether it is a disagreement, whatever its cause. `incomplete` is none: nothing is known.
@@ -114,6 +130,40 @@ impl ReconciliationRow {
     pub fn difference_amount(&self) -> Option<i128> {
         self.stripe_amount?.checked_sub(self.ledger_amount?)
     }
+
+    /// What is left of the difference.
+    pub fn unexplained_quantity(&self) -> Option<Quantity> {
+        self.difference_quantity()?.checked_sub(self.explained_quantity?).ok()
+    }
+
+    pub fn unexplained_amount(&self) -> Option<i128> {
+        self.difference_amount()?.checked_sub(self.explained_amount?)
+    }
+
+    /// Names the cause, and what of the difference it explains.
+    fn explained(self, ledger: Quantity, evidence: &Evidence<'_>) -> Self {
+        if !self.is_difference() {
+            return self;
+        }
+        let named = decide(&Difference::of(&self, ledger), evidence);
+        let ids = std::iter::once(self.evidence.clone()).chain(named.ids);
+        Self {
+            reason: named.cause,
+            explained_quantity: named.explained_quantity,
+            explained_amount: named.explained_amount,
+            evidence: ids.collect::<Vec<String>>().join(" "),
+            next_step: named.cause.map_or(cause::NEXT_STEP_UNEXPLAINED, Cause::next_step).to_owned(),
+            ..self
+        }
+    }
+
+    /// Of what is no difference in usage, or not known to be one.
+    fn because(self, nature: Nature) -> Self {
+        let evidence = Evidence { nature, ..Evidence::default() };
+        let reason = decide(&Difference::default(), &evidence).cause;
+        let next_step = reason.map_or("", Cause::next_step).to_owned();
+        Self { reason, next_step, ..self }
+    }
 }
 
 /// Which lines of an invoice speak of a meter's usage.
@@ -121,11 +171,26 @@ impl ReconciliationRow {
 pub struct Scope {
     /// Ids of all prices of the meter, whatever plan they belong to.
     pub price_ids: BTreeSet<String>,
+    /// What those of them charge that are known, by id.
+    pub prices: BTreeMap<String, Price>,
 }
 
 impl Scope {
     fn holds(&self, line: &InvoiceLine) -> bool {
         !line.proration && line.price_id.as_ref().is_some_and(|id| self.price_ids.contains(id))
+    }
+
+    /// What Stripe's prices make of the units on these lines; `None` where one of them is not known.
+    fn priced(&self, lines: &[&InvoiceLine], currency: Currency) -> Option<i128> {
+        let mut units: BTreeMap<(&str, &str), Quantity> = BTreeMap::new();
+        for line in lines {
+            let item = line.subscription_item_id.as_deref().unwrap_or_default();
+            let sum = units.entry((item, line.price_id.as_deref()?)).or_default();
+            *sum = sum.checked_add(line.quantity?).ok()?;
+        }
+        let amounts =
+            units.iter().map(|((_, id), units)| rates::amount(self.prices.get(*id)?, *units, currency));
+        amounts.sum()
     }
 }
 
@@ -135,11 +200,12 @@ pub fn compare_total(
     expected: &Expected,
     total: Option<&MeterTotal>,
     meter_id: &str,
+    evidence: &Evidence<'_>,
 ) -> Result<ReconciliationRow, NumberError> {
     let ledger = expected.quantity.at_float_precision();
     let row = expected.row(Source::MeterTotal, meter_id);
     let row = ReconciliationRow { ledger_quantity: Some(ledger), ledger_amount: None, currency: None, ..row };
-    let Some(total) = total else { return Ok(row.incomplete()) };
+    let Some(total) = total else { return Ok(row.incomplete(Nature::Unread)) };
     let together = match expected.edges {
         Some(EdgeMinutes::Added(beside)) => expected.quantity.checked_add(beside)?,
         Some(EdgeMinutes::Level(level)) => level,
@@ -152,26 +218,22 @@ pub fn compare_total(
     };
     // Stripe bills a negative total as 0 ("recording usage"), and so does the ledger.
     let found = if expected.quantity.is_zero() { found.max(Quantity::ZERO) } else { found };
-    let row = row.judged(expected, Some(found), None);
-    let off = found.checked_sub(ledger)?.magnitude();
-    let reason = match expected.edges {
-        Some(EdgeMinutes::Added(beside) | EdgeMinutes::AtMost(beside)) if off <= beside.magnitude() => {
-            Cause::PeriodBoundary
-        }
-        Some(EdgeMinutes::Level(_)) => Cause::PeriodBoundary,
-        _ => return Ok(row),
-    };
-    let is_open = row.class == Class::QuantityMismatch && row.reason.is_none();
-    Ok(if is_open { ReconciliationRow { reason: Some(reason), ..row } } else { row })
+    Ok(row.judged(expected, Some(found), None).explained(expected.quantity, evidence))
 }
 
 /// Where Stripe has made no invoice for the window. A trial that ends in a pause has none, and had nothing to charge.
-pub fn compare_nothing(expected: &Expected, source: Source, evidence: &str) -> ReconciliationRow {
-    let row = expected.row(source, evidence).missing_in_stripe(expected);
-    match row.class {
-        Class::MissingInStripe if expected.trial => ReconciliationRow { reason: Some(Cause::Trial), ..row },
-        _ => row,
-    }
+pub fn compare_nothing(
+    expected: &Expected,
+    source: Source,
+    id: &str,
+    evidence: &Evidence<'_>,
+) -> ReconciliationRow {
+    let is_awaited = |bill: &Bill| bill.state == BillState::Draft;
+    let absent =
+        |bill: Bill| if is_awaited(&bill) { bill } else { Bill { state: BillState::Absent, ..bill } };
+    let bill = evidence.bill.clone().map(absent);
+    let evidence = Evidence { bill, ..evidence.clone() };
+    expected.row(source, id).missing_in_stripe(expected).explained(expected.quantity, &evidence)
 }
 
 /// Against the usage lines of a preview or a renewal invoice. Usage is the sum of the quantities of all lines of the
@@ -181,11 +243,12 @@ pub fn compare_lines(
     invoice: Option<&Invoice>,
     source: Source,
     scope: &Scope,
-    evidence: &str,
+    id: &str,
+    evidence: &Evidence<'_>,
 ) -> Result<ReconciliationRow, NumberError> {
-    let row = expected.row(source, evidence);
+    let row = expected.row(source, id);
     let Some(invoice) = invoice.filter(|invoice| invoice.lines_complete) else {
-        return Ok(row.incomplete());
+        return Ok(row.incomplete(Nature::Unread));
     };
     let of_window =
         |line: &&InvoiceLine| scope.holds(line) && line.period.intersection(expected.window).is_some();
@@ -196,18 +259,30 @@ pub fn compare_lines(
             && line.currency == expected.amount.currency
     };
     if !lines.iter().all(readable) {
-        return Ok(ReconciliationRow { reason: Some(Cause::Mapping), ..row.incomplete() });
+        return Ok(row.incomplete(Nature::Strange));
     }
     if lines.is_empty() {
-        return Ok(row.missing_in_stripe(expected));
+        return Ok(row.missing_in_stripe(expected).explained(expected.quantity, evidence));
     }
-    let mut quantity = Quantity::ZERO;
-    let mut amount = 0i128;
-    for line in &lines {
-        quantity = quantity.checked_add(line.quantity.unwrap_or_default())?;
-        amount += i128::from(line.amount_minor);
+    let items = items(&lines)?;
+    let quantity = items.iter().try_fold(Quantity::ZERO, |sum, item| sum.checked_add(item.quantity))?;
+    let amount = items.iter().map(|item| item.amount).sum();
+    let row = row.judged(expected, Some(quantity), Some(amount));
+    let priced = scope.priced(&lines, expected.amount.currency);
+    let bill = evidence.bill.clone().map(|bill| Bill { items, priced, ..bill });
+    Ok(row.explained(expected.quantity, &Evidence { bill, ..evidence.clone() }))
+}
+
+/// Usage and money of each subscription item.
+fn items(lines: &[&InvoiceLine]) -> Result<Vec<Item>, NumberError> {
+    let mut items: BTreeMap<&str, Item> = BTreeMap::new();
+    for line in lines {
+        let id = line.subscription_item_id.as_deref().unwrap_or_default();
+        let item = items.entry(id).or_insert_with(|| Item { id: id.to_owned(), ..Item::default() });
+        item.quantity = item.quantity.checked_add(line.quantity.unwrap_or_default())?;
+        item.amount += i128::from(line.amount_minor);
     }
-    Ok(row.judged(expected, Some(quantity), Some(amount)))
+    Ok(items.into_values().collect())
 }
 
 /// What an invoice holds beside the usage of `scopes`, as one row per currency, so that the whole of it is explained.
@@ -239,16 +314,19 @@ pub fn out_of_scope(
         ledger_amount: None,
         stripe_amount: Some(sum(currency)),
         currency: Some(currency),
-        reason: Some(Cause::ExtraLines),
+        reason: None,
         evidence: evidence.to_owned(),
+        explained_quantity: None,
+        explained_amount: None,
+        next_step: String::new(),
         first_seen: None,
     };
-    currencies.into_iter().map(row).collect()
+    currencies.into_iter().map(|currency| row(currency).because(Nature::Beside)).collect()
 }
 
 /// A subscription of Stripe's with a price of ours that no tenant has.
 pub fn orphan(subscription_id: &str, meter: &str) -> ReconciliationRow {
-    ReconciliationRow {
+    let row = ReconciliationRow {
         tenant_id: String::new(),
         plan: String::new(),
         meter: meter.to_owned(),
@@ -260,15 +338,20 @@ pub fn orphan(subscription_id: &str, meter: &str) -> ReconciliationRow {
         ledger_amount: None,
         stripe_amount: None,
         currency: None,
-        reason: Some(Cause::Mapping),
+        reason: None,
         evidence: subscription_id.to_owned(),
+        explained_quantity: None,
+        explained_amount: None,
+        next_step: String::new(),
         first_seen: None,
-    }
+    };
+    row.because(Nature::Strange)
 }
 
 /// A subscription of Stripe's with a price of ours that is not understood; `tenant_id` is empty where nobody knows whose it is.
 pub fn unread_subscription(tenant_id: &str, subscription_id: &str, meter: &str) -> ReconciliationRow {
-    ReconciliationRow { tenant_id: tenant_id.to_owned(), ..orphan(subscription_id, meter) }.incomplete()
+    ReconciliationRow { tenant_id: tenant_id.to_owned(), ..orphan(subscription_id, meter) }
+        .incomplete(Nature::Unread)
 }
 
 impl Expected {
@@ -292,14 +375,17 @@ impl Expected {
             currency: Some(self.amount.currency),
             reason: None,
             evidence: evidence.to_owned(),
+            explained_quantity: None,
+            explained_amount: None,
+            next_step: String::new(),
             first_seen: None,
         }
     }
 }
 
 impl ReconciliationRow {
-    fn incomplete(self) -> Self {
-        Self { class: Class::Incomplete, reason: Some(Cause::IncompleteData), ..self }
+    fn incomplete(self, nature: Nature) -> Self {
+        Self { class: Class::Incomplete, ..self }.because(nature)
     }
 
     /// No line at all: an agreement only where there is nothing to bill.
@@ -308,7 +394,7 @@ impl ReconciliationRow {
         if expected.quantity.is_zero() && expected.amount.minor == 0 {
             return nothing;
         }
-        Self { class: Class::MissingInStripe, reason: expected.cause, ..nothing }
+        Self { class: Class::MissingInStripe, ..nothing }
     }
 
     fn judged(self, expected: &Expected, quantity: Option<Quantity>, amount: Option<i128>) -> Self {
@@ -319,238 +405,6 @@ impl ReconciliationRow {
         } else {
             Class::Matched
         };
-        // What we have not sent explains that Stripe has less, and more only where it takes back; an old draft may be either.
-        let explains = |cause: &Cause| {
-            *cause == Cause::DraftStale || expected.may_be_above || quantity < self.ledger_quantity
-        };
-        let reason = match class {
-            Class::QuantityMismatch => expected.cause.filter(explains),
-            Class::AmountMismatch if expected.trial => Some(Cause::Trial),
-            // A gauge may well stand where it stood on the plan before, at another price.
-            Class::AmountMismatch => expected.cause.filter(|cause| *cause == Cause::MidCycleChange),
-            _ => None,
-        };
-        Self { class, stripe_quantity: quantity, stripe_amount: amount, reason, ..self }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::domain::invoice::InvoiceStatus;
-    use crate::domain::period::Interval;
-
-    fn october() -> Window {
-        Window {
-            start: "2026-10-01T00:00:00Z".parse().unwrap(),
-            end: "2026-11-01T00:00:00Z".parse().unwrap(),
-        }
-    }
-
-    fn lira() -> Currency {
-        Currency::parse("try").unwrap()
-    }
-
-    fn expected(quantity: &str, minor: i128) -> Expected {
-        Expected {
-            tenant_id: "acme".to_owned(),
-            plan: PlanId { key: "pro".to_owned(), interval: Interval::Month, currency: lira() },
-            meter: "calls".to_owned(),
-            window: october(),
-            served: october(),
-            quantity: Quantity::parse(quantity).unwrap(),
-            amount: MinorSum { minor, currency: lira() },
-            trial: false,
-            cause: Some(Cause::NotPushed),
-            may_be_above: false,
-            edges: None,
-        }
-    }
-
-    fn line(price: &str, quantity: &str, amount_minor: i64) -> InvoiceLine {
-        InvoiceLine {
-            id: "il_1".to_owned(),
-            amount_minor,
-            currency: lira(),
-            quantity: Some(Quantity::parse(quantity).unwrap()),
-            price_id: Some(price.to_owned()),
-            subscription_item_id: Some("si_1".to_owned()),
-            period: october(),
-            proration: false,
-            description: String::new(),
-        }
-    }
-
-    fn invoice(lines: Vec<InvoiceLine>) -> Invoice {
-        Invoice {
-            id: "in_1".to_owned(),
-            subscription_id: Some("sub_1".to_owned()),
-            customer_id: Some("cus_1".to_owned()),
-            finalizes_at: None,
-            status: InvoiceStatus::Paid,
-            billing_reason: "subscription_cycle".to_owned(),
-            created: october().end,
-            lines,
-            lines_complete: true,
-            request_id: "req_1".to_owned(),
-        }
-    }
-
-    fn scope() -> Scope {
-        Scope { price_ids: ["price_usage".to_owned()].into() }
-    }
-
-    fn judged(expected: &Expected, invoice: Option<&Invoice>) -> (Class, Option<String>, Option<i128>) {
-        let row = compare_lines(expected, invoice, Source::Invoice, &scope(), "in_1").unwrap();
-        (row.class, row.stripe_quantity.map(|quantity| quantity.to_string()), row.stripe_amount)
-    }
-
-    /// `facts/stripe.md` §1.3, the captured invoice: 1,031 units on two tiers, each with a flat fee.
-    #[test]
-    fn usage_and_money_are_sums_over_all_lines_of_the_price() {
-        let lines = vec![
-            line("price_usage", "1000", 0),
-            line("price_usage", "0", 900),
-            line("price_usage", "31", 112),
-            line("price_usage", "0", 0),
-            line("price_base", "1", 99_900),
-        ];
-        let captured = invoice(lines);
-        assert_eq!(
-            judged(&expected("1031", 1012), Some(&captured)),
-            (Class::Matched, Some("1031".into()), Some(1012))
-        );
-        assert_eq!(judged(&expected("1031", 1011), Some(&captured)).0, Class::AmountMismatch);
-        assert_eq!(judged(&expected("1030", 1012), Some(&captured)).0, Class::QuantityMismatch);
-        let beside = out_of_scope("acme", "pro", october(), &captured, Source::Invoice, &[scope()], "in_1");
-        assert_eq!((beside.len(), beside[0].stripe_amount), (1, Some(99_900)));
-    }
-
-    /// `facts/stripe.md` §4, LIVE-CANCEL: cancelled on day 10 of 31. The usage has its fee in full; what Stripe gives back of
-    /// the fee that was paid in advance is no usage.
-    #[test]
-    fn live_cancel_the_fee_that_stripe_gives_back_is_listed_beside_the_usage() {
-        let given_back = InvoiceLine { proration: true, ..line("price_base", "1", -21_000) };
-        let lines = vec![given_back, line("price_usage", "99", 0), line("price_usage", "0", 1000)];
-        let captured = invoice(lines);
-        assert_eq!(captured.lines.iter().map(|line| line.amount_minor).sum::<i64>(), -20_000);
-        let usage = judged(&expected("99", 1000), Some(&captured));
-        assert_eq!(usage, (Class::Matched, Some("99".into()), Some(1000)));
-        let beside = out_of_scope("acme", "pro", october(), &captured, Source::Invoice, &[scope()], "in_1");
-        assert_eq!((beside.len(), beside[0].stripe_amount), (1, Some(-21_000)));
-    }
-
-    #[test]
-    fn what_cannot_be_read_is_incomplete_and_never_zero() {
-        let unknown = (Class::Incomplete, None, None);
-        assert_eq!(judged(&expected("0", 0), None), unknown);
-        let mut half = invoice(vec![line("price_usage", "5", 0)]);
-        half.lines_complete = false;
-        assert_eq!(judged(&expected("5", 0), Some(&half)), unknown);
-        let mut silent = line("price_usage", "5", 0);
-        silent.quantity = None;
-        assert_eq!(judged(&expected("5", 0), Some(&invoice(vec![silent]))), unknown);
-        let dollars =
-            InvoiceLine { currency: Currency::parse("usd").unwrap(), ..line("price_usage", "5", 0) };
-        assert_eq!(judged(&expected("5", 0), Some(&invoice(vec![dollars]))), unknown);
-        assert_eq!(compare_total(&expected("0", 0), None, "mtr_1").unwrap().class, Class::Incomplete);
-    }
-
-    #[test]
-    fn no_line_at_all_agrees_only_with_no_usage() {
-        let base_only = invoice(vec![line("price_base", "1", 99_900)]);
-        assert_eq!(judged(&expected("0", 0), Some(&base_only)).0, Class::Matched);
-        assert_eq!(judged(&expected("1", 0), Some(&base_only)).0, Class::MissingInStripe);
-        assert_eq!(
-            compare_nothing(&expected("1", 0), Source::Invoice, "sub_1").class,
-            Class::MissingInStripe
-        );
-    }
-
-    #[test]
-    fn lines_of_another_window_and_prorations_are_not_this_usage() {
-        let november = Window { start: october().end, end: "2026-12-01T00:00:00Z".parse().unwrap() };
-        let later = InvoiceLine { period: november, ..line("price_usage", "9", 0) };
-        let prorated = InvoiceLine { proration: true, ..line("price_usage", "9", -500) };
-        let all = invoice(vec![line("price_usage", "5", 0), later, prorated]);
-        assert_eq!(judged(&expected("5", 0), Some(&all)), (Class::Matched, Some("5".into()), Some(0)));
-    }
-
-    #[test]
-    fn a_difference_is_stripes_less_the_ledgers_and_has_its_cause_only_where_it_differs() {
-        let total = MeterTotal { quantity: Quantity::parse("3").unwrap(), request_id: "req_1".to_owned() };
-        let row = compare_total(&expected("5", 0), Some(&total), "mtr_1").unwrap();
-        assert_eq!(row.difference_quantity().unwrap().to_string(), "-2");
-        assert_eq!((row.class, row.reason), (Class::QuantityMismatch, Some(Cause::NotPushed)));
-        let row = compare_total(&expected("3", 0), Some(&total), "mtr_1").unwrap();
-        assert_eq!((row.class, row.reason), (Class::Matched, None));
-    }
-
-    fn at_meter(expected: &Expected, total: &str) -> (Class, String, String, Option<Cause>) {
-        let total = MeterTotal { quantity: Quantity::parse_float(total).unwrap(), request_id: String::new() };
-        let row = compare_total(expected, Some(&total), "mtr_1").unwrap();
-        let text = |quantity: Option<Quantity>| quantity.unwrap().to_string();
-        (row.class, text(row.ledger_quantity), text(row.stripe_quantity), row.reason)
-    }
-
-    #[test]
-    fn a_meters_total_is_compared_to_the_digits_that_a_float_keeps() {
-        for (ledger, total, shown, class) in [
-            ("0.3", "0.30000000000000004", "0.3", Class::Matched),
-            ("100", "99.99999999999999", "100", Class::Matched),
-            ("1234567.123456789012", "1234567.123456789", "1234567.12345679", Class::Matched),
-            ("0", "-2.7755575615628914e-17", "0", Class::Matched),
-            ("0.3", "0.3000000001", "0.3000000001", Class::QuantityMismatch),
-            ("100", "99.9999999999", "99.9999999999", Class::QuantityMismatch),
-        ] {
-            let (found, _, stripe, _) = at_meter(&expected(ledger, 0), total);
-            assert_eq!((found, stripe.as_str()), (class, shown), "{ledger} {total}");
-        }
-    }
-
-    #[test]
-    fn what_lies_in_the_edge_minutes_is_taken_off_the_total() {
-        let quantity = |text| Quantity::parse(text).unwrap();
-        let added = |units| EdgeMinutes::Added(quantity(units));
-        let boundary = Some(Cause::PeriodBoundary);
-        let above_a_quota = EdgeMinutes::AtMost(quantity("7"));
-        let reading = EdgeMinutes::Level(quantity("8"));
-        for (edges, total, shown, class, reason) in [
-            (added("7"), "67", "60", Class::Matched, None),
-            // The neighbour's usage is not there, or ours is not: nobody can tell.
-            (added("7"), "60", "53", Class::QuantityMismatch, boundary),
-            (added("7"), "70", "63", Class::QuantityMismatch, boundary),
-            (added("7"), "75", "68", Class::QuantityMismatch, None),
-            (added("7"), "59", "52", Class::QuantityMismatch, None),
-            (added("-7"), "53", "60", Class::Matched, None),
-            (above_a_quota, "60", "60", Class::Matched, None),
-            (above_a_quota, "67", "67", Class::QuantityMismatch, boundary),
-            (above_a_quota, "68", "68", Class::QuantityMismatch, None),
-            (reading, "8", "60", Class::Matched, None),
-            (reading, "60", "60", Class::Matched, None),
-            (reading, "9", "9", Class::QuantityMismatch, boundary),
-        ] {
-            let expected = Expected { cause: None, edges: Some(edges), ..expected("60", 0) };
-            let (found, _, stripe, why) = at_meter(&expected, total);
-            assert_eq!((found, stripe.as_str(), why), (class, shown, reason), "{edges:?} {total}");
-        }
-        // The total has fewer places than the window alone.
-        let expected = Expected { cause: None, edges: Some(added("1")), ..expected("999999.123456789", 0) };
-        assert_eq!(at_meter(&expected, "1000000.123456789").0, Class::Matched);
-    }
-
-    #[test]
-    fn an_amount_in_a_trial_and_a_trial_without_invoice_say_that_it_was_a_trial() {
-        let trial = Expected { trial: true, ..expected("5", 0) };
-        let row = |expected: &Expected, line| {
-            compare_lines(expected, Some(&invoice(vec![line])), Source::Invoice, &scope(), "in_1").unwrap()
-        };
-        let charged = row(&trial, line("price_usage", "5", 500));
-        assert_eq!((charged.class, charged.reason), (Class::AmountMismatch, Some(Cause::Trial)));
-        assert_eq!(row(&expected("5", 0), line("price_usage", "5", 500)).reason, None);
-        let fewer = row(&trial, line("price_usage", "4", 0));
-        assert_eq!((fewer.class, fewer.reason), (Class::QuantityMismatch, Some(Cause::NotPushed)));
-        let none = compare_nothing(&trial, Source::Invoice, "sub_1");
-        assert_eq!((none.class, none.reason), (Class::MissingInStripe, Some(Cause::Trial)));
+        Self { class, stripe_quantity: quantity, stripe_amount: amount, ..self }
     }
 }

@@ -124,6 +124,8 @@ pub enum ParkReason {
     NoStripeMapping,
     /// Customer, subscription or price at Stripe are not those that the ledger names.
     Mapping,
+    /// Two items of the customer bill one meter at Stripe, each all of its usage.
+    DoubleMeter,
     /// Stripe has no such customer: deleted there, or of another account or mode.
     CustomerDeleted,
     /// The subscription's period at Stripe is another one than our window.
@@ -164,7 +166,7 @@ pub enum Remedy {
 }
 
 impl ParkReason {
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::UnknownPlan,
         Self::WindowChange,
         Self::Trial,
@@ -172,6 +174,7 @@ impl ParkReason {
         Self::Overflow,
         Self::NoStripeMapping,
         Self::Mapping,
+        Self::DoubleMeter,
         Self::CustomerDeleted,
         Self::WindowMismatch,
         Self::ForeignUsage,
@@ -198,6 +201,7 @@ impl ParkReason {
             Self::Overflow => "overflow",
             Self::NoStripeMapping => "no_stripe_mapping",
             Self::Mapping => "mapping",
+            Self::DoubleMeter => "double_meter",
             Self::CustomerDeleted => "customer_deleted",
             Self::WindowMismatch => "window_mismatch",
             Self::ForeignUsage => "foreign_usage",
@@ -227,6 +231,7 @@ impl ParkReason {
             | Self::Overflow
             | Self::NoStripeMapping
             | Self::Mapping
+            | Self::DoubleMeter
             | Self::CustomerDeleted
             | Self::WindowMismatch
             | Self::TooManyDigits
@@ -253,6 +258,9 @@ impl ParkReason {
             }
             Self::Mapping => {
                 "compare the tenant's customer, subscription, status and metered price with Stripe's (a customer is one tenant's only); then run again"
+            }
+            Self::DoubleMeter => {
+                "remove all of the customer's items on this meter but one at Stripe, on whichever subscription they are; then run again"
             }
             Self::CustomerDeleted => {
                 "Stripe has no such customer: give the tenant the stripe ids that it has now, of this account and mode, or bill what it used by hand"

@@ -2,20 +2,19 @@
 //!
 //! In: mapped windows, their intents, Stripe's answers. Out: reconciliation rows in the order of the file. Pure.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
-use crate::domain::intent::{self, Intent, IntentState, PushMode};
 use crate::domain::invoice::{Invoice, StripeSubscription, SubscriptionItem, Unread};
 use crate::domain::number::NumberError;
-use crate::domain::period::Window;
 use crate::domain::reconcile::{
-    Cause, Class, Expected, ReconciliationRow, Scope, Source, Tolerances, compare_lines, compare_nothing,
-    compare_total, orphan, out_of_scope, unread_subscription,
+    Class, Evidence, Expected, Look, ReconciliationRow, Scope, Source, Tolerances, compare_lines,
+    compare_nothing, compare_total, orphan, out_of_scope, unread_subscription,
 };
 use crate::domain::tenant::Tenant;
 use crate::job::connection::Wire;
+use crate::job::evidence;
 use crate::job::intents::Intents;
 use crate::job::mapping::{Mapped, MeterUse};
 use crate::job::reading::{Answers, Preview, owners};
@@ -36,87 +35,78 @@ impl Compared {
     }
 }
 
-pub fn compare(
-    mapped: &[Mapped],
-    intents: &Intents,
-    answers: &Answers,
-    standing: &Standing,
-    wire: &Wire,
-    tolerances: &Tolerances,
-    now: Timestamp,
-) -> Result<Vec<Compared>, NumberError> {
-    let window = |one: &Mapped| {
+/// What the rows are made of.
+#[derive(Clone, Copy)]
+pub struct Sides<'a> {
+    pub intents: &'a Intents,
+    pub answers: &'a Answers,
+    pub standing: &'a Standing,
+    pub wire: &'a Wire,
+    pub tolerances: &'a Tolerances,
+    pub now: Timestamp,
+}
+
+/// What a second look has found, by meter.
+pub type Looks = BTreeMap<String, Look>;
+
+impl Sides<'_> {
+    pub fn compare(&self, mapped: &[Mapped]) -> Result<Vec<Compared>, NumberError> {
+        mapped.iter().map(|one| self.window(one, &Looks::new())).collect()
+    }
+
+    pub fn window(&self, one: &Mapped, looks: &Looks) -> Result<Compared, NumberError> {
+        let Self { intents, answers, standing, wire, tolerances, now } = *self;
         let mut rows = Vec::new();
         for using in &one.meters {
             let Some(meter) = standing.meters.get(&using.meter) else { continue };
             let known = intents.of(one, &using.meter);
-            let may_be_above =
-                using.aggregation.is_gauge() || known.iter().any(|one| one.quantity.is_negative());
-            let expected =
-                Expected { cause: cause(using, &known, wire)?, may_be_above, ..using.expected.clone() };
-            let total = compare_total(&expected, answers.total(one, &using.meter), &meter.id)?;
-            let total = tolerances.settle(total);
+            let total = answers.total(one, &using.meter);
+            let evidence = evidence::of_total(using, meter, &known, wire, now)?;
+            let evidence = Evidence { look: looks.get(&using.meter), ..evidence };
+            let row = compare_total(&using.expected, total, &meter.id, &evidence)?;
+            let row = tolerances.settle(row);
+            let evidence = evidence::of_bill(evidence, one, using, &row, invoice(one, standing));
             // A total that may lag behind is no word about what was billed: the window waits.
             let may_lag = one.stage == Stage::Final && known.iter().any(|one| one.may_yet_show(now));
-            rows.push(if may_lag && total.is_difference() { total.too_early() } else { total });
-            let billed = invoice_row(one, billed(expected, using), meter, answers, standing)?;
+            rows.push(if may_lag && row.is_difference() { row.too_early() } else { row });
+            let billed = invoice_row(one, &using.expected, meter, answers, standing, &evidence)?;
             rows.push(tolerances.settle(billed));
         }
         rows.extend(beside(one, answers, standing));
         Ok(Compared { tenant_id: one.tenant_id.clone(), window_start: one.window.start, rows })
-    };
-    mapped.iter().map(window).collect()
-}
-
-/// What an invoice is to show: where the plan has changed, it may well show less than the meter's total.
-fn billed(expected: Expected, using: &MeterUse) -> Expected {
-    let segments: Vec<Window> = using.targets.iter().map(|target| target.segment).collect();
-    let is_explained = expected.cause.is_some_and(|cause| cause != Cause::NotPushed);
-    if is_explained || !expected.is_mid_cycle_change(&segments) {
-        return expected;
     }
-    Expected { cause: Some(Cause::MidCycleChange), ..expected }
 }
 
 fn invoice_row(
     one: &Mapped,
-    expected: Expected,
+    expected: &Expected,
     meter: &MeterAtStripe,
     answers: &Answers,
     standing: &Standing,
+    evidence: &Evidence<'_>,
 ) -> Result<ReconciliationRow, NumberError> {
-    if one.stage == Stage::Open {
-        let next = match answers.preview(one) {
-            Preview::Nothing => {
-                return Ok(compare_nothing(&expected, Source::Preview, &one.subscription_id));
-            }
-            Preview::Unreadable => None,
-            Preview::Next(invoice) => Some(invoice),
-        };
-        return compare_lines(&expected, next, Source::Preview, &meter.scope, &one.subscription_id);
-    }
-    let invoice = invoice(one, standing);
-    // The drafts of an unpaid subscription stay drafts when the window is final.
-    let stays_draft = invoice.is_some_and(|invoice| !invoice.has_left_draft());
-    let expected = match (one.stage, expected.cause) {
-        (Stage::Ended, _) => Expected { cause: Some(Cause::DraftStale), ..expected },
-        (Stage::Final, None | Some(Cause::NotPushed)) if stays_draft => {
-            Expected { cause: Some(Cause::DraftStale), ..expected }
-        }
-        (Stage::Open | Stage::Final, _) => expected,
+    let id = &one.subscription_id;
+    let lines = |invoice: Option<&Invoice>, source, id: &str| {
+        compare_lines(expected, invoice, source, &meter.scope, id, evidence)
     };
-    if let Some(unread) = one.unread_invoice(standing) {
-        let evidence = unread.id.as_deref().filter(|_| unread.subscription_id.is_some());
-        let evidence = evidence.unwrap_or(&one.subscription_id);
-        return compare_lines(&expected, None, Source::Invoice, &meter.scope, evidence);
+    if one.stage == Stage::Open {
+        return match answers.preview(one) {
+            Preview::Nothing => Ok(compare_nothing(expected, Source::Preview, id, evidence)),
+            Preview::Unreadable => lines(None, Source::Preview, id),
+            Preview::Next(invoice) => lines(Some(invoice), Source::Preview, id),
+        };
     }
-    match invoice {
-        Some(invoice) => compare_lines(&expected, Some(invoice), Source::Invoice, &meter.scope, &invoice.id),
-        None => Ok(compare_nothing(&expected, Source::Invoice, &one.subscription_id)),
+    if let Some(unread) = one.unread_invoice(standing) {
+        let unread_id = unread.id.as_deref().filter(|_| unread.subscription_id.is_some());
+        return lines(None, Source::Invoice, unread_id.unwrap_or(id));
+    }
+    match invoice(one, standing) {
+        Some(invoice) => lines(Some(invoice), Source::Invoice, &invoice.id),
+        None => Ok(compare_nothing(expected, Source::Invoice, id, evidence)),
     }
 }
 
-fn invoice<'a>(one: &Mapped, standing: &'a Standing) -> Option<&'a Invoice> {
+pub fn invoice<'a>(one: &Mapped, standing: &'a Standing) -> Option<&'a Invoice> {
     let of_subscription = standing.invoices.get(&one.subscription_id)?;
     of_subscription.iter().find(|invoice| Some(&invoice.id) == one.invoice_id.as_ref())
 }
@@ -135,31 +125,6 @@ fn beside(one: &Mapped, answers: &Answers, standing: &Standing) -> Vec<Reconcili
     let plan = one.meters.first().map_or("", |using: &MeterUse| using.expected.plan.key.as_str());
     let evidence = if source == Source::Preview { &one.subscription_id } else { &invoice.id };
     out_of_scope(&one.tenant_id, plan, one.window, invoice, source, &scopes, evidence)
-}
-
-/// Why Stripe may show less than the ledger, as far as our own intents tell.
-fn cause(using: &MeterUse, intents: &[Intent], wire: &Wire) -> Result<Option<Cause>, NumberError> {
-    if wire.push == PushMode::Observe {
-        return Ok(None);
-    }
-    let any = |state| intents.iter().any(|one| one.state == state);
-    if any(IntentState::Unbillable) && intents.iter().any(Intent::was_dropped) {
-        return Ok(Some(Cause::RejectedAsync));
-    }
-    // What we kept back was there in time.
-    if intents.iter().any(|one| one.state == IntentState::Unbillable && !one.was_withheld()) {
-        return Ok(Some(Cause::LateUsage));
-    }
-    if any(IntentState::Unbillable) {
-        return Ok(Some(Cause::NotPushed));
-    }
-    if any(IntentState::Sent) {
-        return Ok(Some(Cause::LatencyPending));
-    }
-    // What has arrived whole is not what an invoice lacks.
-    let counted = intents.iter().filter(|one| one.is_counted());
-    let has_arrived = intent::arrived(using.aggregation, counted)? == using.expected.quantity.into();
-    Ok((!has_arrived).then_some(Cause::NotPushed))
 }
 
 /// Subscriptions that have a price of ours and belong to no tenant.

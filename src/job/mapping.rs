@@ -15,7 +15,7 @@ use crate::domain::money::MinorSum;
 use crate::domain::number::Quantity;
 use crate::domain::period::{Period, Window};
 use crate::domain::rating::LineKind;
-use crate::domain::reconcile::{Expected, is_period_of};
+use crate::domain::reconcile::{Expected, Rates, is_period_of};
 use crate::domain::tenant::{ParkReason, TenantWindow};
 use crate::job::stage::{Stage, is_billed_otherwise, renewal_invoice, served, usage_invoice};
 use crate::job::standing::Standing;
@@ -53,6 +53,8 @@ pub struct MeterUse {
     /// In the order of their segments.
     pub targets: Vec<Target>,
     pub expected: Expected,
+    /// What is charged for it; `None` where nothing is.
+    pub rates: Option<Rates>,
 }
 
 pub fn map(
@@ -94,7 +96,7 @@ pub fn map(
         return Err(ParkReason::Mapping);
     }
     if is_billed_elsewhere(window, (customer_id, subscription_id), &prices, standing) {
-        return Err(ParkReason::Mapping);
+        return Err(ParkReason::DoubleMeter);
     }
     if is_billed_otherwise(window, standing) {
         return Err(ParkReason::WindowMismatch);
@@ -220,7 +222,7 @@ fn sold<'a>(plan: Option<&PlanId>, catalog: &'a Catalog) -> BTreeSet<&'a str> {
     plan.into_iter().flat_map(|plan| plan.usage.keys()).map(String::as_str).collect()
 }
 
-/// The one item that bills the meter. Two of them would bill it twice. A meter that only another plan of the window sells
+/// The one item that bills the meter. Two of them bill it twice. A meter that only another plan of the window sells
 /// has lost its item with that plan, or is to get it.
 fn item_of<'a>(
     subscription: Option<&'a StripeSubscription>,
@@ -233,8 +235,9 @@ fn item_of<'a>(
     let mut items = subscription.into_iter().flat_map(|one| &one.items).filter(of_meter);
     match (items.next(), items.next()) {
         (Some(item), None) => Ok(Some(item)),
-        (None, None) if !is_sold => Ok(None),
-        _ => Err(ParkReason::Mapping),
+        (None, _) if !is_sold => Ok(None),
+        (None, _) => Err(ParkReason::Mapping),
+        (Some(_), Some(_)) => Err(ParkReason::DoubleMeter),
     }
 }
 
@@ -274,14 +277,16 @@ fn meter_use(
 ) -> Option<MeterUse> {
     let plan = window.segments.last()?.subscription.plan.clone();
     let mut amount = MinorSum::zero(plan.currency);
-    let mut targets = Vec::new();
+    let (mut targets, mut parts) = (Vec::new(), Vec::new());
     for (range, price) in prices {
-        targets.push(target(*range, figures.billable(*range, meter), price.push)?);
+        let target = target(*range, figures.billable(*range, meter), price.push)?;
+        targets.push(target);
         let lines = figures
             .lines
             .iter()
             .filter(|line| line.line.kind != LineKind::Base && line.range == *range && line.meter == meter);
         if price.billing == Billing::Live {
+            parts.push((price.at_stripe(), target.quantity));
             for line in lines {
                 amount = amount.checked_add(line.line.amount).ok()?;
             }
@@ -296,11 +301,11 @@ fn meter_use(
         quantity: total(aggregation, &targets)?,
         amount,
         trial: window.trial,
-        cause: None,
-        may_be_above: false,
         edges: None,
     };
-    Some(MeterUse { meter: meter.to_owned(), aggregation, targets, expected })
+    let is_charged = !parts.is_empty() && !window.trial;
+    let rates = is_charged.then_some(Rates { currency: amount.currency, parts });
+    Some(MeterUse { meter: meter.to_owned(), aggregation, targets, expected, rates })
 }
 
 /// What Stripe is to see of a segment. Nothing above a hard cap is ever sent.

@@ -15,6 +15,7 @@ mod counts;
 mod deliver;
 mod due;
 mod edges;
+mod evidence;
 mod execute;
 pub mod explain;
 pub mod import;

@@ -13,10 +13,11 @@ use crate::domain::period::{Period, Window};
 use crate::domain::tenant::TenantWindow;
 use crate::job::bounds;
 use crate::job::catalogs::Catalogs;
-use crate::job::compare::{Compared, compare, orphans, unread};
+use crate::job::compare::{Compared, Sides, orphans, unread};
 use crate::job::connection::Wire;
 use crate::job::due::{self, ClosedWindows, PeriodWindows};
 use crate::job::edges;
+use crate::job::evidence::look::SecondLook;
 use crate::job::execute::{self, RunFacts};
 use crate::job::intents::Intents;
 use crate::job::lease::Lease;
@@ -243,17 +244,32 @@ impl<'a> Wake<'a> {
         for one in pushes.unbillable.iter().chain(settled) {
             intents.put(one.clone());
         }
-        let compared = compare(
-            &mapped,
-            intents,
-            &answers,
-            self.standing,
-            self.wire,
-            &self.settings.tolerances,
-            self.now,
-        )?;
+        let compared = self.compare(&mapped, intents, &mut answers).await?;
         rated.park_incomplete(&compared);
         Ok(Exchange { mapped, charges, pushes, pending_before, counts, answers, confirmed, compared })
+    }
+
+    /// Compares, and looks once more at what differs for no reason that is known.
+    async fn compare(
+        &self,
+        mapped: &[Mapped],
+        intents: &Intents,
+        answers: &mut Answers,
+    ) -> anyhow::Result<Vec<Compared>> {
+        let (standing, wire, now) = (self.standing, self.wire, self.now);
+        let tolerances = &self.settings.tolerances;
+        let sides = Sides { intents, answers, standing, wire, tolerances, now };
+        let mut compared = sides.compare(mapped)?;
+        let settle_delay = self.settings.settle_delay;
+        let second = SecondLook {
+            sides,
+            meters: &self.rules.catalog.meters,
+            ledger: &self.store.ledger(),
+            settle_delay,
+        };
+        let told = second.look(mapped, &mut compared).await?;
+        answers.evidence.extend(told);
+        Ok(compared)
     }
 
     async fn what_if(&self, exchange: &Exchange, rated: &Rated) -> Result<Vec<WhatIf>, StripeError> {

@@ -224,7 +224,7 @@ impl Unreadable {
     }
 }
 
-fn line(one: &Mapped, source: &str, id: &str, request_id: &str, answer: &str) -> String {
+pub fn line(one: &Mapped, source: &str, id: &str, request_id: &str, answer: &str) -> String {
     json!({
         "tenant_id": one.tenant_id, "window_start": one.window.start.to_string(), "source": source, "id": id,
         "request_id": request_id, "answer": answer,

@@ -200,8 +200,8 @@ async fn deliver(one: &Intent, step: &Step<'_>) -> Result<Delivery, StripeError>
 
 fn settle(one: &mut Intent, delivery: Delivery, is_first: bool) {
     let answer = match delivery {
-        // A duplicate means that the first request arrived.
-        Delivery::Accepted { .. } | Delivery::AlreadyThere { .. } => Answer::Taken,
+        Delivery::Accepted { .. } | Delivery::AlreadyThere { in_doubt: true, .. } => Answer::Taken,
+        Delivery::AlreadyThere { in_doubt: false, .. } => Answer::There,
         Delivery::Rejected { code, message, .. } => Answer::Refused(format!("{code}: {message}")),
         Delivery::Unknown { why } => Answer::Unclear(why),
         Delivery::Stopped => return,

@@ -10,12 +10,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::Context as _;
 use jiff::Timestamp;
 
-use crate::domain::catalog::{Billing, Catalog, Meter, Plan, PlanId, PriceRef, UsagePrice};
+use crate::domain::catalog::{Aggregation, Billing, Catalog, Meter, Plan, PlanId, PriceRef, UsagePrice};
 use crate::domain::invoice::{
-    Invoice, Listing, PayloadKeys, StripeMeter, StripePrice, StripeSubscription, SubscriptionItem, Unread,
+    Invoice, Listing, MeterFormula, PayloadKeys, StripeMeter, StripePrice, StripeSubscription,
+    SubscriptionItem, Unread,
 };
 use crate::domain::period::Window;
-use crate::domain::reconcile::Scope;
+use crate::domain::reconcile::{OtherFormula, Scope};
 use crate::domain::tenant::Tenant;
 use crate::job::Refusal;
 use crate::job::checks::{Finding, PriceAtStripe, Side, Sold, check_catalog, check_items, meter_of, refusal};
@@ -72,6 +73,8 @@ pub struct MeterAtStripe {
     pub event_name: String,
     pub payload_keys: PayloadKeys,
     pub scope: Scope,
+    /// It makes another number of its events than the catalog says.
+    pub other_formula: Option<OtherFormula>,
 }
 
 impl MeterAtStripe {
@@ -218,9 +221,25 @@ impl Standing {
             event_name: at_stripe.event_name.clone(),
             payload_keys: at_stripe.payload_keys.clone(),
             scope: Scope::default(),
+            other_formula: other_formula(sold.meter.aggregation, at_stripe),
         });
-        entry.scope.price_ids.extend([shadow, overage].into_iter().flatten());
+        for price in [&sold.shadow, &sold.overage].into_iter().filter_map(PriceAtStripe::found) {
+            entry.scope.price_ids.insert(price.id.clone());
+            entry.scope.prices.insert(price.id.clone(), price.price());
+        }
     }
+}
+
+/// An application may send one event for each record, or one for each hour: a count is a sum of these too.
+fn other_formula(aggregation: Aggregation, at_stripe: &StripeMeter) -> Option<OtherFormula> {
+    let fits = match (aggregation, at_stripe.formula) {
+        _ if at_stripe.pre_aggregates => return Some(OtherFormula(None)),
+        (Aggregation::Sum | Aggregation::Count, Some(MeterFormula::Sum))
+        | (Aggregation::Count, Some(MeterFormula::Count))
+        | (Aggregation::Max | Aggregation::Last, Some(MeterFormula::Last)) => true,
+        _ => false,
+    };
+    (!fits).then_some(OtherFormula(at_stripe.formula))
 }
 
 /// A price that the catalog does not name exists in the sandbox only.

@@ -3,9 +3,13 @@
 //! In: one event with its frozen identifier, or a (meter, customer, window). Out: what became of the event, or the total.
 //! An event whose fate no answer tells is [`Delivery::Unknown`]: it is never taken for delivered and never for refused.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use stripe_billing::billing_meter_event::CreateBillingMeterEvent;
-use stripe_billing::billing_meter_event_summary::ListIdBillingMeterEventSummary;
+use stripe_billing::billing_meter_event_summary::{
+    ListIdBillingMeterEventSummary, ListIdBillingMeterEventSummaryValueGroupingWindow as Grouping,
+};
 use stripe_client_core::StripeRequest;
 
 use crate::domain::invoice::{MeterTotal, PayloadKeys};
@@ -50,8 +54,8 @@ pub enum Total {
 pub enum Delivery {
     /// Taken; not yet counted.
     Accepted { request_id: String },
-    /// Stripe has an event with this identifier: ours, from before.
-    AlreadyThere { request_id: String },
+    /// Stripe has an event with this identifier. `in_doubt`: an attempt of ours without an answer may have brought it.
+    AlreadyThere { in_doubt: bool, request_id: String },
     /// Stripe did not take it, and would not the next time.
     Rejected { code: String, message: String, request_id: String },
     /// No answer that tells.
@@ -94,6 +98,27 @@ impl Stripe {
         Ok(Total::Counted(MeterTotal { quantity, request_id: listed.request_id }))
     }
 
+    /// What the meter counted of a customer on each UTC day, by the day's start; a day without usage is not among them. The window
+    /// begins and ends with a day.
+    pub async fn meter_days(
+        &self,
+        meter_id: &str,
+        customer_id: &str,
+        window: Window,
+    ) -> Result<BTreeMap<Timestamp, Quantity>, StripeError> {
+        let (start, end) = (window.start.as_second(), window.end.as_second());
+        let path_id = segment(meter_id);
+        let request_after = |cursor: Option<&str>| {
+            let request = ListIdBillingMeterEventSummary::new(&*path_id, customer_id, end, start)
+                .limit(PAGE)
+                .value_grouping_window(Grouping::Day);
+            cursor.into_iter().fold(request, ListIdBillingMeterEventSummary::starting_after).build()
+        };
+        let listed = self.list(request_after, |node, _| meter::bucket(node)).await?;
+        let day = |(start, units): (i64, Quantity)| Some((Timestamp::from_second(start).ok()?, units));
+        Ok(listed.elements.into_iter().filter_map(day).collect())
+    }
+
     /// Sends an event. An error only where every other event would fail alike.
     pub async fn send_event(&self, event: &MeterEvent) -> Result<Delivery, StripeError> {
         let PayloadKeys { customer, value } = event.payload_keys.clone();
@@ -125,7 +150,7 @@ impl Stripe {
 }
 
 impl Delivery {
-    /// A refusal proves nothing where an earlier attempt may have arrived.
+    /// A refusal proves nothing where an earlier attempt may have arrived, and what is there may be that one.
     fn after(self, in_doubt: bool) -> Self {
         match self {
             Self::Rejected { code, message, request_id } if in_doubt => {
@@ -133,6 +158,7 @@ impl Delivery {
                     format!("{code}: {message}{}, after an attempt without an answer", asked(&request_id));
                 Self::Unknown { why }
             }
+            Self::AlreadyThere { request_id, .. } => Self::AlreadyThere { in_doubt, request_id },
             other => other,
         }
     }
@@ -144,7 +170,7 @@ fn not_accepted(error: StripeError) -> Delivery {
             if code == DUPLICATE_CODE || message.contains(DUPLICATE_WORDS) =>
         {
             drop((code, message));
-            Delivery::AlreadyThere { request_id }
+            Delivery::AlreadyThere { in_doubt: false, request_id }
         }
         // The first request with this key may have been taken.
         StripeError::Refused { code, request_id, .. } if code == IDEMPOTENCY_ERROR => Delivery::Unknown {

@@ -26,6 +26,7 @@ mod rate;
 mod real_data;
 mod sandbox;
 mod scale;
+mod scenarios;
 mod simulation;
 mod slack;
 mod store_conformance;

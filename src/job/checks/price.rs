@@ -4,9 +4,9 @@
 //! force is what Stripe charges by now; the other one, the candidate, is what it is to charge by later.
 
 use crate::domain::catalog::{Billing, PriceRef, PushScope};
-use crate::domain::invoice::{StripeMeter, StripePrice, StripeScheme, StripeTier};
+use crate::domain::invoice::{StripeMeter, StripePrice};
 use crate::domain::number::{Quantity, UnitAmount};
-use crate::domain::price::{Price, Tier};
+use crate::domain::price::Price;
 
 use super::{CheckName, Finding, PriceAtStripe, Severity, Side, Sold};
 
@@ -185,7 +185,7 @@ impl Found<'_> {
     /// What Stripe charges, or is to charge, must be what our reports say.
     fn check_catalog_price(&mut self, sold: &Sold<'_>, side: Side) {
         let Some(overage) = sold.overage.found() else { return };
-        let (catalog, stripe) = (charged(sold.usage.at_stripe()), price_of(overage));
+        let (catalog, stripe) = (charged(sold.usage.at_stripe()), charged(overage.price()));
         let same = catalog == stripe || (catalog.is_zero() && stripe.is_zero());
         if same || (sold.usage.hard_cap && is_free_to_the_cap(sold)) {
             return;
@@ -204,21 +204,6 @@ fn is_free_to_the_cap(sold: &Sold<'_>) -> bool {
     let quota = sold.usage.free_quota.unwrap_or_default();
     let never_charges = |price: &StripePrice| price.free_units().is_none_or(|free| free >= quota);
     sold.usage.push == PushScope::Overage || sold.overage.found().is_none_or(never_charges)
-}
-
-/// Stripe's price in the words of the catalog's.
-fn price_of(price: &StripePrice) -> Price {
-    let tier = |tier: &StripeTier| Tier {
-        flat_amount: Some(tier.flat_amount),
-        ..Tier::new(tier.up_to, tier.unit_amount)
-    };
-    charged(match &price.scheme {
-        StripeScheme::PerUnit(unit_amount) => {
-            Price::PerUnit { unit_amount: *unit_amount, transform: price.transform }
-        }
-        StripeScheme::Graduated(tiers) => Price::Graduated(tiers.iter().map(tier).collect()),
-        StripeScheme::Volume(tiers) => Price::Volume(tiers.iter().map(tier).collect()),
-    })
 }
 
 /// A fee of 0 charges what no fee does.

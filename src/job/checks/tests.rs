@@ -345,7 +345,8 @@ fn two_items_on_one_meter_are_named() {
             items: items.iter().map(|(id, price)| item(id, price)).collect(),
             items_complete: true,
         };
-        let scope = Scope { price_ids: ["price_0", "price_7"].map(str::to_owned).into() };
+        let price_ids = ["price_0", "price_7"].map(str::to_owned).into();
+        let scope = Scope { price_ids, ..Scope::default() };
         check_items(&subscription, "requests", &scope).map(|one| (one.severity, one.to_string()))
     };
     assert_eq!(check(&[("si_0", "price_base"), ("si_1", "price_0")], SubscriptionStatus::Active), None);

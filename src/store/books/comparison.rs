@@ -40,6 +40,9 @@ const COLUMNS: &[&str] = &[
     "currency",
     "reason",
     "evidence",
+    "explained_quantity",
+    "explained_amount_minor",
+    "next_step",
     "first_seen",
 ];
 
@@ -102,7 +105,8 @@ impl BooksView {
         run_id: &str,
     ) -> Result<Vec<ReconciliationRow>, StoreError> {
         let sql = "SELECT tenant_id, plan, meter, window_start, window_end, source, class, ledger_quantity,
-                stripe_quantity, ledger_amount_minor, stripe_amount_minor, currency, reason, evidence, first_seen
+                stripe_quantity, ledger_amount_minor, stripe_amount_minor, currency, reason, evidence,
+                explained_quantity, explained_amount_minor, next_step, first_seen
             FROM reconciliation WHERE period = ? AND (run_id = ? OR closed = 1 AND run_id NOT IN
                 (SELECT run_id FROM runs WHERE fence > (SELECT fence FROM runs WHERE run_id = ?)))";
         let values = vec![period.to_string().into(), run_id.into(), run_id.into()];
@@ -112,7 +116,8 @@ impl BooksView {
     /// The rows that a run found and that no closed window has.
     pub async fn rows_beside(&mut self, run_id: &str) -> Result<Vec<ReconciliationRow>, StoreError> {
         let sql = "SELECT tenant_id, plan, meter, window_start, window_end, source, class, ledger_quantity,
-                stripe_quantity, ledger_amount_minor, stripe_amount_minor, currency, reason, evidence, first_seen
+                stripe_quantity, ledger_amount_minor, stripe_amount_minor, currency, reason, evidence,
+                explained_quantity, explained_amount_minor, next_step, first_seen
             FROM reconciliation WHERE run_id = ? AND closed = 0 ORDER BY position";
         self.tx.fetch_map(sql, vec![run_id.into()], compared_of).await
     }
@@ -150,6 +155,9 @@ fn row_of(period: Period, run_id: &str, position: i64, one: &ComparedRow) -> Vec
         row.currency.as_ref().map_or("", Currency::code).into(),
         row.reason.map_or("", Cause::as_str).into(),
         row.evidence.as_str().into(),
+        text(row.explained_quantity.as_ref()).into(),
+        text(row.explained_amount.as_ref()).into(),
+        row.next_step.as_str().into(),
         row.first_seen.into(),
     ]
 }
@@ -178,6 +186,9 @@ fn compared_of(mut row: Row) -> Result<ReconciliationRow, StoreError> {
         currency: known(&row.text()?, Currency::parse)?,
         reason: known(&row.text()?, |text| Cause::parse(text).ok_or("an unknown reason"))?,
         evidence: row.text()?,
+        explained_quantity: quantity(row.text()?)?,
+        explained_amount: amount(row.text()?)?,
+        next_step: row.text()?,
         first_seen: row.optional_instant()?,
     })
 }

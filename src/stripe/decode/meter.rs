@@ -39,6 +39,11 @@ pub(in crate::stripe) fn summary(node: &Node<'_>) -> Result<Quantity, Problem> {
     node.fields()?.get("aggregated_value").float_quantity()
 }
 
+/// A summary of a day or an hour, with its start in Unix seconds.
+pub(in crate::stripe) fn bucket(node: &Node<'_>) -> Result<(i64, Quantity), Problem> {
+    Ok((node.fields()?.get("start_time").integer()?, summary(node)?))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -72,7 +72,7 @@ fn a_correction_that_comes_when_the_invoice_is_final_is_left_to_a_person_with_it
         world.import_usage(&records(&["-30 c1 e2"]));
         let closed = outcome(&world.run(FINAL).expect(3), "2026-10");
         assert_eq!(exceptions(&closed), ["unbillable -30 1 -210.00"]);
-        let row = |source: &str| format!("{source} quantity_mismatch 110 140 late_usage");
+        let row = |source: &str| format!("{source} quantity_mismatch 110 140 correction_after_close");
         assert_eq!(compared(&closed, "a"), [row("invoice"), row("meter_total")]);
         assert_eq!(world.intents(), [("confirmed".to_owned(), 1), ("unbillable".to_owned(), 1)]);
         // Nothing of it is sent later, and what comes later still is an adjustment.

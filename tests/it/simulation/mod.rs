@@ -4,9 +4,9 @@
 //! is made up, so a seed always plays the same; `SEED=n cargo test --test it simulation` plays one alone and tells of it.
 
 mod company;
-mod play;
+pub mod play;
 mod storm;
-mod wire;
+pub mod wire;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

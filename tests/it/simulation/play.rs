@@ -324,11 +324,11 @@ impl Game {
     }
 }
 
-fn input(text: &str) -> Input {
+pub fn input(text: &str) -> Input {
     Input { name: "file".to_owned(), reader: Box::new(Cursor::new(text.to_owned().into_bytes())) }
 }
 
-fn settings(folder: &Path) -> Settings {
+pub fn settings(folder: &Path) -> Settings {
     Settings {
         database: Database::parse("sqlite://billrecon.db", folder).unwrap(),
         reports: folder.join("reports"),

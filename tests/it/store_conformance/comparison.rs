@@ -33,7 +33,10 @@ fn full(tenant: &str) -> ReconciliationRow {
         stripe_amount: Some(i128::MIN),
         currency: Some(Currency::parse("kwd").unwrap()),
         reason: Some(Cause::LateUsage),
-        evidence: "in_1".to_owned(),
+        evidence: "in_1 billrecon-0".to_owned(),
+        explained_quantity: Some(Quantity::parse("-999999999999999.999999999999").unwrap()),
+        explained_amount: Some(i128::MIN),
+        next_step: "finance: \"ask\", ü".to_owned(),
         first_seen: Some(at("2026-10-02T03:04:05.000000006Z")),
     }
 }
@@ -54,6 +57,9 @@ fn unknown() -> ReconciliationRow {
         currency: None,
         reason: None,
         evidence: String::new(),
+        explained_quantity: None,
+        explained_amount: None,
+        next_step: String::new(),
         first_seen: None,
     }
 }

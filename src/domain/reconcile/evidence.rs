@@ -1,0 +1,170 @@
+//! Evidence: what is known about one comparison, as plain data.
+//!
+//! In: what the job has gathered of pushes, meter and bill. Out: what each of it accounts for. Never asks anybody, and never
+//! picks a cause: that is `cause`'s.
+
+use super::EdgeMinutes;
+use super::account::Account;
+use super::cause::{Cause, Difference};
+use super::look::Look;
+use super::pushes::Pushes;
+use super::rates::Rates;
+use crate::domain::invoice::MeterFormula;
+use crate::domain::number::Quantity;
+
+/// What may tell why Stripe and the ledger disagree.
+#[derive(Clone, Debug, Default)]
+pub struct Evidence<'a> {
+    pub nature: Nature,
+    /// The window is a trial: nothing is to be charged.
+    pub trial: bool,
+    /// What of our own pushes Stripe lacks.
+    pub pushes: Pushes,
+    /// Usage in the minutes that the window shares with its neighbours.
+    pub edges: Option<EdgeMinutes>,
+    pub other_formula: Option<OtherFormula>,
+    /// The price in force; `None` where nothing is charged.
+    pub rates: Option<&'a Rates>,
+    /// Of a preview or an invoice.
+    pub bill: Option<Bill>,
+    /// Of a meter's total that differs, where another sends usage.
+    pub look: Option<&'a Look>,
+}
+
+/// What a row speaks of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Nature {
+    #[default]
+    Usage,
+    /// An answer, or a part of it, is missing.
+    Unread,
+    /// An item, a currency or a subscription that the ledger does not expect.
+    Strange,
+    /// No usage: fees, prorations, one-off items.
+    Beside,
+    /// What Stripe took lately may still come.
+    TooEarly,
+}
+
+/// The meter at Stripe makes another number of its events than the catalog says. Inside: its formula; `None` where nobody can say
+/// what it shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OtherFormula(pub Option<MeterFormula>);
+
+/// What is known of a preview or an invoice.
+#[derive(Clone, Debug, Default)]
+pub struct Bill {
+    pub state: BillState,
+    /// Stripe's total of the meter, with what was said of it.
+    pub total: Option<TotalSeen>,
+    /// Where plan or price changed inside of the window: what each segment is to show, in time. Empty: they did not.
+    pub segments: Vec<Quantity>,
+    /// A gauge: what it stands at in one segment has nothing to do with the others.
+    pub is_gauge: bool,
+    /// The subscription items whose lines it holds.
+    pub items: Vec<Item>,
+    /// What Stripe's own prices make of the units on the lines.
+    pub priced: Option<i128>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum BillState {
+    #[default]
+    Preview,
+    /// It takes usage; in the first minutes Stripe may not have made it yet.
+    Draft,
+    Final,
+    /// Stripe makes none.
+    Absent,
+}
+
+/// Stripe's total of the meter, and what was said of it.
+#[derive(Clone, Debug, Default)]
+pub struct TotalSeen {
+    pub quantity: Quantity,
+    pub cause: Option<Cause>,
+    pub explained: Quantity,
+    pub ids: Vec<String>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Item {
+    pub id: String,
+    pub quantity: Quantity,
+    pub amount: i128,
+}
+
+impl Evidence<'_> {
+    /// Usage in the minutes that the window's edges cut may be on either side.
+    pub(super) fn at_the_edge(&self, difference: &Difference) -> bool {
+        match self.edges {
+            Some(EdgeMinutes::Added(beside) | EdgeMinutes::AtMost(beside)) => {
+                difference.units().magnitude() <= beside.magnitude()
+            }
+            Some(EdgeMinutes::Level(_)) => true,
+            None => false,
+        }
+    }
+}
+
+impl Bill {
+    /// How far it is from the meter's total, if it is in this state.
+    pub(super) fn beside_total(&self, state: BillState, difference: &Difference) -> Option<Quantity> {
+        if self.state != state {
+            return None;
+        }
+        let total = self.total.as_ref()?;
+        difference.stripe.checked_sub(total.quantity).ok().filter(|units| !units.is_zero())
+    }
+
+    /// What was said of the total holds for the bill too.
+    pub(super) fn inherited(&self, cause: Cause) -> Option<Account> {
+        let total = self.total.as_ref().filter(|total| total.cause == Some(cause))?;
+        Some(Account::of(total.explained).with_ids(total.ids.iter().cloned()))
+    }
+
+    /// What all items but one bill, where each bills the meter's whole usage. The one that bills what the ledger says is kept.
+    pub(super) fn other_items(&self, difference: &Difference) -> Option<Account> {
+        let whole = self.total.as_ref().map_or(difference.ledger, |total| total.quantity);
+        let mut all: Vec<&Item> = self.items.iter().filter(|item| item.quantity == whole).collect();
+        if all.len() < 2 || whole.is_zero() {
+            return None;
+        }
+        let is_right = |item: &&Item| Some(item.amount) == difference.ledger_amount;
+        let kept = all.iter().position(is_right).unwrap_or(0);
+        all.remove(kept);
+        let units = all.iter().try_fold(Quantity::ZERO, |sum, item| sum.checked_add(item.quantity)).ok()?;
+        let amount = Some(all.iter().map(|item| item.amount).sum());
+        let ids = self.items.iter().map(|item| item.id.clone());
+        Some(Account { amount, is_certain: true, ..Account::of(units) }.with_ids(ids))
+    }
+
+    /// The usage of the first segments, whose items are gone: as many of them as are missing.
+    pub(super) fn lost_segments(&self, difference: &Difference) -> Option<Account> {
+        let units = difference.units();
+        if self.segments.is_empty() {
+            return None;
+        }
+        if units.is_zero() {
+            return self.priced_otherwise(difference);
+        }
+        if self.is_gauge {
+            return self.segments.contains(&difference.stripe).then(|| Account::of(units));
+        }
+        let mut lost = Quantity::ZERO;
+        for segment in &self.segments {
+            let more = lost.checked_sub(*segment).ok()?;
+            if more < units {
+                break;
+            }
+            lost = more;
+        }
+        Some(Account { is_of_first: true, ..Account::of(lost) })
+    }
+
+    /// Stripe's price makes another amount of the same units.
+    pub(super) fn priced_otherwise(&self, difference: &Difference) -> Option<Account> {
+        let amount = self.priced?.checked_sub(difference.ledger_amount?)?;
+        Some(Account { amount: Some(amount), ..Account::default() })
+    }
+}
