@@ -244,8 +244,6 @@ pub fn plan(known: Known<'_>, mut rated: Rated, observation: Observation) -> any
         ledger,
         verdict: judged.then_some(decision.verdict),
     };
-    let (confirmed, unbillable) = (known.confirmed, known.unbillable);
-    let (adjustments, late) = (came.new, came.unfinished);
     Ok(PeriodPlan {
         purpose,
         status,
@@ -254,10 +252,10 @@ pub fn plan(known: Known<'_>, mut rated: Rated, observation: Observation) -> any
         compared: rows,
         differences,
         notes,
-        confirmed,
-        unbillable,
-        adjustments,
-        late,
+        confirmed: known.confirmed,
+        unbillable: known.unbillable,
+        adjustments: came.new,
+        late: came.unfinished,
         look,
         new,
     })
