@@ -55,12 +55,16 @@ pub enum Command {
     /// Price quantities, by a plan of a catalog or by Stripe prices: a calculator without database, key or network
     #[command(after_help = RATE_EXAMPLES)]
     Rate(RateFlags),
+    /// Print a closed period's figures by tenant, plan and meter, as they were closed or with what came late
+    Report(ReportFlags),
     /// Push usage, compare with Stripe, close every billing period that is due, and write its reports
     Run(RunFlags),
     /// Serve a subset of Stripe's billing API on this machine, for tests: nothing is charged, nothing leaves the machine
     Sandbox(SandboxFlags),
     /// Show where the periods, the lease and the last runs stand
     Status(StatusFlags),
+    /// Name the draft invoices that would go out wrong, while Stripe still holds them; changes nothing
+    Guard(GuardFlags),
     /// Set a tenant aside: from the next run on nothing is sent for it and its windows do not close
     Park(ParkFlags),
     /// Let a tenant go on that a person or a safety check has set aside
@@ -141,6 +145,22 @@ pub struct RateFlags {
     /// Rate lines `{"id","currency","price","quantity"}` (NDJSON), or - for standard input; one JSON object for each
     #[arg(long, value_name = "FILE", conflicts_with = "catalog")]
     pub batch: Option<String>,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Args, Debug)]
+pub struct ReportFlags {
+    /// The billing period, as its last run left it, such as 2026-10
+    #[arg(long, value_name = "YYYY-MM", value_parser = Period::parse, required_unless_present = "run", conflicts_with = "run")]
+    pub period: Option<Period>,
+    /// A run, by its id: the figures as they were when it ended
+    #[arg(long, value_name = "RUN")]
+    pub run: Option<String>,
+    /// Beside each figure what came late, and both together
+    #[arg(long)]
+    pub restated: bool,
     /// Print one JSON object
     #[arg(long)]
     pub json: bool,
@@ -260,6 +280,19 @@ pub struct ClaimFlags {
     /// Whoever's it is, if it has expired
     #[arg(long)]
     pub force: bool,
+}
+
+#[derive(Args, Debug)]
+pub struct GuardFlags {
+    /// Only the drafts of this billing period, such as 2026-10
+    #[arg(long, value_name = "YYYY-MM", value_parser = Period::parse)]
+    pub period: Option<Period>,
+    /// Look as at this instant; with a real account only an earlier one
+    #[arg(long, value_name = "INSTANT")]
+    pub as_of: Option<Timestamp>,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
 }
 
 #[derive(Args, Debug)]

@@ -4,6 +4,7 @@
 //! decides anything from an error's text.
 
 use crate::config::ConfigError;
+use crate::domain::late::LateFault;
 use crate::domain::money::MoneyError;
 use crate::domain::quote::QuoteError;
 use crate::ingest::IngestError;
@@ -76,6 +77,9 @@ fn of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<ExitCode> {
             QuoteError::SeveralPlans { .. } => ExitCode::Usage,
             _ => ExitCode::BadData,
         });
+    }
+    if cause.downcast_ref::<LateFault>().is_some() {
+        return Some(ExitCode::BadData);
     }
     // Amounts that add up to more than 64 bits come from a catalog or from usage.
     if matches!(cause.downcast_ref(), Some(MoneyError::Overflow)) {

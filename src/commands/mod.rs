@@ -6,11 +6,13 @@ mod approve;
 mod catalog_preview;
 mod demo;
 mod explain;
+mod guard;
 mod import;
 mod park;
 mod print;
 mod progress;
 mod rate;
+mod report;
 mod run;
 mod sandbox;
 mod serve;
@@ -36,8 +38,10 @@ pub async fn execute(cli: &Cli, now: Timestamp) -> ExitCode {
         Command::Approve(flags) => approve::execute(&cli.global, flags, now).await,
         Command::Demo => demo::execute(&cli.global).await,
         Command::Explain(flags) => explain::execute(&cli.global, flags).await,
+        Command::Guard(flags) => guard::execute(&cli.global, flags, now).await,
         Command::Import(import) => import::execute(&cli.global, import, now).await,
         Command::Rate(flags) => rate::execute(flags),
+        Command::Report(flags) => report::execute(&cli.global, flags).await,
         Command::Run(flags) => run::execute(&cli.global, flags, now).await,
         Command::Sandbox(flags) => sandbox::execute(flags).await,
         Command::Status(flags) => status::execute(&cli.global, flags, now).await,

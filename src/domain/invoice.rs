@@ -209,6 +209,7 @@ pub struct Invoice {
     pub created: Timestamp,
     /// When Stripe makes it final, or has: from then on it takes no usage. `None` where the answer does not say.
     pub finalizes_at: Option<Timestamp>,
+    pub money: InvoiceMoney,
     pub lines: Vec<InvoiceLine>,
     /// `false`: there are more lines than could be read, so sums over them mean nothing.
     pub lines_complete: bool,
@@ -223,6 +224,41 @@ impl Invoice {
     }
 }
 
+/// What an invoice says of its money as a whole, in minor units.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InvoiceMoney {
+    pub currency: Currency,
+    /// After discounts, credit grants and tax.
+    pub total: i64,
+    /// On top of the lines; a tax that their amounts include is not in it.
+    pub tax: i64,
+    /// What discounts take off.
+    pub discount: i64,
+    /// What credit grants take off before the total.
+    pub credit_grants: i64,
+    /// What credit notes take off the amount due, once there is one.
+    pub credit_notes: i64,
+    /// The customer's balance before; below 0 it is in the customer's favour. `None` where the answer does not say.
+    pub starting_balance: Option<i64>,
+    /// The balance afterwards; `None` until the invoice is final.
+    pub ending_balance: Option<i64>,
+    /// What Stripe charges in the end.
+    pub amount_due: i64,
+}
+
+impl InvoiceMoney {
+    /// What the customer's balance adds to the amount due; below 0: takes off it. Until the invoice is final, what it
+    /// would add now.
+    pub fn of_balance(&self) -> i128 {
+        let Some(starting) = self.starting_balance.map(i128::from) else { return 0 };
+        if let Some(ending) = self.ending_balance {
+            return starting - i128::from(ending);
+        }
+        let before = i128::from(self.total) - i128::from(self.credit_notes);
+        (before + starting).max(0) - before
+    }
+}
+
 /// One line, amount before discounts and tax, in minor units.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InvoiceLine {
@@ -233,6 +269,8 @@ pub struct InvoiceLine {
     pub quantity: Option<Quantity>,
     pub price_id: Option<String>,
     pub subscription_item_id: Option<String>,
+    /// The invoice item that somebody has added by hand, or that a change of the subscription has made.
+    pub invoice_item_id: Option<String>,
     /// The time whose service it bills.
     pub period: Window,
     pub proration: bool,

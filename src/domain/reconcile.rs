@@ -6,26 +6,28 @@
 
 mod account;
 mod age;
+mod beside;
 mod cause;
 mod evidence;
 mod look;
 mod pushes;
 mod rates;
+mod scope;
 #[cfg(test)]
 mod tests;
 mod tolerance;
 mod words;
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use jiff::Timestamp;
 
 pub use age::{Age, Change, Followed, KnownDifference, follow};
+pub use beside::{ItemKind, MeterLines, OneInvoice, Told, beside, is_in_advance};
 pub use cause::{Cause, Difference, Named, decide};
 pub use evidence::{Bill, BillState, Evidence, Item, Nature, OtherFormula, TotalSeen};
 pub use look::{Asked, Look, Seen, Span, ZONES, whole_days};
 pub use pushes::{Lack, Pushes};
 pub use rates::Rates;
+pub use scope::Scope;
 pub use tolerance::{Tolerance, Tolerances};
 pub use words::{Class, Source};
 
@@ -34,7 +36,6 @@ use crate::domain::invoice::{Invoice, InvoiceLine, MeterTotal};
 use crate::domain::money::{Currency, MinorSum};
 use crate::domain::number::{NumberError, Quantity};
 use crate::domain::period::Window;
-use crate::domain::price::Price;
 
 /// What Stripe is to show for one tenant, meter and window.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -97,6 +98,8 @@ pub struct ReconciliationRow {
     pub explained_amount: Option<i128>,
     /// Who does what; empty where nothing is to be done.
     pub next_step: String,
+    /// Of rows out of scope: what they are.
+    pub item: Option<ItemKind>,
     /// Of a difference: the run that saw it first.
     pub first_seen: Option<Timestamp>,
 }
@@ -105,8 +108,7 @@ impl ReconciliationRow {
     /// Nothing can be said yet: what Stripe took lately may still come.
     #[must_use]
     pub fn too_early(self) -> Self {
-        let bare = Self { explained_quantity: None, explained_amount: None, ..self };
-        bare.incomplete(Nature::TooEarly)
+        self.without_cause().incomplete(Nature::TooEarly)
     }
 
     /// Whether it is a disagreement, whatever its cause. `incomplete` is none: nothing is known.
@@ -157,40 +159,25 @@ impl ReconciliationRow {
         }
     }
 
+    /// As it was before somebody asked why.
+    fn without_cause(mut self) -> Self {
+        let own_id = self.evidence.find(' ').unwrap_or(self.evidence.len());
+        self.evidence.truncate(own_id);
+        Self {
+            reason: None,
+            explained_quantity: None,
+            explained_amount: None,
+            next_step: String::new(),
+            ..self
+        }
+    }
+
     /// Of what is no difference in usage, or not known to be one.
     fn because(self, nature: Nature) -> Self {
         let evidence = Evidence { nature, ..Evidence::default() };
         let reason = decide(&Difference::default(), &evidence).cause;
         let next_step = reason.map_or("", Cause::next_step).to_owned();
         Self { reason, next_step, ..self }
-    }
-}
-
-/// Which lines of an invoice speak of a meter's usage.
-#[derive(Clone, Debug, Default)]
-pub struct Scope {
-    /// Ids of all prices of the meter, whatever plan they belong to.
-    pub price_ids: BTreeSet<String>,
-    /// What those of them charge that are known, by id.
-    pub prices: BTreeMap<String, Price>,
-}
-
-impl Scope {
-    fn holds(&self, line: &InvoiceLine) -> bool {
-        !line.proration && line.price_id.as_ref().is_some_and(|id| self.price_ids.contains(id))
-    }
-
-    /// What Stripe's prices make of the units on these lines; `None` where one of them is not known.
-    fn priced(&self, lines: &[&InvoiceLine], currency: Currency) -> Option<i128> {
-        let mut units: BTreeMap<(&str, &str), Quantity> = BTreeMap::new();
-        for line in lines {
-            let item = line.subscription_item_id.as_deref().unwrap_or_default();
-            let sum = units.entry((item, line.price_id.as_deref()?)).or_default();
-            *sum = sum.checked_add(line.quantity?).ok()?;
-        }
-        let amounts =
-            units.iter().map(|((_, id), units)| rates::amount(self.prices.get(*id)?, *units, currency));
-        amounts.sum()
     }
 }
 
@@ -264,64 +251,13 @@ pub fn compare_lines(
     if lines.is_empty() {
         return Ok(row.missing_in_stripe(expected).explained(expected.quantity, evidence));
     }
-    let items = items(&lines)?;
+    let items = scope::items(&lines)?;
     let quantity = items.iter().try_fold(Quantity::ZERO, |sum, item| sum.checked_add(item.quantity))?;
     let amount = items.iter().map(|item| item.amount).sum();
     let row = row.judged(expected, Some(quantity), Some(amount));
     let priced = scope.priced(&lines, expected.amount.currency);
     let bill = evidence.bill.clone().map(|bill| Bill { items, priced, ..bill });
     Ok(row.explained(expected.quantity, &Evidence { bill, ..evidence.clone() }))
-}
-
-/// Usage and money of each subscription item.
-fn items(lines: &[&InvoiceLine]) -> Result<Vec<Item>, NumberError> {
-    let mut items: BTreeMap<&str, Item> = BTreeMap::new();
-    for line in lines {
-        let id = line.subscription_item_id.as_deref().unwrap_or_default();
-        let item = items.entry(id).or_insert_with(|| Item { id: id.to_owned(), ..Item::default() });
-        item.quantity = item.quantity.checked_add(line.quantity.unwrap_or_default())?;
-        item.amount += i128::from(line.amount_minor);
-    }
-    Ok(items.into_values().collect())
-}
-
-/// What an invoice holds beside the usage of `scopes`, as one row per currency, so that the whole of it is explained.
-pub fn out_of_scope(
-    tenant_id: &str,
-    plan: &str,
-    window: Window,
-    invoice: &Invoice,
-    source: Source,
-    scopes: &[Scope],
-    evidence: &str,
-) -> Vec<ReconciliationRow> {
-    let beside = |line: &&InvoiceLine| !scopes.iter().any(|scope| scope.holds(line));
-    let lines: Vec<&InvoiceLine> = invoice.lines.iter().filter(beside).collect();
-    let currencies: BTreeSet<Currency> = lines.iter().map(|line| line.currency).collect();
-    let sum = |currency| {
-        let of_currency = lines.iter().filter(|line| line.currency == currency);
-        of_currency.map(|line| i128::from(line.amount_minor)).sum()
-    };
-    let row = |currency| ReconciliationRow {
-        tenant_id: tenant_id.to_owned(),
-        plan: plan.to_owned(),
-        meter: String::new(),
-        window: Some(window),
-        source,
-        class: Class::OutOfScope,
-        ledger_quantity: None,
-        stripe_quantity: None,
-        ledger_amount: None,
-        stripe_amount: Some(sum(currency)),
-        currency: Some(currency),
-        reason: None,
-        evidence: evidence.to_owned(),
-        explained_quantity: None,
-        explained_amount: None,
-        next_step: String::new(),
-        first_seen: None,
-    };
-    currencies.into_iter().map(|currency| row(currency).because(Nature::Beside)).collect()
 }
 
 /// A subscription of Stripe's with a price of ours that no tenant has.
@@ -343,6 +279,7 @@ pub fn orphan(subscription_id: &str, meter: &str) -> ReconciliationRow {
         explained_quantity: None,
         explained_amount: None,
         next_step: String::new(),
+        item: None,
         first_seen: None,
     };
     row.because(Nature::Strange)
@@ -378,6 +315,7 @@ impl Expected {
             explained_quantity: None,
             explained_amount: None,
             next_step: String::new(),
+            item: None,
             first_seen: None,
         }
     }

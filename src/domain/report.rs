@@ -7,8 +7,10 @@ mod accruals;
 mod adjustments;
 mod comparison;
 mod exception;
+mod statement;
 
 pub use exception::{Exception, ExceptionKind, QuarantineCount, came_late, exceptions, resolved, unbillable};
+pub use statement::Statement;
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -32,6 +34,16 @@ pub enum Cell<'a> {
     Text(Cow<'a, str>),
     Number(String),
     Instant(String),
+}
+
+impl Cell<'_> {
+    /// As it is, without what a spreadsheet needs.
+    pub fn text(&self) -> &str {
+        match self {
+            Self::Text(text) => text,
+            Self::Number(text) | Self::Instant(text) => text,
+        }
+    }
 }
 
 /// One data file.

@@ -118,17 +118,17 @@ fn rows(
     };
     let header = reader.headers().map_err(|error| unreadable(1, &error))?.clone();
     let mut record = csv::StringRecord::new();
-    loop {
-        let line = reader.position().line();
+    // A cell holds no line end. The reader's own count is one too low after CRLF.
+    for line in 2.. {
         match reader.read_record(&mut record) {
             Ok(true) => {}
-            Ok(false) => return Ok(()),
+            Ok(false) => break,
             Err(error) => return Err(unreadable(line, &error)),
         }
-        let line = record.position().map_or(line, csv::Position::line);
         let by_column: BTreeMap<&str, &str> = header.iter().zip(record.iter()).collect();
         visit(&Cells { file: name, line, by_column })?;
     }
+    Ok(())
 }
 
 fn sums_fault(sums: &str, manifest: &Manifest) -> Option<String> {

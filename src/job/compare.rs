@@ -9,14 +9,15 @@ use jiff::Timestamp;
 use crate::domain::invoice::{Invoice, StripeSubscription, SubscriptionItem, Unread};
 use crate::domain::number::NumberError;
 use crate::domain::reconcile::{
-    Class, Evidence, Expected, Look, ReconciliationRow, Scope, Source, Tolerances, compare_lines,
-    compare_nothing, compare_total, orphan, out_of_scope, unread_subscription,
+    Class, Evidence, Expected, Look, ReconciliationRow, Source, Tolerances, compare_lines, compare_nothing,
+    compare_total, orphan, unread_subscription,
 };
 use crate::domain::tenant::Tenant;
+use crate::job::beside;
 use crate::job::connection::Wire;
 use crate::job::evidence;
 use crate::job::intents::Intents;
-use crate::job::mapping::{Mapped, MeterUse};
+use crate::job::mapping::Mapped;
 use crate::job::reading::{Answers, Preview, owners};
 use crate::job::stage::Stage;
 use crate::job::standing::{MeterAtStripe, Standing};
@@ -64,15 +65,15 @@ impl Sides<'_> {
             let evidence = evidence::of_total(using, meter, &known, wire, now)?;
             let evidence = Evidence { look: looks.get(&using.meter), ..evidence };
             let row = compare_total(&using.expected, total, &meter.id, &evidence)?;
-            let row = tolerances.settle(row);
             let evidence = evidence::of_bill(evidence, one, using, &row, invoice(one, standing));
+            let row = tolerances.settle(row);
             // A total that may lag behind is no word about what was billed: the window waits.
             let may_lag = one.stage == Stage::Final && known.iter().any(|one| one.may_yet_show(now));
             rows.push(if may_lag && row.is_difference() { row.too_early() } else { row });
-            let billed = invoice_row(one, &using.expected, meter, answers, standing, &evidence)?;
-            rows.push(tolerances.settle(billed));
+            let bill = invoice_row(one, &using.expected, meter, answers, standing, &evidence)?;
+            rows.push(tolerances.settle(bill));
         }
-        rows.extend(beside(one, answers, standing));
+        rows.extend(beside::of_mapped(one, answers, standing)?);
         Ok(Compared { tenant_id: one.tenant_id.clone(), window_start: one.window.start, rows })
     }
 }
@@ -93,7 +94,7 @@ fn invoice_row(
         return match answers.preview(one) {
             Preview::Nothing => Ok(compare_nothing(expected, Source::Preview, id, evidence)),
             Preview::Unreadable => lines(None, Source::Preview, id),
-            Preview::Next(invoice) => lines(Some(invoice), Source::Preview, id),
+            Preview::Next(invoice) => lines(Some(&**invoice), Source::Preview, id),
         };
     }
     if let Some(unread) = one.unread_invoice(standing) {
@@ -106,25 +107,10 @@ fn invoice_row(
     }
 }
 
+/// The invoice that bills the window, once it has ended.
 pub fn invoice<'a>(one: &Mapped, standing: &'a Standing) -> Option<&'a Invoice> {
     let of_subscription = standing.invoices.get(&one.subscription_id)?;
     of_subscription.iter().find(|invoice| Some(&invoice.id) == one.invoice_id.as_ref())
-}
-
-/// Base fee, prorations and whatever else stands on the same invoice.
-fn beside(one: &Mapped, answers: &Answers, standing: &Standing) -> Vec<ReconciliationRow> {
-    let (invoice, source) = match one.stage {
-        Stage::Open => match answers.preview(one) {
-            Preview::Next(invoice) => (Some(invoice), Source::Preview),
-            Preview::Nothing | Preview::Unreadable => (None, Source::Preview),
-        },
-        Stage::Ended | Stage::Final => (invoice(one, standing), Source::Invoice),
-    };
-    let Some(invoice) = invoice else { return Vec::new() };
-    let scopes: Vec<Scope> = standing.meters.values().map(|meter| meter.scope.clone()).collect();
-    let plan = one.meters.first().map_or("", |using: &MeterUse| using.expected.plan.key.as_str());
-    let evidence = if source == Source::Preview { &one.subscription_id } else { &invoice.id };
-    out_of_scope(&one.tenant_id, plan, one.window, invoice, source, &scopes, evidence)
 }
 
 /// Subscriptions that have a price of ours and belong to no tenant.

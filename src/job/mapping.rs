@@ -101,18 +101,15 @@ pub fn map(
     if is_billed_otherwise(window, standing) {
         return Err(ParkReason::WindowMismatch);
     }
-    let mut meters = Vec::new();
-    for (meter, uses) in prices {
+    for meter in prices.keys() {
         // Once a window has ended, its items may have gone with its plan.
         let has_item = stage == Stage::Open && sold.contains(meter);
         if let Some(item) = item_of(subscription, meter, standing, has_item)? {
             check_price_in_force(current, item, meter, standing, stage)?;
             check_period(window, item, stage)?;
         }
-        let aggregation = catalog.meters.get(meter).ok_or(ParkReason::Mapping)?.aggregation;
-        let using = meter_use(window, figures, (meter, aggregation), &uses);
-        meters.push(using.ok_or(ParkReason::Overflow)?);
     }
+    let meters = uses_of(window, figures, catalog, &prices)?;
     Ok(Some(Mapped {
         tenant_id: figures.tenant_id.clone(),
         period: present.period,
@@ -125,6 +122,30 @@ pub fn map(
         stands: false,
         was_parked: false,
     }))
+}
+
+/// What Stripe is to show of a window, whether its subscription fits or not.
+pub fn uses(
+    window: &TenantWindow<'_>,
+    figures: &WindowFigures,
+    catalog: &Catalog,
+) -> Result<Vec<MeterUse>, ParkReason> {
+    uses_of(window, figures, catalog, &usage_prices(window, catalog))
+}
+
+fn uses_of(
+    window: &TenantWindow<'_>,
+    figures: &WindowFigures,
+    catalog: &Catalog,
+    prices: &UsagePrices<'_>,
+) -> Result<Vec<MeterUse>, ParkReason> {
+    let mut all = Vec::new();
+    for (meter, prices) in prices {
+        let aggregation = catalog.meters.get(*meter).ok_or(ParkReason::Mapping)?.aggregation;
+        let using = meter_use(window, figures, (meter, aggregation), prices);
+        all.push(using.ok_or(ParkReason::Overflow)?);
+    }
+    Ok(all)
 }
 
 /// The subscription as Stripe has it. It is listed by its prices: after a change of plan at the window's end it may have none

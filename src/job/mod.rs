@@ -4,6 +4,7 @@
 //! execute (writes): a dry run stops before execute.
 
 pub mod approve;
+mod beside;
 mod bounds;
 pub mod catalog_change;
 mod catalogs;
@@ -18,6 +19,7 @@ mod edges;
 mod evidence;
 mod execute;
 pub mod explain;
+pub mod guard;
 pub mod import;
 mod intents;
 mod interrupt;
@@ -36,6 +38,7 @@ mod person;
 mod plan;
 mod push;
 mod reading;
+pub mod report;
 mod run;
 mod seed;
 mod send;

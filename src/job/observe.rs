@@ -194,7 +194,8 @@ fn ranges<'a>(
     ranges
 }
 
-fn pieces<'a>(window: &'a TenantWindow<'_>) -> impl Iterator<Item = Window> + 'a {
+/// The ranges of time that a window's figures need.
+pub fn pieces<'a>(window: &'a TenantWindow<'_>) -> impl Iterator<Item = Window> + 'a {
     let segments = window.segments.iter().map(|segment| segment.range);
     window.accounted.iter().copied().chain(segments).chain(window.gaps.iter().copied())
 }

@@ -10,7 +10,9 @@ use jiff::Timestamp;
 use crate::domain::bounds::Charge;
 use crate::domain::intent::Intent;
 use crate::domain::period::{Period, Window};
+use crate::domain::reconcile::ReconciliationRow;
 use crate::domain::tenant::TenantWindow;
+use crate::job::beside;
 use crate::job::bounds;
 use crate::job::catalogs::Catalogs;
 use crate::job::compare::{Compared, Sides, orphans, unread};
@@ -73,10 +75,7 @@ pub async fn play(period: Period, wake: &Wake<'_>) -> anyhow::Result<Option<Peri
     let catalogs = Catalogs::read(&rules.catalog, &rules.catalog_hash, &kept.stored, &mut view).await?;
     let mut intents = Intents::new(view.intents(reach).await?);
     drop(view);
-    let beside = match settled {
-        Some(_) => kept.beside.clone(),
-        None => [orphans, unread].map(|rows| rows(wake.standing, &rules.tenants)).concat(),
-    };
+    let beside = wake.beside(settled, &kept);
     let scope = wake.scope(period, reach, &windows, &catalogs, settled.is_some());
     let observed = observe::observe(&scope, kept, &wake.store.ledger()).await?;
     let mut rated = Rated::new(&windows, (&rules.catalog, &rules.catalog_hash), &observed.totals);
@@ -132,7 +131,7 @@ struct Exchange {
     counts: PushCounts,
     answers: Answers,
     confirmed: Vec<Intent>,
-    /// In the order of `mapped`.
+    /// In the order of `mapped`; after them what the other windows' invoices hold.
     compared: Vec<Compared>,
 }
 
@@ -192,6 +191,14 @@ impl<'a> Wake<'a> {
         }
     }
 
+    /// What no window has: as it stands at Stripe, or of a closed period as the last run found it.
+    fn beside(&self, settled: Option<&PeriodJob>, kept: &Kept) -> Vec<ReconciliationRow> {
+        match settled {
+            Some(_) => kept.beside.clone(),
+            None => [orphans, unread].map(|rows| rows(self.standing, &self.rules.tenants)).concat(),
+        }
+    }
+
     /// Nothing of a closed period has changed since it was looked at, but for what is to be kept of this look.
     async fn keep(&self, job: &PeriodJob, look: Option<Look>) -> anyhow::Result<()> {
         let Some(lease) = self.lease else { return Ok(()) };
@@ -244,7 +251,9 @@ impl<'a> Wake<'a> {
         for one in pushes.unbillable.iter().chain(settled) {
             intents.put(one.clone());
         }
-        let compared = self.compare(&mapped, intents, &mut answers).await?;
+        let mut compared = self.compare(&mapped, intents, &mut answers).await?;
+        // The windows that no tenant's figures stand for come after those that are mapped.
+        compared.extend(beside::of_others(windows, &mapped, &rated.parked(), self.standing, stage)?);
         rated.park_incomplete(&compared);
         Ok(Exchange { mapped, charges, pushes, pending_before, counts, answers, confirmed, compared })
     }

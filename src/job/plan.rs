@@ -138,6 +138,12 @@ impl Rated {
         }
     }
 
+    /// Tenant and start of the windows that are set aside.
+    pub fn parked(&self) -> BTreeSet<(String, Timestamp)> {
+        let parked = self.due.iter().chain(&self.open).filter(|one| one.park.is_some());
+        parked.map(|one| (one.tenant_id.clone(), one.window.start)).collect()
+    }
+
     /// A window whose answers are missing cannot close.
     pub fn park_incomplete(&mut self, compared: &[Compared]) {
         let incomplete = compared.iter().filter(|one| one.is_incomplete());
@@ -180,7 +186,7 @@ pub struct Known<'a> {
     pub pending_before: u64,
     pub pushed: u64,
     pub errors: u64,
-    /// In the order of `mapped`.
+    /// In the order of `mapped`; after them what the other windows' invoices hold.
     pub compared: Vec<Compared>,
     /// Rows about what no window has: strange subscriptions, and those that are not understood.
     pub beside: Vec<ReconciliationRow>,

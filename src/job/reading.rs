@@ -41,7 +41,7 @@ pub enum Preview {
     Unreadable,
     /// There will be none: the subscription has ended.
     Nothing,
-    Next(Invoice),
+    Next(Box<Invoice>),
 }
 
 impl Answers {
@@ -163,7 +163,7 @@ pub async fn read_previews(mapped: &[Mapped], wire: &Wire, answers: &mut Answers
             Some(Some(next)) => {
                 let lines = format!("{} lines", next.lines.len());
                 answers.evidence.push(line(one, "preview", &next.id, &next.request_id, &lines));
-                Preview::Next(next)
+                Preview::Next(Box::new(next))
             }
         };
         answers.previews.insert((one.tenant_id.clone(), one.window), preview);

@@ -25,9 +25,8 @@ use crate::job::outcome::PeriodOutcome;
 use crate::job::period::{Wake as PeriodWake, play};
 use crate::job::seed::seed;
 use crate::job::send;
-use crate::job::stage;
-use crate::job::standing::{self, Standing};
-use crate::job::{Refusal, Settings, claims, current_catalog, deliver, due, late};
+use crate::job::standing::{self, Invoices, Standing};
+use crate::job::{Refusal, Settings, beside, claims, current_catalog, deliver, due, late};
 use crate::store::books::{PeriodJob, PeriodStatus, Run};
 use crate::store::{Access, Books, Store, StoreError};
 use crate::stripe::StripeError;
@@ -220,7 +219,8 @@ async fn play_periods(
     Ok(())
 }
 
-/// An invoice is made when what it bills has ended; the earliest end in a period that is not closed is the first of interest.
+/// A renewal invoice is made when what it bills has ended, and others in the window itself; those of the earliest window
+/// in a period that is not closed are the first of interest.
 async fn read_standing(
     rules: &Rules,
     settings: &Settings,
@@ -234,10 +234,11 @@ async fn read_standing(
         .iter()
         .filter(|period| !rules.is_only_late(**period))
         .flat_map(|period| rules.tenants.iter().flat_map(move |tenant| tenant.windows(*period, zone)));
-    let earliest = windows.map(|window| stage::served(&window).end).min();
+    let earliest = windows.map(|window| beside::since(&window, now)).min();
     let since = earliest.and_then(|end| end.checked_sub(day).ok());
     let claimed_twice = claims::claimed_twice(&rules.tenants, &rules.catalog);
-    let standing = standing::read(wire, &rules.catalog, &rules.tenants, since, now).await?;
+    let invoices = since.map(|since| Invoices { since, only_drafts: false });
+    let standing = standing::read(wire, &rules.catalog, &rules.tenants, invoices, now).await?;
     let mut warnings = moved_keys(&rules.tenants, &rules.catalog, &standing, now);
     warnings.splice(0..0, standing.warnings);
     Ok(Standing { claimed_twice, warnings, ..standing })
@@ -360,7 +361,7 @@ fn warn_of_far(periods: &BTreeSet<Period>, back: usize) {
 }
 
 /// What came before the first period was never meant to be billed by us: with a real account somebody must say so.
-fn require_first_period(settings: &Settings, target: &Target) -> Result<(), Refusal> {
+pub fn require_first_period(settings: &Settings, target: &Target) -> Result<(), Refusal> {
     if target.is_sandbox() || settings.first_period.is_some() {
         return Ok(());
     }
@@ -369,7 +370,7 @@ fn require_first_period(settings: &Settings, target: &Target) -> Result<(), Refu
     Err(Refusal::Configuration(text.to_owned()))
 }
 
-fn explicit_period(
+pub fn explicit_period(
     period: Period,
     settings: &Settings,
     tenants: &[Tenant],

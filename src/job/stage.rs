@@ -55,10 +55,10 @@ fn is_unpaid(window: &TenantWindow<'_>, standing: &Standing) -> bool {
 
 /// Stripe finalizes a draft after 72 hours at most ("configure grace period"); one that is a draft a day later stays one
 /// until a person decides.
-const LONGEST_DRAFT: SignedDuration = SignedDuration::from_hours(96);
+pub const LONGEST_DRAFT: SignedDuration = SignedDuration::from_hours(96);
 
 /// Stripe makes a renewal invoice at the window's end; an hour is allowed for the making.
-const MADE_WITHIN: SignedDuration = SignedDuration::from_hours(1);
+pub const MADE_WITHIN: SignedDuration = SignedDuration::from_hours(1);
 
 /// The invoice that bills the usage of this window; for a plan without usage prices, the renewal made at its end.
 pub fn renewal_invoice<'a>(window: &TenantWindow<'_>, standing: &'a Standing) -> Option<&'a Invoice> {

@@ -84,12 +84,20 @@ impl MeterAtStripe {
     }
 }
 
-/// Reads and checks. `since` is the oldest instant at which an invoice of interest can have been made.
+/// Which invoices are read.
+#[derive(Clone, Copy, Debug)]
+pub struct Invoices {
+    /// The oldest instant at which one of interest can have been made.
+    pub since: Timestamp,
+    pub only_drafts: bool,
+}
+
+/// Reads and checks.
 pub async fn read(
     wire: &Wire,
     catalog: &Catalog,
     tenants: &[Tenant],
-    since: Option<Timestamp>,
+    invoices: Option<Invoices>,
     now: Timestamp,
 ) -> anyhow::Result<Standing> {
     let mut standing = Standing::default();
@@ -124,9 +132,8 @@ pub async fn read(
         let twice = meters.filter_map(|(key, meter)| check_items(subscription, key, &meter.scope));
         standing.warnings.extend(twice);
     }
-    if let Some(since) = since {
-        let created = Window { start: since, end: now.saturating_add(jiff::SignedDuration::from_secs(1))? };
-        read_invoices(wire, tenants, created, &mut standing).await?;
+    if let Some(wanted) = invoices {
+        read_invoices(wire, tenants, wanted, now, &mut standing).await?;
     }
     Ok(standing)
 }
@@ -163,16 +170,23 @@ async fn read_subscriptions(wire: &Wire, standing: &mut Standing) -> Result<(), 
 async fn read_invoices(
     wire: &Wire,
     tenants: &[Tenant],
-    created: Window,
+    wanted: Invoices,
+    now: Timestamp,
     standing: &mut Standing,
-) -> Result<(), StripeError> {
+) -> anyhow::Result<()> {
+    let end = now.saturating_add(jiff::SignedDuration::from_secs(1))?;
+    let created = Window { start: wanted.since, end };
     let ours: BTreeSet<&str> = tenants
         .iter()
         .flat_map(Tenant::subscriptions)
         .map(|one| one.stripe_subscription_id.as_str())
         .collect();
     let is_ours = |invoice: &Invoice| invoice.subscription_id.as_deref().is_some_and(|id| ours.contains(id));
-    let Listing { read, unread } = wire.stripe.invoices(created, is_ours).await?;
+    let Listing { read, unread } = if wanted.only_drafts {
+        wire.stripe.drafts(created, is_ours).await?
+    } else {
+        wire.stripe.invoices(created, is_ours).await?
+    };
     for invoice in read {
         if let Some(subscription_id) = invoice.subscription_id.clone() {
             standing.invoices.entry(subscription_id).or_default().push(invoice);

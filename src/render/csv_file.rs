@@ -46,6 +46,14 @@ pub fn hash_of(mut file: File) -> io::Result<(String, u64)> {
     Ok((hex(&hashing.hash.finalize()), hashing.bytes))
 }
 
+/// A table as text, for a terminal or a pipe.
+pub fn text(table: Table<'_>) -> io::Result<String> {
+    let mut bytes = Vec::new();
+    write_rows(&mut bytes, table)?;
+    String::from_utf8(bytes).map_err(io::Error::other)
+}
+
+/// The number of rows.
 fn write_rows(out: &mut impl Write, table: Table<'_>) -> io::Result<u64> {
     let mut rows = 0;
     let mut csv = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(out);

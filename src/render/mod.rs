@@ -14,6 +14,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 pub use again::{Difference, differences};
+pub use csv_file::text as csv_text;
 pub use manifest::Facts;
 
 use crate::domain::audit::sha256_hex;

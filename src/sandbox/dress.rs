@@ -112,15 +112,17 @@ fn period_to_the_subscription(object: &mut Map<String, Value>) {
 /// All items of a subscription share one period here.
 fn older_line(world: &World, line: &mut Map<String, Value>) {
     let removed = ["parent", "pricing", "taxes", "quantity_decimal", "subtotal", "pretax_credit_amounts"];
-    let [parent, pricing, ..] = removed.map(|name| line.remove(name).unwrap_or_default());
-    let item = &parent["subscription_item_details"];
+    let [parent, pricing, taxes, ..] = removed.map(|name| line.remove(name).unwrap_or_default());
+    let kind = if parent["type"] == "invoice_item_details" { "invoiceitem" } else { "subscription" };
+    let item =
+        &parent[if kind == "invoiceitem" { "invoice_item_details" } else { "subscription_item_details" }];
     let price = pricing["price_details"]["price"].as_str().and_then(|id| world.prices.get(id));
     let older = json!({
         "amount_excluding_tax": line.get("amount"), "invoice_item": item["invoice_item"],
         "plan": price.map(objects::plan), "price": price.map(objects::price),
         "proration": item["proration"], "proration_details": item["proration_details"],
         "subscription": item["subscription"], "subscription_item": item["subscription_item"],
-        "tax_amounts": [], "tax_rates": [], "type": "subscription",
+        "tax_amounts": older_taxes(&taxes), "tax_rates": [], "type": kind,
         "unit_amount_excluding_tax": pricing["unit_amount_decimal"],
     });
     extend(line, older);
@@ -128,16 +130,28 @@ fn older_line(world: &World, line: &mut Map<String, Value>) {
 
 fn older_invoice(invoice: &mut Map<String, Value>) {
     let removed = ["parent", "total_taxes", "amount_overpaid"];
-    let [parent, ..] = removed.map(|name| invoice.remove(name).unwrap_or_default());
+    let [parent, taxes, ..] = removed.map(|name| invoice.remove(name).unwrap_or_default());
     let details = &parent["subscription_details"];
     let older = json!({
         "application_fee_amount": null, "charge": null, "discount": null,
         "paid": invoice.get("status").is_some_and(|status| status == "paid"), "paid_out_of_band": false,
         "payment_intent": null, "quote": null, "subscription": details["subscription"],
-        "subscription_details": {"metadata": details["metadata"]}, "tax": null, "total_tax_amounts": [],
+        "subscription_details": {"metadata": details["metadata"]}, "tax": null,
+        "total_tax_amounts": older_taxes(&taxes),
         "transfer_data": null,
     });
     extend(invoice, older);
+}
+
+fn older_taxes(taxes: &Value) -> Value {
+    let older = |tax: &Value| {
+        json!({
+            "amount": tax["amount"], "inclusive": tax["tax_behavior"] == "inclusive",
+            "tax_rate": tax["tax_rate_details"]["tax_rate"], "taxability_reason": tax["taxability_reason"],
+            "taxable_amount": tax["taxable_amount"],
+        })
+    };
+    taxes.as_array().into_iter().flatten().map(older).collect()
 }
 
 fn extend(object: &mut Map<String, Value>, more: Value) {

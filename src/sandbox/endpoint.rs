@@ -27,11 +27,15 @@ pub enum Endpoint {
     InvoiceLines,
     Events,
     TestClocks,
+    InvoiceItems,
+    TaxRates,
+    Coupons,
+    CreditGrants,
 }
 
 impl Endpoint {
     /// The word in a manners file, and what Stripe calls it where it speaks of a key's permissions.
-    const WORDS: [(Self, &str, &str); 13] = [
+    const WORDS: [(Self, &str, &str); 17] = [
         (Self::Account, "account", "accounts_kyc_basic"),
         (Self::Customers, "customers", "customer"),
         (Self::Products, "products", "product"),
@@ -45,6 +49,10 @@ impl Endpoint {
         (Self::InvoiceLines, "invoice_lines", "invoice"),
         (Self::Events, "events", "event"),
         (Self::TestClocks, "test_clocks", "billing_clock"),
+        (Self::InvoiceItems, "invoice_items", "invoice"),
+        (Self::TaxRates, "tax_rates", "tax_rate"),
+        (Self::Coupons, "coupons", "coupon"),
+        (Self::CreditGrants, "credit_grants", "billing_credit_grant"),
     ];
 
     pub fn all() -> impl Iterator<Item = Self> {
@@ -77,6 +85,10 @@ impl Endpoint {
             ["v1", "invoices", _, "lines"] => Self::InvoiceLines,
             ["v1", "invoices", ..] => Self::Invoices,
             ["v1", "test_helpers", "test_clocks", ..] => Self::TestClocks,
+            ["v1", "invoiceitems"] => Self::InvoiceItems,
+            ["v1", "tax_rates"] => Self::TaxRates,
+            ["v1", "coupons"] => Self::Coupons,
+            ["v1", "billing", "credit_grants"] => Self::CreditGrants,
             ["v2", "core", "events", ..] => Self::Events,
             _ => return None,
         })
@@ -88,7 +100,7 @@ pub fn customer_of(world: &World, path: &str, params: &Params) -> String {
     let parts: Vec<&str> = path.trim_matches('/').split('/').collect();
     let of_subscription = |id: &str| world.subscriptions.get(id).map(|one| one.customer.clone());
     let by_path = match parts.as_slice() {
-        ["v1", "customers", id] => Some((*id).to_owned()),
+        ["v1", "customers", id, ..] => Some((*id).to_owned()),
         ["v1", "subscriptions", id] => of_subscription(id),
         ["v1", "invoices", id, ..] => invoices::subscription_of(world, id)
             .or_else(|| preview::subscription_of(world, id))

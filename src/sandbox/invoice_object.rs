@@ -10,6 +10,8 @@ use super::invoices::{self, Invoice, Kind};
 use super::lines::{self, PricedLine};
 use super::lists;
 use super::records::{Item, Price, Window};
+use super::settling::{Settled, settled};
+use super::terms::InvoiceItem;
 use super::usage::{Known, aggregate};
 use super::world::World;
 use super::{decimal, objects, preview};
@@ -54,13 +56,22 @@ pub fn preview(world: &World, one: &Invoice<'_>, id: &str) -> Value {
     shown
 }
 
-/// The lines of an invoice, all of them.
+/// The lines of an invoice, all of them, with what is taken off and put on each.
 pub fn lines(world: &World, one: &Invoice<'_>, invoice_id: &str) -> Vec<Value> {
+    settled(world, one, invoice_id).lines
+}
+
+/// The lines before any discount, credit or tax: what was added by hand, and then what the subscription brings.
+pub fn plain_lines(world: &World, one: &Invoice<'_>, invoice_id: &str) -> Vec<Value> {
     let mut shown = Vec::new();
     let prefix = invoice_id.strip_prefix("upcoming_in_").map_or_else(
         || format!("il_{}", invoice_id.trim_start_matches("in_")),
         |number| format!("il_tmp_{number}"),
     );
+    for item in pending(world, one) {
+        let id = format!("{prefix}x{:02x}", shown.len());
+        shown.push(one_off(one, invoice_id, &id, item));
+    }
     for billed in billed(world, one) {
         for line in &billed.lines {
             let id = format!("{prefix}x{:02x}", shown.len());
@@ -68,6 +79,45 @@ pub fn lines(world: &World, one: &Invoice<'_>, invoice_id: &str) -> Vec<Value> {
         }
     }
     shown
+}
+
+/// Invoice items that wait for this invoice, the newest first: it is the first one made after them.
+fn pending<'a>(world: &'a World, one: &Invoice<'_>) -> Vec<&'a InvoiceItem> {
+    let customer = &one.subscription.customer;
+    let is_ours = |id: &str, item: &InvoiceItem| item.subscription.as_deref().is_none_or(|other| other == id);
+    let is_taken = |item: &InvoiceItem| {
+        let others = world.subscriptions_of(customer).filter(|other| is_ours(&other.id, item));
+        let mut made = others.flat_map(|other| invoices::of_subscription(world, other));
+        made.any(|other| {
+            item.created < other.created && (other.created, other.id()) < (one.created, one.id())
+        })
+    };
+    let waits = |item: &&InvoiceItem| {
+        item.created < one.created
+            && item.currency == one.subscription.currency
+            && is_ours(&one.subscription.id, item)
+            && !is_taken(item)
+    };
+    world.extras.items_of(customer).iter().rev().filter(waits).collect()
+}
+
+/// No price stands behind it: the sandbox takes amounts only.
+fn one_off(one: &Invoice<'_>, invoice_id: &str, id: &str, item: &InvoiceItem) -> Value {
+    json!({
+        "id": id, "object": "line_item", "amount": item.amount, "currency": item.currency,
+        "description": item.description, "discount_amounts": [], "discountable": item.discountable,
+        "discounts": [], "invoice": invoice_id, "livemode": false, "metadata": item.metadata,
+        "parent": {
+            "invoice_item_details": {
+                "invoice_item": item.id, "proration": false, "proration_details": {"credited_items": null},
+                "subscription": item.subscription,
+            },
+            "subscription_item_details": null, "type": "invoice_item_details",
+        },
+        "period": {"end": item.period.end, "start": item.period.start}, "pretax_credit_amounts": [],
+        "pricing": null, "quantity": 1, "quantity_decimal": "1", "subscription": one.subscription.id,
+        "subtotal": item.amount, "taxes": [],
+    })
 }
 
 /// What one item brings onto an invoice.
@@ -196,32 +246,30 @@ fn description(world: &World, price: &Price, line: &PricedLine) -> String {
 /// All that previews and invoices have in common.
 fn frame(world: &World, one: &Invoice<'_>, id: &str, status: &str) -> Value {
     let subscription = one.subscription;
-    let all = lines(world, one, id);
-    let total = all.iter().filter_map(|line| line["amount"].as_i64()).fold(0, i64::saturating_add);
-    let due = total.max(0);
+    let Settled { lines: all, sums, .. } = settled(world, one, id);
+    let due = sums["sums"]["amount_due"].as_i64().unwrap_or_default();
     let is_paid = status == "paid";
     let lines_shown = world.manners.lists.lines_shown;
     let has_more = all.len() > lines_shown;
     let shown = &all[..all.len().min(lines_shown)];
     let customer = world.customers.get(&subscription.customer);
     let frame = json!({
-        "id": id, "object": "invoice", "amount_due": due, "amount_paid": if is_paid { due } else { 0 },
+        "id": id, "object": "invoice", "amount_paid": if is_paid { due } else { 0 },
         "amount_remaining": if is_paid { 0 } else { due }, "attempted": is_paid, "auto_advance": !is_paid,
         "collection_method": subscription.collection_method, "created": one.created,
         "currency": subscription.currency, "customer": subscription.customer,
         "customer_email": customer.and_then(|one| one.email.as_ref()),
         "customer_name": customer.and_then(|one| one.name.as_ref()),
-        "ending_balance": is_paid.then_some(0),
+        "default_tax_rates": sums["default_tax_rates"], "discounts": sums["discounts"],
         "lines": lists::list(&format!("/v1/invoices/{id}/lines"), shown, has_more),
         "parent": {
             "quote_details": null,
             "subscription_details": {"metadata": subscription.metadata, "subscription": subscription.id},
             "type": "subscription_details",
         },
-        "period_end": one.window.end, "period_start": one.window.start, "status": status, "subtotal": total,
-        "subtotal_excluding_tax": total, "total": total, "total_excluding_tax": total,
+        "period_end": one.window.end, "period_start": one.window.start, "status": status,
     });
-    objects::merged(without_content(), frame)
+    objects::merged(objects::merged(without_content(), frame), sums["sums"].clone())
 }
 
 /// The fields that say the same on every invoice here, or nothing.
@@ -235,7 +283,7 @@ fn without_content() -> Value {
         "automatically_finalizes_at": null, "billing_reason": null, "custom_fields": null,
         "customer_account": null, "customer_address": null, "customer_phone": null, "customer_shipping": null,
         "customer_tax_exempt": "none", "customer_tax_ids": [], "default_payment_method": null,
-        "default_source": null, "default_tax_rates": [], "description": null, "discounts": [], "due_date": null,
+        "default_source": null, "description": null, "due_date": null,
         "effective_at": null, "footer": null, "from_invoice": null, "hosted_invoice_url": null,
         "invoice_pdf": null, "issuer": {"type": "self"}, "last_finalization_error": null,
     });
@@ -246,12 +294,12 @@ fn without_content() -> Value {
             "default_mandate": null, "payment_method_options": null, "payment_method_types": null,
         },
         "post_payment_credit_notes_amount": 0, "pre_payment_credit_notes_amount": 0, "receipt_number": null,
-        "rendering": null, "shipping_cost": null, "shipping_details": null, "starting_balance": 0,
+        "rendering": null, "shipping_cost": null, "shipping_details": null,
         "statement_descriptor": null,
         "status_transitions": {
             "finalized_at": null, "marked_uncollectible_at": null, "paid_at": null, "voided_at": null,
         },
-        "test_clock": null, "total_discount_amounts": [], "total_pretax_credit_amounts": [], "total_taxes": [],
+        "test_clock": null,
         "webhooks_delivered_at": null,
     });
     objects::merged(first, second)

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::manners::DropCode;
+use super::terms::{Extra, Terms};
 
 pub type Metadata = BTreeMap<String, String>;
 
@@ -52,6 +53,7 @@ pub enum Fact {
     Event(Event),
     Subscription(Subscription),
     Clock(TestClock),
+    Extra(Extra),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -234,6 +236,8 @@ pub struct Subscription {
     /// Windows that were given one by one; where there is none, the phases decide.
     pub windows: Vec<Window>,
     pub items: Vec<Item>,
+    #[serde(default, skip_serializing_if = "Terms::is_empty")]
+    pub terms: Terms,
     pub status: Status,
     /// What it was before, sorted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

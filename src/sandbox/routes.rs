@@ -9,8 +9,8 @@ use super::error::ApiError;
 use super::request::Params;
 use super::world::World;
 use super::{
-    cancellations, customers, events, expand, invoices, meters, objects, preview, prices, products, reports,
-    subscriptions, summaries, test_clocks,
+    cancellations, customers, events, expand, extras, invoices, meters, objects, preview, prices, products,
+    reports, subscriptions, summaries, test_clocks,
 };
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,6 +95,11 @@ fn read(world: &mut World, parts: &[&str], params: &Params) -> Option<Result<Rep
 fn write(world: &mut World, parts: &[&str], params: &Params) -> Option<Result<Reply, ApiError>> {
     Some(match parts {
         ["customers"] => customers::create(world, params),
+        ["customers", id, "balance_transactions"] => extras::balance_transaction(world, id, params),
+        ["invoiceitems"] => extras::invoice_item(world, params),
+        ["tax_rates"] => extras::tax_rate(world, params),
+        ["coupons"] => extras::coupon(world, params),
+        ["billing", "credit_grants"] => extras::credit_grant(world, params),
         ["products"] => products::create(world, params),
         ["prices"] => prices::create(world, params),
         ["billing", "meters"] => meters::create(world, params),

@@ -17,6 +17,7 @@ use super::records::{
     Recurring, Round, Scheme, Status, Subscription, Tier, Transform, Window,
 };
 use super::subscriptions;
+use super::terms::Terms;
 use super::world::World;
 
 #[derive(Clone, Debug, Default)]
@@ -255,6 +256,7 @@ fn new_subscription(world: &World, given: &SeedSubscription) -> Result<Subscript
         phases: vec![Phase { from: start, anchor, cycle: cycle(&given.interval)? }],
         windows: windows(given),
         items: given.prices.iter().map(|id| new_item(world, &given.id, id, start)).collect(),
+        terms: Terms::default(),
         status: status(given)?,
         past_statuses: past_statuses(given)?,
         ends_at: ends_at(given, world.now),

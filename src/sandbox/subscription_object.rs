@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::records::{Item, Status, Subscription};
 use super::world::World;
-use super::{invoices, lists, objects};
+use super::{extras, invoices, lists, objects};
 
 pub fn subscription(world: &World, one: &Subscription) -> Value {
     let now = world.now;
@@ -20,13 +20,20 @@ pub fn subscription(world: &World, one: &Subscription) -> Value {
         "cancel_at_period_end": one.cancel_at_period_end && ended.is_none(),
         "canceled_at": one.cancel_requested_at.or(ended), "collection_method": one.collection_method,
         "created": one.created, "currency": one.currency, "customer": one.customer,
-        "days_until_due": one.days_until_due, "description": one.description, "ended_at": ended,
+        "days_until_due": one.days_until_due,
+        "default_tax_rates": tax_rates(world, one), "description": one.description,
+        "discounts": one.terms.discounts.iter().map(|discount| &discount.id).collect::<Vec<_>>(), "ended_at": ended,
         "items": lists::list(&url, &items, false),
         "latest_invoice": invoices::of_subscription(world, one).last().map(invoices::Invoice::id),
         "metadata": one.metadata, "start_date": one.start, "status": status_at(one, now).as_str(),
         "trial_end": one.trial_end, "trial_start": one.trial_end.map(|_| one.start),
     });
     objects::merged(without_content(), shown)
+}
+
+fn tax_rates(world: &World, one: &Subscription) -> Vec<Value> {
+    let known = one.terms.tax_rates.iter().filter_map(|id| world.extras.tax_rates.get(id));
+    known.map(extras::shown_tax_rate).collect()
 }
 
 /// The fields that say the same on every subscription here, or nothing.
@@ -37,7 +44,6 @@ fn without_content() -> Value {
         "billing_cycle_anchor_config": null, "billing_schedules": [], "billing_thresholds": null,
         "cancellation_details": {"comment": null, "feedback": null, "reason": null},
         "customer_account": null, "default_payment_method": null, "default_source": null,
-        "default_tax_rates": [], "discounts": [],
         "invoice_settings": {
             "account_tax_ids": null, "custom_fields": null, "description": null, "footer": null,
             "issuer": {"type": "self"},

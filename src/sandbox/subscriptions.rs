@@ -10,9 +10,10 @@ use super::records::{Cycle, Fact, Item, Phase, Price, Status, Subscription};
 use super::request::Params;
 use super::routes::Reply;
 use super::subscription_object::{self as object, status_at};
+use super::terms::{Discount, Terms};
 use super::world::World;
 
-const KNOWN: [&str; 15] = [
+const KNOWN: [&str; 17] = [
     "customer",
     "items",
     "billing_cycle_anchor",
@@ -28,6 +29,8 @@ const KNOWN: [&str; 15] = [
     "days_until_due",
     "billing_mode",
     "proration_behavior",
+    "default_tax_rates",
+    "discounts",
 ];
 /// Stripe's other parameters: accepted, without effect on what is billed here.
 const WITHOUT_EFFECT: [&str; 9] = [
@@ -77,6 +80,7 @@ pub fn create(world: &mut World, params: &Params) -> Result<Reply, ApiError> {
         phases: vec![Phase { from: start, anchor, cycle }],
         windows: Vec::new(),
         items,
+        terms: terms(world, params, Terms::default())?,
         status: Status::Active,
         past_statuses: Vec::new(),
         ends_at: None,
@@ -250,8 +254,33 @@ pub fn update(world: &mut World, id: &str, params: &Params) -> Result<Reply, Api
     if params.has("description") {
         one.description = params.owned("description")?;
     }
+    one.terms = terms(world, params, one.terms)?;
     end_as_asked(&mut one, params, now)?;
     Ok(recorded(world, one))
+}
+
+/// Tax rates and coupons as they are to be; what is not named stays.
+fn terms(world: &World, params: &Params, old: Terms) -> Result<Terms, ApiError> {
+    let mut terms = old;
+    if params.has("default_tax_rates") {
+        terms.tax_rates = params.texts("default_tax_rates")?;
+    }
+    if let Some(id) = terms.tax_rates.iter().find(|id| !world.extras.tax_rates.contains_key(*id)) {
+        return Err(ApiError::missing("tax rate", id, "default_tax_rates"));
+    }
+    if params.has("discounts") {
+        terms.discounts.clear();
+        for given in params.hashes("discounts")? {
+            given.only(&["coupon"])?;
+            let coupon = given.required("coupon")?;
+            if !world.extras.coupons.contains_key(coupon) {
+                return Err(ApiError::missing("coupon", coupon, &given.full("coupon")));
+            }
+            let id = ids::derived("di", &format!("{coupon} {} {}", world.now, params.canonical()));
+            terms.discounts.push(Discount { id, coupon: coupon.to_owned(), start: world.now });
+        }
+    }
+    Ok(terms)
 }
 
 /// The subscription, as long as it has not ended.

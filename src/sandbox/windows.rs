@@ -132,6 +132,7 @@ mod tests {
             phases: vec![Phase { from: start, anchor, cycle: Cycle { interval, count: 1 } }],
             windows: Vec::new(),
             items: Vec::new(),
+            terms: super::super::terms::Terms::default(),
             status: Status::Active,
             past_statuses: Vec::new(),
             ends_at: None,

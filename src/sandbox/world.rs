@@ -14,6 +14,7 @@ use super::manners::{DropCode, Manners};
 use super::records::{
     Customer, Entry, Event, Fact, Meter, Price, Product, StoredAnswer, Subscription, TestClock,
 };
+use super::terms::Extras;
 
 /// How long identifiers and idempotency keys are remembered.
 pub const REMEMBERED: i64 = 24 * 3_600;
@@ -29,6 +30,7 @@ pub struct World {
     pub meters: Shelf<Meter>,
     pub subscriptions: Shelf<Subscription>,
     pub clocks: Shelf<TestClock>,
+    pub extras: Extras,
     by_customer: BTreeMap<String, Vec<String>>,
     by_tag: BTreeMap<String, String>,
     /// Meter, customer → what counts.
@@ -206,6 +208,7 @@ impl World {
             Fact::Meter(one) => self.meters.put(one.id.clone(), one),
             Fact::Event(one) => self.apply_event(one),
             Fact::Subscription(one) => self.apply_subscription(one),
+            Fact::Extra(one) => self.extras.put(one),
             Fact::Clock(one) => {
                 self.now = one.frozen_time;
                 self.clocks.put(one.id.clone(), one);

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use stripe_billing::invoice::{CreatePreviewInvoice, ListInvoice};
 use stripe_billing::invoice_line_item::ListInvoiceInvoiceLineItem;
 use stripe_client_core::StripeRequest;
+use stripe_shared::InvoiceStatus;
 use stripe_types::{RangeBoundsTs, RangeQueryTs};
 
 use crate::domain::invoice::{Invoice, Listing};
@@ -47,6 +48,24 @@ impl Stripe {
         created: Window,
         is_of_interest: impl Fn(&Invoice) -> bool,
     ) -> Result<Listing<Invoice>, StripeError> {
+        self.listed(ListInvoice::new(), created, is_of_interest).await
+    }
+
+    /// Those of them that are drafts.
+    pub async fn drafts(
+        &self,
+        created: Window,
+        is_of_interest: impl Fn(&Invoice) -> bool,
+    ) -> Result<Listing<Invoice>, StripeError> {
+        self.listed(ListInvoice::new().status(InvoiceStatus::Draft), created, is_of_interest).await
+    }
+
+    async fn listed(
+        &self,
+        request: ListInvoice,
+        created: Window,
+        is_of_interest: impl Fn(&Invoice) -> bool,
+    ) -> Result<Listing<Invoice>, StripeError> {
         // Creation times are whole seconds, so both edges of a half-open span go up.
         let created = RangeQueryTs::Bounds(RangeBoundsTs {
             gte: Some(second_at_or_after(created.start)),
@@ -54,7 +73,7 @@ impl Stripe {
             ..RangeBoundsTs::default()
         });
         let request_after = |cursor: Option<&str>| {
-            let request = ListInvoice::new().created(created).limit(PAGE);
+            let request = request.clone().created(created).limit(PAGE);
             cursor.into_iter().fold(request, ListInvoice::starting_after).build()
         };
         let listed = self.listing(request_after, invoice).await?;

@@ -106,7 +106,7 @@ fn no_block_of_text_hides_a_command() {
     for page in pages() {
         for (language, block) in blocks(&fs::read_to_string(&page).unwrap()) {
             assert!(
-                ["sh", "text", "toml", "csv"].contains(&language.as_str()),
+                ["sh", "text", "toml", "csv", "sql"].contains(&language.as_str()),
                 "{}: `{language}`",
                 page.display()
             );
@@ -137,6 +137,7 @@ fn the_exit_codes_of_the_documents_are_those_of_the_program() {
 #[test]
 fn the_reasons_of_the_documents_are_those_of_the_program() {
     use billrecon::domain::figures::Disposition;
+    use billrecon::domain::reconcile::Cause;
     use billrecon::domain::tenant::ParkReason;
     use billrecon::domain::usage::QuarantineReason;
     let page = fs::read_to_string(home().join("docs/operations.md")).unwrap();
@@ -146,6 +147,9 @@ fn the_reasons_of_the_documents_are_those_of_the_program() {
     };
     assert_eq!(listed("parked"), ParkReason::ALL.map(ParkReason::as_str));
     assert_eq!(listed("quarantined"), QuarantineReason::ALL.map(QuarantineReason::as_str));
+    let page = fs::read_to_string(home().join("docs/causes.md")).unwrap();
+    let sections: Vec<&str> = page.lines().filter_map(|line| line.strip_prefix("## ")).collect();
+    assert_eq!(sections, Cause::ALL.map(Cause::as_str));
     let excluded = Disposition::ALL.into_iter().filter(|one| *one != Disposition::Billable);
     assert_eq!(listed("excluded"), excluded.map(Disposition::as_str).collect::<Vec<_>>());
 }

@@ -7,6 +7,7 @@
     reason = "a test fails by panicking, and reads its own settings"
 )]
 
+mod audit;
 mod bad_input;
 mod billing;
 mod cli;
@@ -17,6 +18,7 @@ mod dry_run;
 mod examples;
 mod explain;
 mod files;
+mod guard;
 mod guards;
 mod killed;
 mod late;

@@ -273,3 +273,6 @@ fn account(cause: Cause, difference: &Difference, evidence: &Evidence<'_>) -> Op
     };
     Account::both(own, bill.and_then(|bill| bill.inherited(cause)))
 }
+
+#[cfg(test)]
+mod tests;

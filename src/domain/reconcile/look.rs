@@ -125,9 +125,6 @@ impl Look {
         if self.aggregation.is_gauge() {
             return None;
         }
-        if self.is_moved_by_a_zone(difference) {
-            return Some(Account::whole(difference));
-        }
         let moves = self.moves(difference);
         let at_edge = moves.iter().filter_map(|one| Some((one, self.run_at_edge(one)?)));
         let (mut units, mut ids) = (Quantity::ZERO, Vec::new());
@@ -135,7 +132,11 @@ impl Look {
             units = units.checked_add(one.units).ok()?;
             ids.extend(self.ids(run));
         }
-        (!units.is_zero()).then(|| Account::of(units).with_ids(ids))
+        let account = Account::of(units).with_ids(ids);
+        if !account.is_exact(difference) && self.is_moved_by_a_zone(difference) {
+            return Some(Account::whole(difference));
+        }
+        (!units.is_zero()).then_some(account)
     }
 
     /// What is missing here stands in another window, or the reverse.

@@ -39,18 +39,10 @@ impl Tolerances {
     /// What is within tolerance is no difference, and has no cause.
     #[must_use]
     pub fn settle(&self, row: ReconciliationRow) -> ReconciliationRow {
-        if !(row.is_difference() && self.covers(&row)) {
-            return row;
-        }
-        let own_id = row.evidence.split(' ').next().unwrap_or_default().to_owned();
-        ReconciliationRow {
-            class: Class::Matched,
-            reason: None,
-            evidence: own_id,
-            explained_quantity: None,
-            explained_amount: None,
-            next_step: String::new(),
-            ..row
+        if row.is_difference() && self.covers(&row) {
+            ReconciliationRow { class: Class::Matched, ..row.without_cause() }
+        } else {
+            row
         }
     }
 

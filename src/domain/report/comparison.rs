@@ -4,7 +4,7 @@
 //! never a 0.
 
 use crate::domain::money::{Currency, MinorSum};
-use crate::domain::reconcile::{Age, Cause, ReconciliationRow};
+use crate::domain::reconcile::{Age, Cause, ItemKind, ReconciliationRow};
 use crate::domain::report::{Cell, Report, Table, number, text, word};
 
 impl Report {
@@ -37,6 +37,7 @@ impl Report {
                 "explained_amount_minor",
                 "unexplained_amount_minor",
                 "next_step",
+                "item",
                 "within_tolerance",
                 "change",
                 "first_seen",
@@ -79,6 +80,7 @@ impl Report {
             number(row.explained_amount),
             number(row.unexplained_amount()),
             text(&row.next_step),
+            text(row.item.map_or("", ItemKind::as_str)),
             text(if row.within_tolerance() { "true" } else { "" }),
             text(age.map_or("", |age| age.change().as_str())),
             instant(age.map(|age| age.first_seen)),

@@ -14,7 +14,7 @@ use super::{CheckName, Finding, Severity};
 /// Stripe's own, where the account's invoice settings say nothing else ("configure grace period").
 const USUAL_GRACE: SignedDuration = SignedDuration::from_hours(1);
 
-/// Two items on one meter would each be billed for all of its usage. The tenant is parked (`mapping`). A subscription that has
+/// Two items on one meter would each be billed for all of its usage. The tenant is parked (`double_meter`). A subscription that has
 /// ended bills nobody any more.
 pub fn check_items(subscription: &StripeSubscription, meter: &str, scope: &Scope) -> Option<Finding> {
     let items = subscription.items.iter().filter(|item| scope.price_ids.contains(&item.price_id));

@@ -7,8 +7,8 @@ use jiff::{SignedDuration, Timestamp};
 use super::*;
 use crate::domain::catalog::{Aggregation, Billing, Catalog, PushScope};
 use crate::domain::invoice::{
-    Invoice, InvoiceStatus, MeterFormula, PayloadKeys, StripeScheme, StripeSubscription, StripeTier,
-    SubscriptionItem,
+    Invoice, InvoiceMoney, InvoiceStatus, MeterFormula, PayloadKeys, StripeScheme, StripeSubscription,
+    StripeTier, SubscriptionItem,
 };
 use crate::domain::money::Currency;
 use crate::domain::number::{Quantity, Round, UnitAmount};
@@ -298,6 +298,17 @@ fn invoice(id: &str, billing_reason: &str, grace_minutes: Option<i64>) -> Invoic
         billing_reason: billing_reason.to_owned(),
         created,
         finalizes_at: grace_minutes.map(|minutes| created + SignedDuration::from_mins(minutes)),
+        money: InvoiceMoney {
+            currency: Currency::parse("try").unwrap(),
+            total: 0,
+            tax: 0,
+            discount: 0,
+            credit_grants: 0,
+            credit_notes: 0,
+            starting_balance: None,
+            ending_balance: None,
+            amount_due: 0,
+        },
         lines: Vec::new(),
         lines_complete: true,
         request_id: String::new(),

@@ -6,24 +6,27 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::domain::figures::{LedgerTotals, WindowFigures, WindowStatus};
+use crate::domain::number::NumberError;
 use crate::domain::proof::{CheckName, ClosedRecords, Finding, controls_fault, ledger_fault};
 use crate::domain::report::Report;
 use crate::ingest::{IngestError, report_set};
 use crate::job::verify::log::Log;
 use crate::job::verify::{Proof, has_figures};
-use crate::job::{Settings, current_catalog, observe};
+use crate::job::{Refusal, Settings, current_catalog, observe};
 use crate::render::{Difference, differences};
 use crate::store::books::{BooksView, RunFiles, RunState};
 use crate::store::{Store, StoreError};
 
 /// Tables whose rows stand in a file one by one.
-const FILES: [(&str, &str); 6] = [
+const FILES: [(&str, &str); 8] = [
     ("window_lines", "lines.csv"),
     ("reconciliation", "reconciliation.csv"),
     ("run_exceptions", "exceptions.csv"),
     ("run_control_totals", "control_totals.csv"),
     ("run_evidence", "evidence.ndjson"),
     ("run_decisions", "decision.csv"),
+    ("adjustments", "adjustments.csv"),
+    ("run_accruals", "accruals.csv"),
 ];
 
 pub async fn check(
@@ -261,6 +264,8 @@ fn is_bad_data(error: &anyhow::Error) -> bool {
         let ingest: Option<&IngestError> = cause.downcast_ref();
         matches!(store, Some(StoreError::Inconsistent(_)))
             || ingest.is_some_and(|error| !matches!(error, IngestError::Io { .. }))
-            || cause.is::<crate::domain::number::NumberError>()
+            || cause.is::<NumberError>()
+            // There is no catalog.
+            || cause.is::<Refusal>()
     })
 }

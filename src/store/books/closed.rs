@@ -28,7 +28,7 @@ const OF_WINDOWS: &str =
     (SELECT tenant_id, window_start FROM billing_windows WHERE run_id = ? AND status = 'closed')";
 const OF_RUN: &str = "run_id = ?";
 
-const TABLES: [Table; 9] = [
+const TABLES: [Table; 12] = [
     Table {
         name: "billing_windows",
         rows: "run_id = ? AND status = 'closed'",
@@ -52,6 +52,14 @@ const TABLES: [Table; 9] = [
     Table { name: "run_control_totals", rows: OF_RUN, order: "meter, measure", left_out: &[] },
     Table { name: "run_evidence", rows: OF_RUN, order: "position", left_out: &[] },
     Table { name: "run_decisions", rows: OF_RUN, order: "position", left_out: &[] },
+    Table {
+        name: "adjustments",
+        rows: OF_RUN,
+        order: "tenant_id, window_start, window_end, segment_start, meter",
+        left_out: &[],
+    },
+    Table { name: "run_accruals", rows: OF_RUN, order: "position", left_out: &[] },
+    Table { name: "run_totals", rows: OF_RUN, order: "currency", left_out: &[] },
     // It becomes finished, and learns of its manifest.
     Table { name: "runs", rows: OF_RUN, order: "run_id", left_out: &["state", "manifest_sha256"] },
 ];
@@ -81,7 +89,10 @@ async fn records(tx: &mut Tx, run_id: &str, closed: &ClosedRecords) -> Result<Cl
         columns.truncate(closed.0.get(table.name).map_or(usize::MAX, |closed| closed.columns));
         let selected: Vec<String> = columns.iter().map(Column::selected).collect();
         let Table { name, rows, order, .. } = table;
-        let sql = format!("SELECT {} FROM {name} WHERE {rows} ORDER BY {order}", selected.join(", "));
+        // By the table's columns: PostgreSQL would take the bare name for the text that is selected under it.
+        let order: Vec<String> = order.split(", ").map(|column| format!("{name}.{column}")).collect();
+        let (selected, order) = (selected.join(", "), order.join(", "));
+        let sql = format!("SELECT {selected} FROM {name} WHERE {rows} ORDER BY {order}");
         let values = rows.matches('?').map(|_| Value::from(run_id)).collect();
         let mut hash = LinesHash::default();
         let add = |mut row: Row| {

@@ -7,7 +7,7 @@ use crate::domain::decide::DecisionRow;
 use crate::domain::money::Currency;
 use crate::domain::number::QuantitySum;
 use crate::domain::period::{Period, Window};
-use crate::domain::reconcile::{Cause, Class, ReconciliationRow, Source};
+use crate::domain::reconcile::{Cause, Class, ItemKind, ReconciliationRow, Source};
 use crate::store::books::rules::word;
 use crate::store::books::{BooksView, BooksWrite};
 use crate::store::connection::Value;
@@ -43,6 +43,7 @@ const COLUMNS: &[&str] = &[
     "explained_quantity",
     "explained_amount_minor",
     "next_step",
+    "item",
     "first_seen",
 ];
 
@@ -106,7 +107,7 @@ impl BooksView {
     ) -> Result<Vec<ReconciliationRow>, StoreError> {
         let sql = "SELECT tenant_id, plan, meter, window_start, window_end, source, class, ledger_quantity,
                 stripe_quantity, ledger_amount_minor, stripe_amount_minor, currency, reason, evidence,
-                explained_quantity, explained_amount_minor, next_step, first_seen
+                explained_quantity, explained_amount_minor, next_step, item, first_seen
             FROM reconciliation WHERE period = ? AND (run_id = ? OR closed = 1 AND run_id NOT IN
                 (SELECT run_id FROM runs WHERE fence > (SELECT fence FROM runs WHERE run_id = ?)))";
         let values = vec![period.to_string().into(), run_id.into(), run_id.into()];
@@ -117,7 +118,7 @@ impl BooksView {
     pub async fn rows_beside(&mut self, run_id: &str) -> Result<Vec<ReconciliationRow>, StoreError> {
         let sql = "SELECT tenant_id, plan, meter, window_start, window_end, source, class, ledger_quantity,
                 stripe_quantity, ledger_amount_minor, stripe_amount_minor, currency, reason, evidence,
-                explained_quantity, explained_amount_minor, next_step, first_seen
+                explained_quantity, explained_amount_minor, next_step, item, first_seen
             FROM reconciliation WHERE run_id = ? AND closed = 0 ORDER BY position";
         self.tx.fetch_map(sql, vec![run_id.into()], compared_of).await
     }
@@ -158,6 +159,7 @@ fn row_of(period: Period, run_id: &str, position: i64, one: &ComparedRow) -> Vec
         text(row.explained_quantity.as_ref()).into(),
         text(row.explained_amount.as_ref()).into(),
         row.next_step.as_str().into(),
+        row.item.map_or("", ItemKind::as_str).into(),
         row.first_seen.into(),
     ]
 }
@@ -189,6 +191,7 @@ fn compared_of(mut row: Row) -> Result<ReconciliationRow, StoreError> {
         explained_quantity: quantity(row.text()?)?,
         explained_amount: amount(row.text()?)?,
         next_step: row.text()?,
+        item: known(&row.text()?, |text| ItemKind::parse(text).ok_or("an unknown item"))?,
         first_seen: row.optional_instant()?,
     })
 }

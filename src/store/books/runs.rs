@@ -156,6 +156,16 @@ impl BooksView {
         self.tx.fetch(sql, vec![run_id.into()]).await?.pop().map(run_of).transpose()
     }
 
+    /// The newest run whose figures are closed.
+    pub async fn last_committed(&mut self, period: Period) -> Result<Option<Run>, StoreError> {
+        let sql =
+            "SELECT run_id, period, state, fence, holder, started_at, code_version, catalog_hash, rules_hash,
+            time_zone, period_status, mode, account_id, verdict, reasons FROM runs
+            WHERE period = ? AND period_status <> 'open' AND state IN ('committed', 'finished')
+            ORDER BY fence DESC LIMIT 1";
+        self.tx.fetch(sql, vec![period.to_string().into()]).await?.pop().map(run_of).transpose()
+    }
+
     /// The newest run that said something about a period.
     pub async fn last_judged(&mut self, period: Period) -> Result<Option<Run>, StoreError> {
         let sql =

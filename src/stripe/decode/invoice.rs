@@ -5,7 +5,7 @@
 
 use jiff::Timestamp;
 
-use crate::domain::invoice::{Invoice, InvoiceLine, InvoiceStatus};
+use crate::domain::invoice::{Invoice, InvoiceLine, InvoiceMoney, InvoiceStatus};
 use crate::domain::number::Quantity;
 
 use super::{Fields, Node, Problem, page};
@@ -49,6 +49,7 @@ fn found(
         billing_reason: fields.get("billing_reason").text_if_any()?.unwrap_or_default(),
         created: fields.get("created").timestamp()?,
         finalizes_at: finalizes_at(fields)?,
+        money: money(fields)?,
         lines: lines.data.iter().map(line).collect::<Result<_, _>>()?,
         lines_complete: !lines.has_more,
         request_id: request_id.to_owned(),
@@ -84,6 +85,52 @@ fn finalizes_at(fields: &Fields<'_>) -> Result<Option<Timestamp>, Problem> {
     told.map(|node| node.timestamp()).transpose()
 }
 
+/// What stands beside the lines. An invoice that has no tax, discount or credit may leave their lists out.
+fn money(fields: &Fields<'_>) -> Result<InvoiceMoney, Problem> {
+    let counted = |name: &str, counts: fn(&Fields<'_>) -> Result<bool, Problem>| {
+        let list = fields.get(name);
+        let entries = if list.is_null() { Vec::new() } else { list.list()? };
+        let mut sum = 0i64;
+        for entry in &entries {
+            let of_entry = entry.fields()?;
+            if counts(&of_entry)? {
+                let amount = of_entry.get("amount").integer()?;
+                sum = sum.checked_add(amount).ok_or_else(|| list.problem("adds up to more than 64 bits"))?;
+            }
+        }
+        Ok(sum)
+    };
+    let whole = |name: &str| {
+        let node = fields.get(name);
+        if node.is_null() { Ok(None) } else { node.integer().map(Some) }
+    };
+    let since_basil = counted("total_taxes", is_on_top)?;
+    let before = counted("total_tax_amounts", is_on_top)?;
+    Ok(InvoiceMoney {
+        currency: fields.get("currency").currency()?,
+        total: fields.get("total").integer()?,
+        tax: if since_basil == 0 { before } else { since_basil },
+        discount: counted("total_discount_amounts", |_| Ok(true))?,
+        // The same list repeats the discounts.
+        credit_grants: counted("total_pretax_credit_amounts", |entry| {
+            Ok(entry.get("type").text_if_any()?.as_deref() != Some("discount"))
+        })?,
+        credit_notes: whole("pre_payment_credit_notes_amount")?.unwrap_or_default(),
+        starting_balance: whole("starting_balance")?,
+        ending_balance: whole("ending_balance")?,
+        amount_due: fields.get("amount_due").integer()?,
+    })
+}
+
+/// Whether a tax comes on top of the lines: `tax_behavior` says so since basil, `inclusive` before.
+fn is_on_top(tax: &Fields<'_>) -> Result<bool, Problem> {
+    let before = tax.get("inclusive");
+    if !before.is_null() {
+        return Ok(!before.boolean()?);
+    }
+    Ok(tax.get("tax_behavior").text_if_any()?.as_deref() != Some("inclusive"))
+}
+
 pub(in crate::stripe) fn line(node: &Node<'_>) -> Result<InvoiceLine, Problem> {
     let fields = node.fields()?;
     let parent = fields.get("parent").fields_if_any()?;
@@ -98,6 +145,11 @@ pub(in crate::stripe) fn line(node: &Node<'_>) -> Result<InvoiceLine, Problem> {
         quantity: quantity(&fields)?,
         price_id: first_id([price, fields.get("price"), fields.get("plan")])?,
         subscription_item_id: first_id([of_item.get("subscription_item"), fields.get("subscription_item")])?,
+        invoice_item_id: first_id([
+            of_invoice_item.get("invoice_item"),
+            of_item.get("invoice_item"),
+            fields.get("invoice_item"),
+        ])?,
         period: fields.get("period").fields()?.window("start", "end")?,
         proration: any_true(&prorations)?,
         description: fields.get("description").text_if_any()?.unwrap_or_default(),
@@ -151,7 +203,7 @@ mod tests {
     /// A captured graduated price: 1,031 credits over 1000@0 with a flat 900, then 3.6. Shape of 2022-11-15.
     const BEFORE_BASIL: &str = r#"{
       "id": "in_1", "object": "invoice", "subscription": "sub_1", "customer": "cus_1", "status": "draft",
-      "billing_reason": "subscription_cycle", "created": 1668552450, "paid": false, "charge": null,
+      "billing_reason": "subscription_cycle", "created": 1668552450, "paid": false, "charge": null, "currency": "usd",
       "subtotal": 1012, "total": 1012, "amount_due": 0,
       "lines": {"object": "list", "has_more": false, "total_count": 4, "url": "/v1/invoices/in_1/lines", "data": [
         {"id": "il_1", "object": "line_item", "amount": 0, "currency": "usd", "quantity": 1000,
@@ -174,7 +226,8 @@ mod tests {
       "id": "in_1", "object": "invoice", "customer": {"id": "cus_1", "object": "customer"}, "status": "draft",
       "parent": {"type": "subscription_details", "quote_details": null,
                  "subscription_details": {"metadata": {}, "subscription": "sub_1"}},
-      "billing_reason": "subscription_cycle", "created": 1668552450, "a_field_of_next_year": {"x": [1, 2.5]},
+      "billing_reason": "subscription_cycle", "created": 1668552450, "currency": "usd", "total": 1012, "amount_due": 0,
+      "a_field_of_next_year": {"x": [1, 2.5]},
       "lines": {"object": "list", "has_more": false, "url": "/v1/invoices/in_1/lines", "data": [
         {"id": "il_1", "amount": 0, "subtotal": 0, "currency": "usd", "quantity": 1000, "quantity_decimal": "1000",
          "description": "1000 credit × Usage (Tier 1 at $0.00 / month)",
@@ -297,6 +350,66 @@ mod tests {
         assert_eq!(with(was), Ok(Some(1_668_556_743)));
         assert_eq!(with(never), Ok(None));
         assert_eq!(read(BEFORE_BASIL).unwrap().invoice.finalizes_at, None);
+    }
+
+    /// The captured invoice with more fields at its top.
+    fn money_with(fields: &str) -> Result<InvoiceMoney, String> {
+        let json = BEFORE_BASIL.replacen(r#""id": "in_1","#, &format!(r#""id": "in_1", {fields},"#), 1);
+        read(&json).map(|found| found.invoice.money).map_err(|problem| problem.to_string())
+    }
+
+    #[test]
+    fn the_money_of_an_invoice_is_read_in_the_shapes_before_and_after_basil() {
+        let plain = money_with(r#""footer": null"#).unwrap();
+        assert_eq!((plain.total, plain.amount_due, plain.tax, plain.discount), (1_012, 0, 0, 0));
+        assert_eq!((plain.starting_balance, plain.ending_balance), (None, None));
+        let before = money_with(
+            r#""total_tax_amounts": [{"amount": 180, "inclusive": false}, {"amount": 7, "inclusive": true}]"#,
+        );
+        let since = money_with(
+            r#""total_taxes": [{"amount": 180, "tax_behavior": "exclusive"}, {"amount": 7, "tax_behavior": "inclusive"}]"#,
+        );
+        assert_eq!((before.unwrap().tax, since.unwrap().tax), (180, 180));
+        let laden = money_with(
+            r#""total_discount_amounts": [{"amount": 100, "discount": "di_1"}, {"amount": 20, "discount": "di_2"}],
+               "total_pretax_credit_amounts": [{"amount": 100, "type": "discount", "discount": "di_1"},
+                 {"amount": 17, "type": "credit_balance_transaction", "credit_balance_transaction": "cbtxn_1"}],
+               "pre_payment_credit_notes_amount": 3, "starting_balance": -500, "ending_balance": 0"#,
+        );
+        let laden = laden.unwrap();
+        assert_eq!((laden.discount, laden.credit_grants, laden.credit_notes), (120, 17, 3));
+        assert_eq!((laden.starting_balance, laden.ending_balance), (Some(-500), Some(0)));
+    }
+
+    #[test]
+    fn money_that_cannot_be_read_is_named_and_never_0() {
+        for (fields, expected) in [
+            (r#""total_taxes": [{"amount": "x"}]"#, "total_taxes[0].amount is not a decimal number"),
+            (r#""total_taxes": 7"#, "total_taxes is not a list"),
+            (r#""starting_balance": 0.5"#, "starting_balance is not a whole number"),
+            (
+                r#""total_discount_amounts": [{"amount": 9223372036854775807}, {"amount": 1}]"#,
+                "total_discount_amounts adds up to more than 64 bits",
+            ),
+        ] {
+            let problem = money_with(fields).unwrap_err();
+            assert!(problem.starts_with(expected), "{problem}");
+        }
+        let without = BEFORE_BASIL.replacen(r#", "amount_due": 0,"#, ",", 1);
+        assert_eq!(read(&without).unwrap_err().to_string(), "amount_due is missing");
+    }
+
+    #[test]
+    fn a_line_names_the_invoice_item_that_it_came_from() {
+        for (fields, expected) in [
+            (r#""parent": {"invoice_item_details": {"invoice_item": "ii_1"}}"#, Some("ii_1")),
+            (r#""parent": {"subscription_item_details": {"invoice_item": "ii_2"}}"#, Some("ii_2")),
+            (r#""invoice_item": "ii_3""#, Some("ii_3")),
+            (r#""parent": null"#, None),
+        ] {
+            let line = read_line(&line_with(fields)).unwrap();
+            assert_eq!(line.invoice_item_id.as_deref(), expected, "{fields}");
+        }
     }
 
     #[test]

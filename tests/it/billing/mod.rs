@@ -7,6 +7,7 @@ pub mod server;
 pub mod world;
 
 mod ages;
+mod causes;
 mod edge_minutes;
 mod gauges;
 mod kill;
@@ -17,3 +18,4 @@ mod taken_back;
 mod tolerances;
 mod unread;
 mod verdicts;
+mod whole_invoice;

@@ -36,8 +36,8 @@ fn closing_three_hundred_tenants_costs_a_total_each_and_few_pages_of_all_else() 
     assert_eq!(asked.iter().filter(|one| one.is_total()).count(), 300);
     assert_eq!(
         counts("/v1/invoices"),
-        3,
-        "one call per 100 tenants: only renewals of this month's end are listed"
+        6,
+        "two calls per 100 tenants: what was made in the month, and the renewals of its end"
     );
     assert_eq!(counts("/v1/prices"), 2);
     // The shadow price has three pages of subscriptions, the other one none.

@@ -77,7 +77,9 @@ fn a_correction_that_comes_when_the_invoice_is_final_is_left_to_a_person_with_it
         assert_eq!(world.intents(), [("confirmed".to_owned(), 1), ("unbillable".to_owned(), 1)]);
         // Nothing of it is sent later, and what comes later still is an adjustment.
         world.import_usage(&records(&["-5 c2 e1"]));
-        world.run("2026-11-02T00:00:00Z").expect(0);
+        let late = outcome(&world.run("2026-11-02T00:00:00Z").expect(3), "2026-10");
+        assert_eq!(table(&late, "adjustments")[0]["late_amount"], "-35.00");
+        world.run("2026-11-02T01:00:00Z").expect(0);
         assert_eq!((world.at_stripe("a"), world.identifiers().len()), ("140".to_owned(), 1));
     }
 }

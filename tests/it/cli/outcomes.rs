@@ -129,13 +129,21 @@ fn a_period_keeps_its_figures_whatever_is_imported_after_its_close() {
         let workspace = Workspace::with_watched_company(engine);
         workspace.run(&["run", "--period", "2026-09"]).expect(0);
         let lines = "SELECT tenant_id, meter, CAST(amount_minor AS TEXT) FROM window_lines ORDER BY 1, 2, 3";
-        let before = (workspace.sql(lines), workspace.data_files("2026-09"));
+        let folder = workspace.report_folder("2026-09");
+        let before = (workspace.sql(lines), files(&folder));
         workspace.write("late.csv", USAGE.replace(",a-", ",late-a-"));
         workspace.write("dear.toml", CATALOG.replace("\"700\"", "\"900\""));
         workspace.run(&["import", "usage", "late.csv"]).expect(0);
         workspace.run(&["import", "catalog", "dear.toml"]).expect(0);
-        workspace.run(&["run", "--period", "2026-09"]);
-        assert_eq!((workspace.sql(lines), workspace.data_files("2026-09")), before);
+        // The usage is told beside the figures, at the price of then: 30 requests and 130 more.
+        let late = workspace.run(&["run", "--period", "2026-09", "--json"]).expect(3).json();
+        assert_eq!((workspace.sql(lines), files(&folder)), before);
+        let after = files(&workspace.path(late["reports_dir"].as_str().unwrap()));
+        for name in ["lines.csv", "summary.csv", "reconciliation.csv", "decision.csv"] {
+            assert_eq!(after[name], before.1[name], "{name}");
+        }
+        let adjusted = csv_rows(&after["adjustments.csv"]);
+        assert_eq!((&*adjusted[0]["original_amount"], &*adjusted[0]["late_amount"]), ("210.00", "910.00"));
     }
 }
 

@@ -101,7 +101,7 @@ fn a_subscription_with_two_items_on_one_meter_is_not_billed() {
     let pair = Pair::new(Engine::Sqlite);
     let site = &pair.site;
     let (customer, subscription) = site.subscribe(&[&site.base, &site.shadow, &site.overage]);
-    pair.parks(&customer, &subscription, "mapping");
+    pair.parks(&customer, &subscription, "double_meter");
 }
 
 /// A meter counts for a customer: each of its items would bill all of it, whatever price or subscription it has.
@@ -111,13 +111,13 @@ fn a_meter_that_another_price_or_another_subscription_bills_too_is_not_billed() 
     let (base, shadow) = (&*pair.site.base, &*pair.site.shadow);
     let stray = price(&pair.site.stripe, &metered(&pair.site.meter, &[("unit_amount", "500")]));
     let (customer, subscription) = pair.site.subscribe(&[base, shadow, &stray]);
-    pair.parks(&customer, &subscription, "mapping");
+    pair.parks(&customer, &subscription, "double_meter");
 
     let pair = Pair::new(Engine::Sqlite);
     let (base, shadow) = (&*pair.site.base, &*pair.site.shadow);
     let (customer, subscription) = pair.site.subscribe(&[base, shadow]);
     pair.site.stripe.subscribe(&customer, &[base, shadow], &[]);
-    pair.parks(&customer, &subscription, "mapping");
+    pair.parks(&customer, &subscription, "double_meter");
 }
 
 #[test]

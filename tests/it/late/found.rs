@@ -156,6 +156,7 @@ fn a_period_that_was_closed_before_such_looks_were_kept_is_looked_at_once() {
 fn forget_looks(workspace: &Workspace) {
     let arrived = "UPDATE billing_period_jobs SET arrived = NULL WHERE period = '2026-09' RETURNING period";
     assert_eq!(workspace.sql(arrived).len(), 1);
+    workspace.unprotect("billing_windows");
     let stretches = "UPDATE billing_windows SET stretches = '' WHERE period = '2026-09' RETURNING period";
     assert_eq!(workspace.sql(stretches).len(), 3);
     workspace.sql("DELETE FROM arrivals RETURNING CAST(records AS TEXT)");

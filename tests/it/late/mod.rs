@@ -3,8 +3,10 @@
 //! In: a small company in observe mode, records that come late. Out: `adjustments.csv` with hand-made figures, closed files
 //! that keep their bytes, exit codes. What windows that are still open owe at a month's end is `accruals`' matter.
 
+mod accruals;
 mod found;
 mod kinds;
+mod report;
 
 use std::collections::BTreeMap;
 

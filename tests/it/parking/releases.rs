@@ -100,7 +100,8 @@ fn a_release_is_for_its_window_and_the_next_one_is_looked_at_anew() {
 /// Stripe's word that it has taken the event of this request.
 fn taken(form: &str) -> &'static str {
     let identifier = form.split('&').find_map(|field| field.strip_prefix("identifier=")).unwrap();
-    let event = serde_json::json!({"object": "billing.meter_event", "identifier": identifier, "livemode": false});
+    let event =
+        serde_json::json!({"object": "billing.meter_event", "identifier": identifier, "livemode": false});
     // An answer lives as long as the test's process.
     event.to_string().leak()
 }

@@ -5,6 +5,7 @@
 
 mod async_stripe;
 mod embedded;
+mod extras;
 mod faults;
 mod journal;
 mod life;

@@ -10,9 +10,9 @@ use serde_json::Value;
 
 use super::{HOUR, OCTOBER, Served, data, id};
 
-type Schema = BTreeMap<String, BTreeMap<String, String>>;
+pub type Schema = BTreeMap<String, BTreeMap<String, String>>;
 
-fn schema() -> Schema {
+pub fn schema() -> Schema {
     serde_json::from_str(include_str!("required_fields.json")).unwrap()
 }
 
@@ -73,7 +73,7 @@ fn fits(schema: &Schema, kind: &str, value: &Value, path: &str, found: &mut Vec<
 }
 
 #[track_caller]
-fn holds(schema: &Schema, name: &str, value: &Value) {
+pub fn holds(schema: &Schema, name: &str, value: &Value) {
     let mut found = Vec::new();
     violations(schema, name, value, name, &mut found);
     assert!(found.is_empty(), "{}", found.join("\n"));

@@ -28,7 +28,7 @@ impl Plant {
         match self {
             Self::ForeignUsage => "foreign_usage",
             Self::CustomerDeleted => "customer_deleted",
-            Self::TwoItems => "mapping",
+            Self::TwoItems => "double_meter",
             Self::OtherAnchor => "window_mismatch",
         }
     }

@@ -6,7 +6,7 @@ use billrecon::domain::decide::{DecisionRow, Verdict, VerdictWord};
 use billrecon::domain::money::Currency;
 use billrecon::domain::number::Quantity;
 use billrecon::domain::period::Period;
-use billrecon::domain::reconcile::{Cause, Class, ReconciliationRow, Source};
+use billrecon::domain::reconcile::{Cause, Class, ItemKind, ReconciliationRow, Source};
 use billrecon::store::Store;
 use billrecon::store::books::{
     ComparedRow, JobCounts, OutboxMessage, PeriodJob, PeriodStatus, Run, RunState,
@@ -37,6 +37,7 @@ fn full(tenant: &str) -> ReconciliationRow {
         explained_quantity: Some(Quantity::parse("-999999999999999.999999999999").unwrap()),
         explained_amount: Some(i128::MIN),
         next_step: "finance: \"ask\", ü".to_owned(),
+        item: None,
         first_seen: Some(at("2026-10-02T03:04:05.000000006Z")),
     }
 }
@@ -60,6 +61,7 @@ fn unknown() -> ReconciliationRow {
         explained_quantity: None,
         explained_amount: None,
         next_step: String::new(),
+        item: None,
         first_seen: None,
     }
 }
@@ -70,7 +72,8 @@ fn every_word() -> Vec<ReconciliationRow> {
     let by_source = sources.map(|source| ReconciliationRow { source, ..full("source") });
     let by_class = Class::ALL.map(|class| ReconciliationRow { class, ..full("class") });
     let by_reason = Cause::ALL.map(|cause| ReconciliationRow { reason: Some(cause), ..full("reason") });
-    by_source.into_iter().chain(by_class).chain(by_reason).collect()
+    let by_item = ItemKind::ALL.map(|item| ReconciliationRow { item: Some(item), ..full("item") });
+    by_source.into_iter().chain(by_class).chain(by_reason).chain(by_item).collect()
 }
 
 async fn save(store: &Store, term: &Term, run_id: &str, rows: &[(ReconciliationRow, bool)]) {

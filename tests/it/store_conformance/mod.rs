@@ -9,6 +9,7 @@ mod comparison;
 mod differences;
 mod figures;
 mod intents;
+mod late;
 mod leases;
 mod ledger;
 mod meters;

@@ -13,7 +13,7 @@ fn period(text: &str) -> Period {
     Period::parse(text).unwrap()
 }
 
-fn run(run_id: &str, label: &str, fence: i64) -> Run {
+pub(super) fn run(run_id: &str, label: &str, fence: i64) -> Run {
     Run {
         run_id: run_id.to_owned(),
         period: period(label),
@@ -36,7 +36,7 @@ fn run(run_id: &str, label: &str, fence: i64) -> Run {
 }
 
 /// Each count differs, so that no two columns can be mixed up.
-fn job(run_id: &str, label: &str, status: PeriodStatus, from: u64) -> PeriodJob {
+pub(super) fn job(run_id: &str, label: &str, status: PeriodStatus, from: u64) -> PeriodJob {
     let counts = JobCounts {
         tenants: from,
         closed: from + 1,

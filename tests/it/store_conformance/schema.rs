@@ -81,7 +81,10 @@ fn known_versions(engine: Engine) -> Vec<i64> {
 
 async fn applied_versions(side: &Side) -> Vec<i64> {
     let sql = "SELECT CAST(version AS TEXT) FROM _sqlx_migrations ORDER BY version";
-    side.texts(sql).await.iter().map(|version| version.parse().unwrap()).collect()
+    let mut versions: Vec<i64> =
+        side.texts(sql).await.iter().map(|version| version.parse().unwrap()).collect();
+    versions.sort_unstable();
+    versions
 }
 
 #[test]

@@ -18,7 +18,7 @@ fn line(id: &str, amount: i64) -> String {
 fn invoice(id: &str, lines: &[String], has_more: bool) -> String {
     format!(
         r#"{{"id": "{id}", "object": "invoice", "status": "draft", "customer": "cus_1", "billing_reason": "upcoming",
-             "created": 1793491200, "parent": {{"subscription_details": {{"subscription": "sub_1"}}}},
+             "created": 1793491200, "currency": "try", "total": 0, "amount_due": 0, "parent": {{"subscription_details": {{"subscription": "sub_1"}}}},
              "lines": {{"data": [{}], "has_more": {has_more}, "url": "/v1/invoices/{id}/lines"}}}}"#,
         lines.join(",")
     )

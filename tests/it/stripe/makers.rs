@@ -9,10 +9,11 @@ use std::path::Path;
 use super::recording::REQUESTS;
 
 /// What else of async-stripe `src/stripe` names: parts of parameters, and what requests are handed on in.
-const NO_REQUESTS: [&str; 8] = [
+const NO_REQUESTS: [&str; 9] = [
     "CreatePreviewInvoiceSubscriptionDetails",
     "CreatePreviewInvoiceSubscriptionDetailsItems",
     "CreatePreviewInvoiceSubscriptionDetailsProrationBehavior",
+    "InvoiceStatus",
     "ListSubscriptionStatus",
     "RangeBoundsTs",
     "RangeQueryTs",

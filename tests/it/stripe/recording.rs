@@ -115,6 +115,7 @@ fn month() -> (World, Proxy) {
     world.run_with("2026-10-22T11:00:00Z", &["--what-if"]).expect(0);
     Ended::of(world.command(&["status"]).output().unwrap()).expect(0);
     world.run(DRAFT).expect(0);
+    Ended::of(world.command(&["guard", "--as-of", DRAFT]).output().unwrap()).expect(0);
     let closed = world.run(FINAL).expect(0);
     assert!(closed.stdout.contains(r#""status":"closed""#), "{}", closed.stdout);
     (world, proxy)

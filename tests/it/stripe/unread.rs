@@ -13,7 +13,7 @@ use super::{CANARY, october, stripe};
 fn invoice(id: &str) -> String {
     format!(
         r#"{{"id": "in_{id}", "status": "paid", "customer": "cus_{id}", "billing_reason": "subscription_cycle",
-             "created": 1793491200, "parent": {{"subscription_details": {{"subscription": "sub_{id}"}}}},
+             "created": 1793491200, "currency": "try", "total": 0, "amount_due": 0, "parent": {{"subscription_details": {{"subscription": "sub_{id}"}}}},
              "lines": {{"has_more": false, "data": [{{"id": "il_{id}", "amount": 700, "currency": "try", "quantity": 1,
                "pricing": {{"price_details": {{"price": "price_1"}}}},
                "period": {{"start": 1790812800, "end": 1793491200}}}}]}}}}"#

@@ -101,7 +101,9 @@ pub struct Tenant {
 impl Tenant {
     fn new(number: usize, plant: Option<Plant>, sender: Sender, random: &mut Rng) -> Self {
         let mut one = Self { id: format!("t{number:04}"), plant, records: Vec::new(), events: Vec::new() };
-        let days = if plant == Some(Plant::DuplicateRejected) { [11, 12, 13] } else { [12, 18, 24] };
+        // What nothing arrives of is not sent on: these have no more to send then.
+        let is_lost = matches!(plant, Some(Plant::DuplicateRejected | Plant::RejectedAsync));
+        let days = if is_lost { [11, 12, 13] } else { [12, 18, 24] };
         for day in days {
             let start = at("2026-10-01T00:00:00Z") + SignedDuration::from_hours(24 * (day - 1));
             let used = start + SignedDuration::from_secs(random.i64(0..86_000));
@@ -250,11 +252,12 @@ pub struct Company {
 }
 
 impl Company {
-    /// Half of the tenants are as they should be.
+    /// Two of three tenants are as they should be: a run looks at no more than 200 once more, and all that are spoiled are among
+    /// these.
     pub fn new(tenants: usize, sender: Sender, random: &mut Rng) -> Self {
         let plants = Plant::of(sender);
         let tenant = |number| {
-            let plant = random.bool().then(|| plants[random.usize(..plants.len())]);
+            let plant = (random.usize(..3) == 0).then(|| plants[random.usize(..plants.len())]);
             Tenant::new(number, plant, sender, random)
         };
         Self { sender, tenants: (0..tenants).map(tenant).collect() }

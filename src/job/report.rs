@@ -1,0 +1,63 @@
+//! Report: what a closed period's figures are, read back from the database.
+//!
+//! In: a period, or a run by its id. Out: its report with the run that made it. Reads only; a run that closed nothing has no
+//! figures but those in its files.
+
+use crate::domain::period::Period;
+use crate::domain::report::Report;
+use crate::job::connection::mode_of;
+use crate::job::{Refusal, Settings};
+use crate::store::Access;
+use crate::store::books::{BooksView, PeriodStatus, Run, RunState};
+
+/// Which figures are asked for.
+#[derive(Clone, Debug)]
+pub enum Which {
+    /// As its last run left them.
+    Period(Period),
+    /// As they were when that run ended.
+    Run(String),
+}
+
+#[derive(Debug)]
+pub struct Reported {
+    pub mode: String,
+    pub run: Run,
+    pub report: Report,
+}
+
+pub async fn read(settings: &Settings, which: &Which) -> anyhow::Result<Reported> {
+    let store = settings.open(Access::ReadOnly).await?;
+    let mut view = store.books().snapshot().await?;
+    let run = match which {
+        Which::Period(period) => last_run(*period, &mut view).await?,
+        Which::Run(run_id) => run_of(run_id, &mut view).await?,
+    };
+    let report = view.report(run.period, &run.run_id).await?;
+    let pinned = view.pinned_account().await?;
+    drop(view);
+    store.close().await;
+    let mode = pinned.map_or_else(|| "NOT PINNED".to_owned(), |account| mode_of(&account, settings.demo));
+    Ok(Reported { mode, run, report })
+}
+
+async fn last_run(period: Period, view: &mut BooksView) -> anyhow::Result<Run> {
+    let run = view.last_committed(period).await?;
+    let missing =
+        || Refusal::Usage(format!("nothing of {period} is closed yet: `billrecon status` shows the periods"));
+    Ok(run.ok_or_else(missing)?)
+}
+
+async fn run_of(run_id: &str, view: &mut BooksView) -> anyhow::Result<Run> {
+    let shown: String = run_id.chars().take(64).collect();
+    let Some(run) = view.run(run_id).await? else {
+        let text = format!("there is no run `{shown}`: `billrecon status` lists the newest");
+        return Err(Refusal::Usage(text).into());
+    };
+    let is_committed = matches!(run.state, RunState::Committed | RunState::Finished);
+    if !is_committed || run.period_status == PeriodStatus::Open {
+        let text = format!("the run `{shown}` closed nothing: what it saw stands in its files only");
+        return Err(Refusal::Usage(text).into());
+    }
+    Ok(run)
+}

@@ -1,0 +1,81 @@
+//! The database itself refuses to change or remove what was closed, reported, imported or sold by.
+//!
+//! In: statements on the side. Out: refusals, on both databases.
+
+use super::Closed;
+use crate::support::{ENGINES, Engine};
+
+/// Each table with a column that can be set to itself, and its key.
+const TABLES: [(&str, &str); 12] = [
+    ("audit_log", "hash"),
+    ("billing_windows", "tenant_name"),
+    ("window_usage", "records"),
+    ("window_lines", "amount_minor"),
+    ("reconciliation", "class"),
+    ("run_exceptions", "records"),
+    ("run_control_totals", "records"),
+    ("run_evidence", "body"),
+    ("run_decisions", "value"),
+    ("import_receipts", "accepted"),
+    ("catalog_versions", "body"),
+    ("usage_ledger", "outcome"),
+];
+
+/// The words with which a statement is refused.
+fn refusal(closed: &Closed, statement: &str) -> String {
+    let url = closed.workspace.url.clone();
+    let answer = std::panic::catch_unwind(|| crate::support::postgres::rows(&url, statement));
+    let refused = answer.expect_err(statement);
+    refused.downcast_ref::<String>().cloned().unwrap_or_default()
+}
+
+#[test]
+fn no_row_of_a_closed_month_can_be_changed_or_removed() {
+    for engine in ENGINES {
+        let closed = Closed::new(engine);
+        for (table, column) in TABLES {
+            let count = closed.workspace.number(&format!("SELECT COUNT(*) FROM {table}"));
+            assert!(count > 0, "{table} is empty");
+            let mut statements =
+                vec![format!("UPDATE {table} SET {column} = {column}"), format!("DELETE FROM {table}")];
+            if engine == Engine::Postgres {
+                statements.push(format!("TRUNCATE {table}"));
+            } else if table != "usage_ledger" {
+                statements.push(format!("INSERT OR REPLACE INTO {table} SELECT * FROM {table}"));
+            }
+            for statement in statements {
+                let words = refusal(&closed, &statement);
+                assert!(words.contains("append-only"), "{engine:?}, {statement}: {words}");
+            }
+            assert_eq!(closed.workspace.number(&format!("SELECT COUNT(*) FROM {table}")), count);
+        }
+        closed.verify().expect(0);
+    }
+}
+
+#[test]
+fn a_role_without_the_rights_still_closes_a_month() {
+    let workspace = crate::support::Workspace::with_watched_company(Engine::Postgres);
+    let role = format!("billrecon_{}", uuid::Uuid::new_v4().simple());
+    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/operations.md")).unwrap();
+    let grants = page.split("```sql\n").nth(1).unwrap().split("```").next().unwrap();
+    for statement in grants.split(';').map(str::trim).filter(|statement| !statement.is_empty()) {
+        workspace.sql(&statement.replace("billrecon_job", &role).replace("PASSWORD '…'", ""));
+    }
+    let url = workspace.url.replace("postgres://billrecon@", &format!("postgres://{role}@"));
+    assert_ne!(url, workspace.url);
+    let run = |arguments: &[&str]| {
+        let mut command = workspace.command(arguments);
+        crate::support::Ended::of(command.env("BILLRECON_DATABASE_URL", &url).output().unwrap())
+    };
+    run(&["run", "--period", "2026-09"]).expect(0);
+    run(&["verify", "--period", "2026-09"]).expect(0);
+    workspace.unprotect("window_lines");
+    let refused = std::panic::catch_unwind(|| {
+        crate::support::postgres::rows(&url, "UPDATE window_lines SET amount_minor = 0");
+    });
+    let words = refused.unwrap_err().downcast_ref::<String>().cloned().unwrap_or_default();
+    assert!(words.contains("permission denied"), "{words}");
+    workspace.sql(&format!("DROP OWNED BY {role}"));
+    workspace.sql(&format!("DROP ROLE {role}"));
+}

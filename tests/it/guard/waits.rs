@@ -1,0 +1,116 @@
+//! Drafts that differ and are not wrong yet: what a run has still to push, what Stripe brings up to date itself; and what
+//! only looks like it.
+//!
+//! In: push mode, usage that comes after the last run, a stale draft. Out: in which group each is told, and with what code.
+
+use serde_json::{Value, json};
+
+use super::{found, guard, live, named, nobody};
+use crate::billing::server::Act;
+use crate::billing::world::{DRAFT, FINAL, OPEN, World, tenants, usage};
+use crate::support::Engine;
+
+/// All usage of October, pushed in mid-October.
+fn pushed(ids: &[&str]) -> World {
+    let records = usage(ids.iter().map(|id| (*id, "130")));
+    let world = World::remote(Engine::Sqlite, &live(), &tenants(ids.iter().copied()), &records, OPEN);
+    world.run(OPEN).expect(0);
+    world
+}
+
+#[test]
+fn what_is_still_to_be_pushed_needs_a_run_before_the_draft_is_final_and_is_not_wrong() {
+    let world = pushed(&["a", "b"]);
+    world.import_usage(&usage([("a", "20")]));
+    world.sandbox().move_to(DRAFT);
+    let all = found(&world, DRAFT, 3);
+    assert_eq!(named(&all, "needs_run"), ["a -140.00 not_pushed"], "{all}");
+    nobody(&all, &["wrong", "uncompared", "settles"]);
+    let text = guard(&world, DRAFT, &[]).expect(3).stdout;
+    assert!(text.contains("a run is needed before 01:00 UTC, in 30 min"), "{text}");
+    assert!(!text.contains("hold it:"), "{text}");
+    // Nothing was pushed by looking, and the run mends it.
+    assert_eq!(world.at_stripe("a"), "130");
+    // Where pushing is switched off no run mends it.
+    world.workspace.write("billrecon.off", "");
+    assert_eq!(named(&found(&world, DRAFT, 3), "wrong"), ["a -140.00 not_pushed"]);
+    std::fs::remove_file(world.workspace.path("billrecon.off")).unwrap();
+    world.run(DRAFT).expect(0);
+    nobody(&found(&world, DRAFT, 0), &["wrong", "needs_run", "uncompared", "settles"]);
+    // Once it is final there is nothing left to guard.
+    world.sandbox().move_to(FINAL);
+    assert_eq!(found(&world, FINAL, 0)["drafts"], 0);
+}
+
+#[test]
+fn what_somebody_else_sent_is_wrong_and_no_run_is_asked_for() {
+    let world = pushed(&["a", "b"]);
+    world.sandbox().send_event("cus_b", "5", "foreign");
+    world.sandbox().move_to(DRAFT);
+    let all = found(&world, DRAFT, 3);
+    assert_eq!(named(&all, "wrong"), ["b 35.00 duplicate_push"], "{all}");
+    nobody(&all, &["needs_run", "uncompared", "settles"]);
+}
+
+#[test]
+fn a_stale_draft_whose_meter_agrees_settles_by_itself() {
+    let mut world = pushed(&["a"]);
+    world.sandbox().move_to(DRAFT);
+    let proxy = world.through_proxy();
+    proxy.rule(|asked| if asked.path.starts_with("/v1/invoices?") { Act::Change(stale) } else { Act::Pass });
+    let all = found(&world, DRAFT, 0);
+    assert_eq!(named(&all, "settles"), ["a -210.00 draft_stale"], "{all}");
+    nobody(&all, &["wrong", "needs_run", "uncompared"]);
+}
+
+/// As it was before any usage came.
+fn stale(list: &mut Value) {
+    for line in list["data"].as_array_mut().unwrap().iter_mut().flat_map(lines) {
+        if line["pricing"]["unit_amount_decimal"] == Value::Null {
+            (line["quantity"], line["quantity_decimal"], line["amount"]) = (json!(0), json!("0"), json!(0));
+        }
+    }
+}
+
+fn lines(invoice: &mut Value) -> impl Iterator<Item = &mut Value> {
+    invoice["lines"]["data"].as_array_mut().unwrap().iter_mut()
+}
+
+#[test]
+fn a_draft_that_a_person_holds_is_still_told_and_no_command_is_given() {
+    let mut world = pushed(&["a"]);
+    world.sandbox().send_event("cus_a", "5", "foreign");
+    world.sandbox().move_to(DRAFT);
+    let proxy = world.through_proxy();
+    proxy.rule(|asked| if asked.path.starts_with("/v1/invoices?") { Act::Change(held) } else { Act::Pass });
+    let all = found(&world, DRAFT, 3);
+    let one = &all["wrong"][0];
+    assert_eq!((&one["minutes_left"], &one["hold"]), (&Value::Null, &Value::Null), "{one}");
+    let text = guard(&world, DRAFT, &[]).expect(3).stdout;
+    assert!(text.contains("stays a draft until a person finalizes it"), "{text}");
+}
+
+fn held(list: &mut Value) {
+    for invoice in list["data"].as_array_mut().unwrap() {
+        invoice["automatically_finalizes_at"] = Value::Null;
+        invoice["auto_advance"] = false.into();
+    }
+}
+
+#[test]
+fn a_draft_of_a_tenant_that_bills_no_window_of_it_or_is_set_aside_is_listed_apart() {
+    let world = pushed(&["a", "b"]);
+    world.sandbox().move_to(DRAFT);
+    // a's row says that it ended in September; b's plan is none of the catalog's.
+    let rows = tenants(["a", "b"]);
+    let rows = rows.replace("sub_a,active,2026-10-01T00:00:00Z", "sub_a,active,2026-11-01T00:20:00Z");
+    world.workspace.write("tenants.csv", rows.replace("Name of b,pro", "Name of b,nowhere"));
+    world.workspace.run(&["import", "tenants", "tenants.csv"]).expect(0);
+    world.workspace.write("billrecon.toml", "first_period = \"2026-10\"\n");
+    let all = found(&world, DRAFT, 3);
+    nobody(&all, &["wrong", "needs_run", "settles"]);
+    let why: Vec<&str> =
+        all["uncompared"].as_array().unwrap().iter().map(|one| one["why"].as_str().unwrap()).collect();
+    assert!(why.iter().any(|why| why.contains("unknown_plan")), "{all}");
+    assert!(why.contains(&"it bills no window of the tenant"), "{all}");
+}
