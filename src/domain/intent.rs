@@ -38,12 +38,6 @@ const SIGNIFICANT_DIGITS: usize = 15;
 const MOST_ON_THEIR_WAY: usize = 8;
 /// Why an event that Stripe took counts nothing: meter events are checked after they were accepted.
 const DROPPED: &str = "accepted by Stripe and dropped afterwards: the meter's total lacks it";
-/// Why one in a window that goes on as it stands at Stripe waits for nothing any more.
-const UNSEEN: &str = "accepted by Stripe, and its total does not tell; what Stripe shows stands";
-const DOUBTFUL: &str = "nobody can say whether it arrived; what Stripe shows stands";
-/// Usage that was there in time and was not sent all the same.
-const WITHHELD: &str = "not sent: a person let stand what Stripe shows";
-const WITHHELD_WHILE_PARKED: &str = "not sent while the tenant was parked, and now the invoice is final";
 
 /// Why an event counts nothing although Stripe says that it has it: somebody used its identifier first.
 const NOT_OURS: &str = "Stripe had an event of this identifier before it was sent";
@@ -120,9 +114,9 @@ impl Intent {
     /// Proven absent: it counts nothing any more, and the next intent takes its place. `open`: its invoice takes usage.
     pub fn give_up(&mut self, open: bool) {
         let reason = match self.state {
-            IntentState::Sent if self.was_duplicate() => NOT_OURS,
+            IntentState::Sent | IntentState::Parked if self.was_duplicate() => NOT_OURS,
             IntentState::Sent => DROPPED,
-            IntentState::Parked if self.reason == UNSEEN => DROPPED,
+            IntentState::Parked if self.was_taken() => DROPPED,
             _ if open => "proven absent by the meter's total",
             _ => "absent when the invoice was final",
         };
@@ -134,34 +128,6 @@ impl Intent {
     pub fn may_yet_show(&self, now: Timestamp) -> bool {
         let is_late = |first: Timestamp| now.duration_since(first) >= SHOWN;
         self.state == IntentState::Sent && !self.attempted_at.is_none_or(is_late)
-    }
-
-    /// Its window goes on as it stands at Stripe: what was never asked for is given up, and what may be there still counts,
-    /// but nothing is asked again. Whether that changes anything.
-    pub fn let_stand(&mut self, now: Timestamp) -> bool {
-        let (state, reason) = match self.state {
-            IntentState::Planned if self.attempted_at.is_none() => (IntentState::Rejected, WITHHELD),
-            IntentState::Sent if self.may_yet_show(now) => return false,
-            IntentState::Sent => (IntentState::Parked, UNSEEN),
-            IntentState::Planned | IntentState::Unknown => (IntentState::Parked, DOUBTFUL),
-            IntentState::Confirmed
-            | IntentState::Rejected
-            | IntentState::Unbillable
-            | IntentState::Parked => return false,
-        };
-        self.state = state;
-        reason.clone_into(&mut self.reason);
-        true
-    }
-
-    /// What can no longer be sent was there in time, and was kept back by us.
-    pub fn withhold(&mut self) {
-        WITHHELD_WHILE_PARKED.clone_into(&mut self.reason);
-    }
-
-    /// Unbillable because it was kept back, not because it came late.
-    pub fn was_withheld(&self) -> bool {
-        self.state == IntentState::Unbillable && [WITHHELD, WITHHELD_WHILE_PARKED].contains(&&*self.reason)
     }
 
     /// Whether nothing can come of it any more, if it is not there yet.

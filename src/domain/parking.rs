@@ -53,6 +53,11 @@ impl Parking {
         self.holds.iter().find(|one| one.tenant_id == tenant_id && one.is_for(period))
     }
 
+    /// Tenants of which anything was released.
+    pub fn released(&self) -> impl Iterator<Item = &str> {
+        self.releases.iter().filter_map(|one| Some(one.window.as_ref()?.0.as_str()))
+    }
+
     /// Whether what Stripe shows of the window stands. Of a window that was laid out anew any part is enough: nothing of
     /// what was given up may be sent after all.
     pub fn stands(&self, tenant_id: &str, window: Window) -> bool {

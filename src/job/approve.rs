@@ -143,6 +143,8 @@ mod tests {
             period_status: PeriodStatus::Closed,
             mode: "SANDBOX".to_owned(),
             account_id: String::new(),
+            bounds: String::new(),
+            tolerances: String::new(),
             os_user: runner.to_owned(),
             verdict: None,
         };

@@ -120,6 +120,8 @@ pub enum PriceAtStripe {
     /// The catalog gives no name.
     Unnamed,
     Missing(PriceRef),
+    /// The only price with the lookup key is archived; its id.
+    Archived(PriceRef, String),
     Found(StripePrice),
 }
 
@@ -127,7 +129,7 @@ impl PriceAtStripe {
     pub fn found(&self) -> Option<&StripePrice> {
         match self {
             Self::Found(price) => Some(price),
-            Self::Unnamed | Self::Missing(_) => None,
+            Self::Unnamed | Self::Missing(_) | Self::Archived(..) => None,
         }
     }
 }

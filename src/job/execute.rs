@@ -34,7 +34,7 @@ pub async fn commit(
     let (period, report) = (plan.report.period, &plan.report);
     let mut write = books.write(lease.term()?).await?;
     write.save_windows(period, plan.writes(), run_id).await?;
-    write.add_charges(period, &plan.charges).await?;
+    write.add_charges(period, &plan.notes.charges).await?;
     write.save_report(run_id, &report.exceptions, &report.controls).await?;
     write.save_comparison(period, run_id, &plan.compared, &report.evidence).await?;
     write.save_differences(period, &plan.differences).await?;
@@ -43,9 +43,9 @@ pub async fn commit(
     write.save_accruals(run_id, &report.accruals).await?;
     write.update_intents(&plan.confirmed).await?;
     write.add_intents(&plan.unbillable, run_id).await?;
-    write.add_observed_windows(&plan.observed, run_id).await?;
-    write.add_drafts(&plan.drafts, run_id).await?;
-    write.save_parked(period, &plan.parked).await?;
+    write.add_observed_windows(&plan.notes.observed, run_id).await?;
+    write.add_drafts(&plan.notes.drafts, run_id).await?;
+    write.save_parked(period, &plan.notes.parked).await?;
     if let Some(message) = message.filter(|message| message.is_posted) {
         write.add_message(&message.outbox(run_id), facts.started_at).await?;
     }
@@ -82,9 +82,9 @@ pub async fn note(
     let mut write = books.write(lease.term()?).await?;
     write.update_intents(&plan.confirmed).await?;
     write.save_differences(plan.report.period, &plan.differences).await?;
-    write.add_observed_windows(&plan.observed, run_id).await?;
-    write.add_drafts(&plan.drafts, run_id).await?;
-    write.save_parked(plan.report.period, &plan.parked).await?;
+    write.add_observed_windows(&plan.notes.observed, run_id).await?;
+    write.add_drafts(&plan.notes.drafts, run_id).await?;
+    write.save_parked(plan.report.period, &plan.notes.parked).await?;
     write.save_job(&job_of(plan, run_id, facts)).await?;
     Ok(write.commit().await?)
 }

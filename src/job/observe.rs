@@ -23,7 +23,7 @@ use crate::job::catalogs::Catalogs;
 use crate::job::due::PeriodWindows;
 use crate::job::edges;
 use crate::store::StoreError;
-use crate::store::books::{BooksView, Look, PeriodJob, PeriodStatus};
+use crate::store::books::{BooksView, Look, ParkedWindow, PeriodJob, PeriodStatus};
 use crate::store::ledger::{Ledger, LedgerSnapshot};
 
 /// A page of tenants that one statement may span. It bounds what a statement returns.
@@ -61,6 +61,8 @@ pub struct Kept {
     /// Of the run that touched the period last: rows of the comparison that no closed window has.
     pub beside: Vec<ReconciliationRow>,
     pub accrued: Vec<Accrual>,
+    /// What the last run set aside.
+    pub parked: Vec<ParkedWindow>,
 }
 
 impl Kept {
@@ -80,6 +82,7 @@ impl Kept {
             judged: None,
             beside: Vec::new(),
             accrued: Vec::new(),
+            parked: view.parked_in(period).await?,
         };
         // Windows that closed before their layout was kept.
         for one in kept.stored.iter_mut().filter(|one| one.stretches.is_empty()) {

@@ -5,7 +5,7 @@
 
 pub mod words;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
@@ -29,10 +29,11 @@ pub fn hold(parking: &Parking, period: Period, windows: &mut PeriodWindows<'_>) 
 /// Marks what stands as it is at Stripe, and what was kept back by earlier runs. An answer that was missing kept nothing back.
 pub fn mark(mapped: &mut [Mapped], parking: &Parking, before: &[ParkedWindow]) {
     let kept_back: BTreeMap<(&str, Window), ParkReason> = by_window(before);
+    let released: BTreeSet<&str> = parking.released().collect();
     for one in mapped {
         let reason = kept_back.get(&(one.tenant_id.as_str(), one.window));
         one.was_parked = reason.is_some_and(|reason| *reason != ParkReason::Incomplete);
-        one.stands = parking.stands(&one.tenant_id, one.window);
+        one.stands = released.contains(one.tenant_id.as_str()) && parking.stands(&one.tenant_id, one.window);
     }
 }
 

@@ -8,7 +8,6 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use crate::domain::bounds::Charge;
-use crate::domain::figures::LedgerTotals;
 use crate::domain::intent::Intent;
 use crate::domain::period::{Period, Window};
 use crate::domain::reconcile::ReconciliationRow;
@@ -25,7 +24,7 @@ use crate::job::execute::{self, RunFacts};
 use crate::job::intents::Intents;
 use crate::job::lease::Lease;
 use crate::job::mapping::Mapped;
-use crate::job::observe::{self, Kept, Scope};
+use crate::job::observe::{self, Kept, Observation, Scope};
 use crate::job::outcome::PeriodOutcome;
 use crate::job::parking;
 use crate::job::plan::{self, Known, PeriodPlan, Purpose, Rated};
@@ -38,7 +37,7 @@ use crate::job::standing::Standing;
 use crate::job::what_if::{self, WhatIf};
 use crate::job::{Settings, deliver, message, new_run_id};
 use crate::store::Store;
-use crate::store::books::{Look, ParkedWindow, PeriodJob, PeriodStatus};
+use crate::store::books::{Look, PeriodJob, PeriodStatus};
 use crate::stripe::StripeError;
 
 /// What holds for all periods of a wake.
@@ -72,7 +71,6 @@ pub async fn play(period: Period, wake: &Wake<'_>) -> anyhow::Result<Option<Peri
         wake.keep(job, None).await?;
         return Ok(rules.settled(job, wake.settings));
     }
-    let parked_before = view.parked_in(period).await?;
     let kept = Kept::read(period, reach, job, &windows, &mut view).await?;
     let catalogs = Catalogs::read(&rules.catalog, &rules.catalog_hash, &kept.stored, &mut view).await?;
     let mut intents = Intents::new(view.intents(reach).await?);
@@ -84,22 +82,18 @@ pub async fn play(period: Period, wake: &Wake<'_>) -> anyhow::Result<Option<Peri
     let mut run = PeriodRun { period, run_id: new_run_id(wake.now), started: false };
     let exchange = match settled {
         Some(_) => Exchange::default(),
-        None => {
-            wake.exchange(&mut run, &windows, &parked_before, &mut rated, &mut intents, &observed.totals)
-                .await?
-        }
+        None => wake.exchange(&mut run, &windows, &mut rated, &mut intents, &observed).await?,
     };
     let what_if = wake.what_if(&exchange, &rated).await?;
     let is_off = send::is_off(&wake.settings.off_switch);
     let sends = if is_off { Vec::new() } else { exchange.pushes.sends };
     let known = Known {
         period,
-        now: wake.now,
         windows: &windows,
         catalogs: &catalogs,
         push: wake.wire.push,
         run_id: &run.run_id,
-        parked_before: &parked_before,
+        now: wake.now,
         charges: exchange.charges,
         unread: exchange.pushes.unread,
         mapped: &exchange.mapped,
@@ -225,16 +219,15 @@ impl<'a> Wake<'a> {
         &self,
         run: &mut PeriodRun,
         windows: &PeriodWindows<'_>,
-        parked_before: &[ParkedWindow],
         rated: &mut Rated,
         intents: &mut Intents,
-        totals: &LedgerTotals,
+        observed: &Observation,
     ) -> anyhow::Result<Exchange> {
         let parking = &self.rules.parking;
         let stage = |window: &TenantWindow<'_>| self.stage(window);
         let mut mapped = rated.map(windows, &self.rules.catalog, self.standing, run.period, stage, self.now);
-        parking::mark(&mut mapped, parking, parked_before);
-        edges::note(&mut mapped, &self.rules.tenants, &self.rules.catalog, totals)?;
+        parking::mark(&mut mapped, parking, &observed.kept.parked);
+        edges::note(&mut mapped, &self.rules.tenants, &self.rules.catalog, &observed.totals)?;
         let evidence = reading::unread(self.standing, &self.rules.tenants);
         let mut answers = Answers { evidence, ..Answers::default() };
         read_totals(&mapped, |_| true, self.wire, self.standing, &mut answers).await?;

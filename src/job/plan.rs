@@ -3,7 +3,6 @@
 //! In: a period's windows with their figures, what the ledger, the books and Stripe hold. Out: a [`PeriodPlan`], ready to be
 //! printed (dry run) or executed. Never writes.
 
-mod counts;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -26,17 +25,17 @@ use crate::domain::report::{
 use crate::domain::tenant::{ParkReason, TenantWindow};
 use crate::job::catalogs::Catalogs;
 use crate::job::compare::Compared;
+use crate::job::counts::counts;
 use crate::job::due::PeriodWindows;
 use crate::job::intents::Intents;
 use crate::job::judge::{Case, judge};
 use crate::job::late::{self, CameLate};
 use crate::job::mapping::{Mapped, Present, map};
+use crate::job::notes::Notes;
 use crate::job::observe::{Kept, Observation};
-use crate::job::parking;
-use crate::job::plan::counts::counts;
 use crate::job::stage::Stage;
 use crate::job::standing::Standing;
-use crate::store::books::{ComparedRow, JobCounts, Look, ParkedWindow, PeriodStatus};
+use crate::store::books::{ComparedRow, JobCounts, Look, PeriodStatus};
 
 /// The plan that the default policy judges.
 const JUDGED_PLAN: &str = "pro";
@@ -63,14 +62,7 @@ pub struct PeriodPlan {
     /// The rows that this run adds to the comparison.
     pub compared: Vec<ComparedRow>,
     pub differences: Followed,
-    /// Windows seen at Stripe while their invoice still takes usage.
-    pub observed: Vec<(String, Window)>,
-    /// Those of them that had ended, and whose invoice was a draft.
-    pub drafts: Vec<(String, Window)>,
-    /// All that is set aside now, and since when.
-    pub parked: Vec<ParkedWindow>,
-    /// What the windows that close now come to at the price in force.
-    pub charges: Vec<Charge>,
+    pub notes: Notes,
     /// Intents that the close settles: confirmed and unbillable ones.
     pub confirmed: Vec<Intent>,
     pub unbillable: Vec<Intent>,
@@ -182,12 +174,11 @@ fn is_not_at_stripe(window: &TenantWindow<'_>) -> bool {
 /// What is known when the plan is made.
 pub struct Known<'a> {
     pub period: Period,
-    pub now: Timestamp,
     pub windows: &'a PeriodWindows<'a>,
     pub catalogs: &'a Catalogs<'a>,
     pub push: PushMode,
     pub run_id: &'a str,
-    pub parked_before: &'a [ParkedWindow],
+    pub now: Timestamp,
     pub charges: Vec<Charge>,
     /// Tenants that are due a push, and whose total could not be read.
     pub unread: BTreeSet<String>,
@@ -209,7 +200,14 @@ pub struct Known<'a> {
 pub fn plan(known: Known<'_>, mut rated: Rated, observation: Observation) -> anyhow::Result<PeriodPlan> {
     let Observation { totals, quarantine, kept, accruals, newest, look } = observation;
     let Kept {
-        stored, observed, compared: earlier_rows, differences, adjusted, judged: judged_before, ..
+        stored,
+        observed,
+        compared: earlier_rows,
+        differences,
+        adjusted,
+        judged: judged_before,
+        parked,
+        ..
     } = kept;
     rated.mark_full_cycles(&observed);
     let Rated { due, open } = rated;
@@ -222,10 +220,7 @@ pub fn plan(known: Known<'_>, mut rated: Rated, observation: Observation) -> any
     all.extend(due);
     let status = status(&open, &all);
     let counts = counts(&known, &open, &all);
-    let (observed, drafts) = seen_in_time(&known);
-    let set_aside = all[new.clone()].iter().chain(&open);
-    let parked = parking::parked(set_aside, known.parked_before, known.period, known.run_id, known.now);
-    let charges = charges_of(known.charges.clone(), &all[new.clone()]);
+    let notes = Notes::new(&known, &parked, &all[new.clone()], &open);
     let mut rows = compared_rows(&known, &all[new.clone()]);
     let mut looked_at: Vec<&mut ReconciliationRow> = rows.iter_mut().map(|one| &mut one.row).collect();
     let differences = follow(&earlier_rows, &mut looked_at, differences, known.now);
@@ -263,10 +258,7 @@ pub fn plan(known: Known<'_>, mut rated: Rated, observation: Observation) -> any
         report,
         compared: rows,
         differences,
-        observed,
-        drafts,
-        parked,
-        charges,
+        notes,
         confirmed: known.confirmed,
         unbillable: known.unbillable,
         adjustments: came.new,
@@ -276,29 +268,12 @@ pub fn plan(known: Known<'_>, mut rated: Rated, observation: Observation) -> any
     })
 }
 
-/// Windows that were seen while their invoice still took usage, and those of them that have ended.
-fn seen_in_time(known: &Known<'_>) -> (Vec<(String, Window)>, Vec<(String, Window)>) {
-    let looked = known.mapped.iter().zip(&known.compared);
-    let in_time = looked.filter(|(mapped, one)| mapped.stage != Stage::Final && !one.is_incomplete());
-    let in_time = in_time.map(|(mapped, _)| mapped);
-    let key = |mapped: &Mapped| (mapped.tenant_id.clone(), mapped.window);
-    let drafts = in_time.clone().filter(|mapped| mapped.stage == Stage::Ended).map(key).collect();
-    (in_time.map(key).collect(), drafts)
-}
-
 /// In the order of the file.
 fn with_new(earlier: Vec<ReconciliationRow>, rows: &[ComparedRow]) -> Vec<ReconciliationRow> {
     let mut all = earlier;
     all.extend(rows.iter().map(|one| one.row.clone()));
     all.sort();
     all
-}
-
-/// Of those windows that close.
-fn charges_of(charges: Vec<Charge>, new: &[WindowFigures]) -> Vec<Charge> {
-    let closing = new.iter().filter(|one| one.status == WindowStatus::Closed);
-    let closing: BTreeSet<_> = closing.map(|one| (one.tenant_id.as_str(), one.window)).collect();
-    charges.into_iter().filter(|one| closing.contains(&(one.tenant_id.as_str(), one.window))).collect()
 }
 
 fn judge_period(

@@ -20,6 +20,7 @@ use crate::job::execute;
 use crate::job::interrupt::Signals;
 use crate::job::lease::{Lease, under_lease};
 use crate::job::message;
+use crate::job::moved::moved_keys;
 use crate::job::outcome::PeriodOutcome;
 use crate::job::period::{Wake as PeriodWake, play};
 use crate::job::seed::seed;
@@ -238,7 +239,9 @@ async fn read_standing(
     let claimed_twice = claims::claimed_twice(&rules.tenants, &rules.catalog);
     let invoices = since.map(|since| Invoices { since, only_drafts: false });
     let standing = standing::read(wire, &rules.catalog, &rules.tenants, invoices, now).await?;
-    Ok(Standing { claimed_twice, ..standing })
+    let mut warnings = moved_keys(&rules.tenants, &rules.catalog, &standing, now);
+    warnings.splice(0..0, standing.warnings);
+    Ok(Standing { claimed_twice, warnings, ..standing })
 }
 
 /// Tells once what is not as it should be and still no reason to stop.

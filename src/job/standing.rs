@@ -277,7 +277,10 @@ async fn price_of(
     let place = || format!("plan `{}`, meter `{}`: {price}", plan.id.key, meter.key);
     Ok(match (prices.get(&price).await.with_context(place)?, named) {
         (Some(found), _) => PriceAtStripe::Found(found),
-        (None, Some(_)) => PriceAtStripe::Missing(price),
+        (None, Some(_)) => match prices.wire.stripe.archived_price(&price).await.with_context(place)? {
+            Some(id) => PriceAtStripe::Archived(price, id),
+            None => PriceAtStripe::Missing(price),
+        },
         (None, None) => PriceAtStripe::Unnamed,
     })
 }

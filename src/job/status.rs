@@ -160,7 +160,7 @@ fn worst_first(
     tenants: &[Tenant],
     parking: &Parking,
 ) -> Vec<Parked> {
-    let name = |id: &str| tenants.iter().find(|tenant| tenant.id() == id).map_or("", Tenant::name);
+    let names: BTreeMap<&str, &str> = tenants.iter().map(|tenant| (tenant.id(), tenant.name())).collect();
     let mut all: Vec<Parked> = parked
         .into_iter()
         .zip(stakes)
@@ -174,7 +174,8 @@ fn worst_first(
                 Remedy::AllowPeriod => parking.allows_period(window.period),
                 Remedy::LetStand => parking.stands(tenant_id, window.window),
             };
-            let (hold, tenant_name) = (hold.cloned(), name(tenant_id).to_owned());
+            let tenant_name = names.get(tenant_id.as_str()).copied().unwrap_or_default().to_owned();
+            let hold = hold.cloned();
             Parked { window, tenant_name, stake, hold, is_released }
         })
         .collect();

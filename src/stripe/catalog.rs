@@ -23,6 +23,18 @@ impl Stripe {
         }
     }
 
+    /// The id of an archived price with the lookup key, for whoever wonders why none was found. Of a price that is named by
+    /// its id there is nothing more to ask.
+    pub async fn archived_price(&self, wanted: &PriceRef) -> Result<Option<String>, StripeError> {
+        let PriceRef::LookupKey(key) = wanted else { return Ok(None) };
+        let request = ListPrice::new().lookup_keys([key.clone()]).active(false).limit(PAGE);
+        let first = |node: &Node<'_>| -> Result<Option<String>, Problem> {
+            let page = page(node)?;
+            page.data.first().map(|one| Ok(price::price(one)?.id)).transpose()
+        };
+        self.read(request.build(), |node, _| first(node)).await
+    }
+
     pub async fn meters(&self) -> Result<Listing<StripeMeter>, StripeError> {
         let request_after = |cursor: Option<&str>| {
             let request = ListBillingMeter::new().limit(PAGE);

@@ -3,8 +3,53 @@
 //! In: targets, intents, a meter's total. Out: the usage that Stripe lacks, as unbillable intents; they are never sent. What
 //! Stripe shows counts, whoever sent it: what it has is billed there and must not be billed by hand as well.
 
-use super::{Intent, IntentState, PushCase, Target, WITHHELD, last_sequence, level, planned, sum};
+use jiff::Timestamp;
+
+use super::{Intent, IntentState, NOT_OURS, PushCase, Target, last_sequence, level, planned, sum};
 use crate::domain::number::{NumberError, Quantity};
+
+/// Why one in a window that goes on as it stands at Stripe waits for nothing any more.
+const UNSEEN: &str = "accepted by Stripe, and its total does not tell; what Stripe shows stands";
+const DOUBTFUL: &str = "nobody can say whether it arrived; what Stripe shows stands";
+/// Usage that was there in time and was not sent all the same.
+const WITHHELD: &str = "not sent: a person let stand what Stripe shows";
+const WITHHELD_WHILE_PARKED: &str = "not sent while the tenant was parked, and now the invoice is final";
+
+impl Intent {
+    /// Its window goes on as it stands at Stripe: what was never asked for is given up, and what may be there still counts,
+    /// but nothing is asked again. Whether that changes anything.
+    pub fn let_stand(&mut self, now: Timestamp) -> bool {
+        let (state, reason) = match self.state {
+            IntentState::Planned if self.attempted_at.is_none() => (IntentState::Rejected, WITHHELD),
+            IntentState::Sent if self.may_yet_show(now) => return false,
+            IntentState::Sent if self.was_duplicate() => (IntentState::Parked, NOT_OURS),
+            IntentState::Sent => (IntentState::Parked, UNSEEN),
+            IntentState::Planned | IntentState::Unknown => (IntentState::Parked, DOUBTFUL),
+            IntentState::Confirmed
+            | IntentState::Rejected
+            | IntentState::Unbillable
+            | IntentState::Parked => return false,
+        };
+        self.state = state;
+        reason.clone_into(&mut self.reason);
+        true
+    }
+
+    /// What can no longer be sent was there in time, and was kept back by us.
+    pub fn withhold(&mut self) {
+        WITHHELD_WHILE_PARKED.clone_into(&mut self.reason);
+    }
+
+    /// Unbillable because it was kept back, not because it came late.
+    pub fn was_withheld(&self) -> bool {
+        self.state == IntentState::Unbillable && [WITHHELD, WITHHELD_WHILE_PARKED].contains(&&*self.reason)
+    }
+
+    /// Stripe took it before its window was let stand.
+    pub(super) fn was_taken(&self) -> bool {
+        self.reason == UNSEEN
+    }
+}
 
 /// What the ledger holds beyond Stripe's total and beyond what was given up before. It lies in the newest segments: what was
 /// not sent came last.

@@ -29,6 +29,13 @@ pub fn check(sold: &Sold<'_>, meter: Option<&StripeMeter>, side: Side, place: &s
                 };
                 findings.add(Severity::Refuse, CheckName::PriceExists, text);
             }
+            PriceAtStripe::Archived(name, id) => {
+                let text = format!(
+                    "Stripe's {name} is archived (`{id}`), and a key of an archived price finds nothing: make it active \
+                     again, give the key to an active one, or name it by its id in {key}"
+                );
+                findings.add(Severity::Refuse, CheckName::PriceExists, text);
+            }
             PriceAtStripe::Found(price) => {
                 findings.check_terms(price, sold, meter, side);
                 if !price.active {
@@ -150,7 +157,7 @@ impl Found<'_> {
             (PriceAtStripe::Found(overage), _) => overage,
             (PriceAtStripe::Unnamed, Billing::Shadow) => return self.unnamed(OVERAGE),
             // It has been said already.
-            (PriceAtStripe::Unnamed | PriceAtStripe::Missing(_), _) => return,
+            (PriceAtStripe::Unnamed | PriceAtStripe::Missing(_) | PriceAtStripe::Archived(..), _) => return,
         };
         let free = overage.free_units();
         let price = &overage.id;

@@ -157,3 +157,38 @@ fn a_schedule_that_may_miss_the_draft_hour_is_warned_of() {
     assert!(!serve("5 * * * *").contains("[grace_period]"));
     assert!(!workspace.run(&["run"]).stderr.contains("[grace_period]"));
 }
+
+/// The catalog, with the shadow price by its lookup key.
+fn keyed(site: &Site) -> String {
+    let by_id = format!("shadow_price_id = \"{}\"", site.shadow);
+    let keyed = site.catalog().replace(&by_id, "shadow_price_lookup_key = \"pro_shadow\"");
+    assert!(!keyed.contains(&by_id));
+    keyed
+}
+
+fn price_with_key(site: &Site, more: (&str, &str)) -> String {
+    let form = [("unit_amount", "0"), ("lookup_key", "pro_shadow"), more];
+    price(&site.stripe, &metered(&site.meter, &form))
+}
+
+#[test]
+fn a_lookup_key_of_an_archived_price_is_told_as_that() {
+    let (site, _) = site(usual);
+    let archived = price_with_key(&site, ("active", "false"));
+    site.import("catalog", &keyed(&site));
+    let ended = site.run(OPEN).expect(78);
+    assert_eq!(told(&ended, &format!("is archived (`{archived}`)")), 1, "{}", ended.stderr);
+}
+
+#[test]
+fn a_lookup_key_that_was_moved_is_named_with_who_still_has_the_old_price() {
+    let (site, _) = site(|site| vec![site.base.clone(), price_with_key(site, ("active", "true"))]);
+    site.import("catalog", &keyed(&site));
+    let ended = site.run(OPEN).expect(0);
+    assert_eq!(told(&ended, "lookup key"), 0, "{}", ended.stderr);
+    let moved = price_with_key(&site, ("transfer_lookup_key", "true"));
+    let ended = site.run("2026-10-20T11:00:00Z").expect(3);
+    let words =
+        format!("the lookup key `pro_shadow` names `{moved}` now, and 1 subscriptions (the first: sub_");
+    assert_eq!(told(&ended, &words), 1, "{}", ended.stderr);
+}

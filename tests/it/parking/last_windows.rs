@@ -47,7 +47,7 @@ fn ten_times_the_highest_of_three_windows_is_sent_and_a_little_more_waits() {
         let open = outcome(&world.run("2026-09-20T00:00:00Z").expect(0), "2026-09");
         assert_eq!(open["counts"]["pushed"], 1);
         world.import_usage(&record("09", "0.001"));
-        let open = outcome(&world.run("2026-09-20T01:00:00Z").expect(0), "2026-09");
+        let open = outcome(&world.run("2026-09-20T01:00:00Z").expect(3), "2026-09");
         // 0.7 minor units more round to 1 more.
         assert_eq!(open["counts"]["pushed"], 0, "{open}");
     }

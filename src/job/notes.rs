@@ -1,0 +1,57 @@
+//! Notes: what a run keeps of a period beside its figures.
+//!
+//! In: what is known of the period, its windows. Out: who was seen in time, who is set aside, what is charged. Pure.
+
+use std::collections::BTreeSet;
+
+use crate::domain::bounds::Charge;
+use crate::domain::figures::{WindowFigures, WindowStatus};
+use crate::domain::period::Window;
+use crate::job::mapping::Mapped;
+use crate::job::parking;
+use crate::job::plan::Known;
+use crate::job::stage::Stage;
+use crate::store::books::ParkedWindow;
+
+#[derive(Debug)]
+pub struct Notes {
+    /// Windows seen at Stripe while their invoice still takes usage.
+    pub observed: Vec<(String, Window)>,
+    /// Those of them that had ended, and whose invoice was a draft.
+    pub drafts: Vec<(String, Window)>,
+    /// All that is set aside now, and since when.
+    pub parked: Vec<ParkedWindow>,
+    /// What the windows that close now come to at the price in force.
+    pub charges: Vec<Charge>,
+}
+
+impl Notes {
+    /// `before`: what the last run set aside; `new`: what closes or is parked now.
+    pub fn new(
+        known: &Known<'_>,
+        before: &[ParkedWindow],
+        new: &[WindowFigures],
+        open: &[WindowFigures],
+    ) -> Self {
+        let looked = known.mapped.iter().zip(&known.compared);
+        let in_time = looked.filter(|(mapped, one)| mapped.stage != Stage::Final && !one.is_incomplete());
+        let in_time = in_time.map(|(mapped, _)| mapped);
+        let key = |mapped: &Mapped| (mapped.tenant_id.clone(), mapped.window);
+        let drafts = in_time.clone().filter(|mapped| mapped.stage == Stage::Ended).map(key).collect();
+        let all = new.iter().chain(open);
+        Self {
+            observed: in_time.map(key).collect(),
+            drafts,
+            parked: parking::parked(all, before, known.period, known.run_id, known.now),
+            charges: charges_of(&known.charges, new),
+        }
+    }
+}
+
+/// Of those windows that close.
+fn charges_of(charges: &[Charge], new: &[WindowFigures]) -> Vec<Charge> {
+    let closing = new.iter().filter(|one| one.status == WindowStatus::Closed);
+    let closing: BTreeSet<_> = closing.map(|one| (one.tenant_id.as_str(), one.window)).collect();
+    let closes = |one: &&Charge| closing.contains(&(one.tenant_id.as_str(), one.window));
+    charges.iter().filter(closes).cloned().collect()
+}
