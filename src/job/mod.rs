@@ -132,6 +132,7 @@ pub struct StripeSettings {
 }
 
 impl Settings {
+    #[tracing::instrument(level = "debug", name = "open", skip_all)]
     pub async fn open(&self, access: Access) -> anyhow::Result<Store> {
         Ok(Store::open(&self.database, access).await?)
     }

@@ -3,6 +3,8 @@
 //! In: a period's windows with their figures, what the ledger, the books and Stripe hold. Out: a [`PeriodPlan`], ready to be
 //! printed (dry run) or executed. Never writes.
 
+mod counts;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
@@ -12,7 +14,7 @@ use crate::domain::bounds::Charge;
 use crate::domain::catalog::Catalog;
 use crate::domain::controls::ControlTotals;
 use crate::domain::decide::Decision;
-use crate::domain::figures::{Disposition, LedgerTotals, WindowFigures, WindowStatus};
+use crate::domain::figures::{LedgerTotals, WindowFigures, WindowStatus};
 use crate::domain::intent::{Intent, PushMode};
 use crate::domain::late::{Adjustment, restated};
 use crate::domain::period::{Period, Window};
@@ -31,6 +33,7 @@ use crate::job::late::{self, CameLate};
 use crate::job::mapping::{Mapped, Present, map};
 use crate::job::observe::{Kept, Observation};
 use crate::job::parking;
+use crate::job::plan::counts::counts;
 use crate::job::stage::Stage;
 use crate::job::standing::Standing;
 use crate::store::books::{ComparedRow, JobCounts, Look, ParkedWindow, PeriodStatus};
@@ -95,6 +98,7 @@ pub struct Rated {
 }
 
 impl Rated {
+    #[tracing::instrument(level = "debug", name = "rate", skip_all)]
     pub fn new(windows: &PeriodWindows<'_>, catalog: (&Catalog, &str), totals: &LedgerTotals) -> Self {
         let rate = |window: &TenantWindow<'_>, status| WindowFigures::new(window, catalog, totals, status);
         Self {
@@ -105,6 +109,7 @@ impl Rated {
 
     /// Finds the windows that are billed through Stripe; what does not fit there is set aside. A window that has not begun,
     /// and a tenant that starts later in it, is nothing to Stripe yet.
+    #[tracing::instrument(level = "debug", name = "map", skip_all)]
     pub fn map(
         &mut self,
         windows: &PeriodWindows<'_>,
@@ -200,6 +205,7 @@ pub struct Known<'a> {
     pub evidence: Vec<String>,
 }
 
+#[tracing::instrument(level = "debug", name = "plan", skip_all)]
 pub fn plan(known: Known<'_>, mut rated: Rated, observation: Observation) -> anyhow::Result<PeriodPlan> {
     let Observation { totals, quarantine, kept, accruals, newest, look } = observation;
     let Kept {
@@ -211,8 +217,7 @@ pub fn plan(known: Known<'_>, mut rated: Rated, observation: Observation) -> any
     let mut all: Vec<WindowFigures> =
         stored.into_iter().filter(|window| window.status == WindowStatus::Closed).collect();
     let came = late::find(&all, &totals, known.catalogs, adjusted)?;
-    let is_adjusted_only = purpose != Purpose::Close && !came.new.is_empty();
-    let purpose = if is_adjusted_only { Purpose::Adjust } else { purpose };
+    let purpose = if purpose == Purpose::Close || came.new.is_empty() { purpose } else { Purpose::Adjust };
     let new = all.len()..all.len() + due.len();
     all.extend(due);
     let status = status(&open, &all);
@@ -224,9 +229,7 @@ pub fn plan(known: Known<'_>, mut rated: Rated, observation: Observation) -> any
     let mut rows = compared_rows(&known, &all[new.clone()]);
     let mut looked_at: Vec<&mut ReconciliationRow> = rows.iter_mut().map(|one| &mut one.row).collect();
     let differences = follow(&earlier_rows, &mut looked_at, differences, known.now);
-    let mut comparison = earlier_rows;
-    comparison.extend(rows.iter().map(|one| one.row.clone()));
-    comparison.sort();
+    let comparison = with_new(earlier_rows, &rows);
     let judged = matches!(status, PeriodStatus::Closed | PeriodStatus::Partial);
     let decision = match judged_before.filter(|_| judged && purpose == Purpose::Adjust) {
         // Late usage changes no closed figure, so what was said of them stands.
@@ -253,8 +256,6 @@ pub fn plan(known: Known<'_>, mut rated: Rated, observation: Observation) -> any
         ledger,
         verdict: judged.then_some(decision.verdict),
     };
-    let (confirmed, unbillable) = (known.confirmed, known.unbillable);
-    let (adjustments, late) = (came.new, came.unfinished);
     Ok(PeriodPlan {
         purpose,
         status,
@@ -266,10 +267,10 @@ pub fn plan(known: Known<'_>, mut rated: Rated, observation: Observation) -> any
         drafts,
         parked,
         charges,
-        confirmed,
-        unbillable,
-        adjustments,
-        late,
+        confirmed: known.confirmed,
+        unbillable: known.unbillable,
+        adjustments: came.new,
+        late: came.unfinished,
         look,
         new,
     })
@@ -283,6 +284,14 @@ fn seen_in_time(known: &Known<'_>) -> (Vec<(String, Window)>, Vec<(String, Windo
     let key = |mapped: &Mapped| (mapped.tenant_id.clone(), mapped.window);
     let drafts = in_time.clone().filter(|mapped| mapped.stage == Stage::Ended).map(key).collect();
     (in_time.map(key).collect(), drafts)
+}
+
+/// In the order of the file.
+fn with_new(earlier: Vec<ReconciliationRow>, rows: &[ComparedRow]) -> Vec<ReconciliationRow> {
+    let mut all = earlier;
+    all.extend(rows.iter().map(|one| one.row.clone()));
+    all.sort();
+    all
 }
 
 /// Of those windows that close.
@@ -373,69 +382,4 @@ fn status(open: &[WindowFigures], all: &[WindowFigures]) -> PeriodStatus {
         (false, true, true) => PeriodStatus::Partial,
         (false, true, false) => PeriodStatus::Closed,
     }
-}
-
-/// What has become of a tenant's windows in the period; the worst of them counts for all.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Standstill {
-    NotBilled,
-    Closed,
-    Open,
-    Parked,
-}
-
-/// Counts in tenants: one that leaves a trial has two windows in a period.
-fn counts(known: &Known<'_>, open: &[WindowFigures], all: &[WindowFigures]) -> JobCounts {
-    let mut tenants: BTreeMap<&str, Standstill> = BTreeMap::new();
-    // Those that are due a push and get none.
-    let mut unserved: BTreeSet<&str> = known.unread.iter().map(String::as_str).collect();
-    for window in all.iter().chain(open) {
-        let state = match window.status {
-            WindowStatus::Parked => Standstill::Parked,
-            WindowStatus::Open => Standstill::Open,
-            WindowStatus::Closed if window.not_billed => Standstill::NotBilled,
-            WindowStatus::Closed => Standstill::Closed,
-        };
-        let worst = tenants.entry(&window.tenant_id).or_insert(state);
-        *worst = state.max(*worst);
-        if known.push == PushMode::Push && is_due_a_push(window) {
-            unserved.insert(&window.tenant_id);
-        }
-    }
-    let of = |state| tenants.values().filter(|one| **one == state).count() as u64;
-    let without_invoice = without_invoice(known.windows);
-    let is_waited_for = |one: &&Intent| {
-        let mut windows = without_invoice.get(one.key.tenant_id.as_str()).into_iter().flatten();
-        one.is_pending() && !windows.any(|window| window.contains(one.timestamp))
-    };
-    let pending = known.intents.of_period(known.period).filter(is_waited_for).count();
-    JobCounts {
-        tenants: tenants.len() as u64,
-        closed: of(Standstill::Closed),
-        parked: of(Standstill::Parked),
-        not_billed: of(Standstill::NotBilled),
-        pending_before: known.pending_before + unserved.len() as u64,
-        pushed: known.pushed,
-        errors: known.errors + known.unbillable.len() as u64,
-        pending_after: (pending + unserved.len()) as u64,
-    }
-}
-
-fn is_due_a_push(window: &WindowFigures) -> bool {
-    window.status == WindowStatus::Parked
-        && window
-            .usage
-            .iter()
-            .any(|usage| usage.disposition == Disposition::Billable && !usage.total.quantity.is_zero())
-}
-
-/// Windows that Stripe makes no invoice for, by tenant. What was sent for one before, as when a tenant was paused
-/// afterwards, is waited for by nobody.
-fn without_invoice<'a>(windows: &'a PeriodWindows<'_>) -> BTreeMap<&'a str, Vec<Window>> {
-    let mut by_tenant: BTreeMap<&str, Vec<Window>> = BTreeMap::new();
-    let all = windows.due.iter().chain(&windows.open).chain(&windows.closed);
-    for one in all.filter(|one| one.is_inactive()) {
-        by_tenant.entry(one.tenant.id()).or_default().push(one.window);
-    }
-    by_tenant
 }
