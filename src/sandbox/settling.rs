@@ -92,8 +92,8 @@ fn discounts<'a>(world: &'a World, one: &Invoice<'a>) -> Vec<(&'a Discount, &'a 
         let coupon = world.extras.coupons.get(&discount.coupon)?;
         let invoices = || invoices::of_subscription(world, one.subscription);
         let is_used = coupon.once
-            && invoices().iter().any(|other| discount.start <= other.created && other.created < one.created);
-        (discount.start <= one.created && !is_used).then_some((discount, coupon))
+            && invoices().iter().any(|other| discount.start < other.created && other.created < one.created);
+        (discount.start < one.created && !is_used).then_some((discount, coupon))
     };
     one.subscription.terms.discounts.iter().filter_map(holds).collect()
 }
@@ -132,7 +132,7 @@ fn credits(
     for grant in world.extras.grants_of(&one.subscription.customer) {
         let used = purse.used.entry(grant.id.clone()).or_default();
         let amount = (grant.amount - *used).min(net - taken);
-        if amount > 0 && grant.created <= one.created && grant.currency == one.subscription.currency {
+        if amount > 0 && grant.created < one.created && grant.currency == one.subscription.currency {
             *used += amount;
             taken += amount;
             totals.credit(line, &grant.id, amount);
@@ -193,7 +193,8 @@ impl Totals {
         };
         let total = self.subtotal - discount - credit + tax(false);
         let is_final = !one.is_draft(world.now);
-        let known = if is_final { one.finalizes_at } else { world.now };
+        // What is entered in the second of the finalization comes too late for it.
+        let known = if is_final { one.finalizes_at - 1 } else { world.now };
         let entries = world.extras.balances_of(&one.subscription.customer).iter();
         let entered: i64 = entries.filter(|entry| entry.created <= known).map(|entry| entry.amount).sum();
         let starting = carried + entered;

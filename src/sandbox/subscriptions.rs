@@ -80,7 +80,7 @@ pub fn create(world: &mut World, params: &Params) -> Result<Reply, ApiError> {
         phases: vec![Phase { from: start, anchor, cycle }],
         windows: Vec::new(),
         items,
-        terms: terms(world, params, Terms::default())?,
+        terms: terms(world, params, Terms::default(), now - 1)?,
         status: Status::Active,
         past_statuses: Vec::new(),
         ends_at: None,
@@ -254,13 +254,13 @@ pub fn update(world: &mut World, id: &str, params: &Params) -> Result<Reply, Api
     if params.has("description") {
         one.description = params.owned("description")?;
     }
-    one.terms = terms(world, params, one.terms)?;
+    one.terms = terms(world, params, one.terms, now)?;
     end_as_asked(&mut one, params, now)?;
     Ok(recorded(world, one))
 }
 
 /// Tax rates and coupons as they are to be; what is not named stays.
-fn terms(world: &World, params: &Params, old: Terms) -> Result<Terms, ApiError> {
+fn terms(world: &World, params: &Params, old: Terms, start: i64) -> Result<Terms, ApiError> {
     let mut terms = old;
     if params.has("default_tax_rates") {
         terms.tax_rates = params.texts("default_tax_rates")?;
@@ -277,7 +277,7 @@ fn terms(world: &World, params: &Params, old: Terms) -> Result<Terms, ApiError> 
                 return Err(ApiError::missing("coupon", coupon, &given.full("coupon")));
             }
             let id = ids::derived("di", &format!("{coupon} {} {}", world.now, params.canonical()));
-            terms.discounts.push(Discount { id, coupon: coupon.to_owned(), start: world.now });
+            terms.discounts.push(Discount { id, coupon: coupon.to_owned(), start });
         }
     }
     Ok(terms)

@@ -30,6 +30,7 @@ impl Terms {
 pub struct Discount {
     pub id: String,
     pub coupon: String,
+    /// It holds for invoices that are made later.
     pub start: i64,
 }
 
