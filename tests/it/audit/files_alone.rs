@@ -56,7 +56,9 @@ fn with_cell(
     *cell = other_digit(cell, 0);
     let mut writer = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(Vec::new());
     writer.write_record(&header).unwrap();
-    records.iter().for_each(|record| writer.write_record(record).unwrap());
+    for record in &records {
+        writer.write_record(record).unwrap();
+    }
     let mut set = set.clone();
     set.insert(name.to_owned(), writer.into_inner().unwrap());
     (set, row + 2)
