@@ -25,6 +25,7 @@ use std::io::IsTerminal;
 
 use jiff::Timestamp;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::format::FmtSpan;
 
 use crate::cli::{Cli, Command};
 use crate::config::{Config, ConfigError, no_color};
@@ -113,6 +114,8 @@ fn start_logging(filter: &str) -> Result<(), ConfigError> {
         .with_env_filter(filter)
         .with_ansi(colour)
         .with_target(false)
+        // With `billrecon=debug`: how long each stage of a run took.
+        .with_span_events(FmtSpan::CLOSE)
         .init();
     Ok(())
 }

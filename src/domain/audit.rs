@@ -309,7 +309,7 @@ mod tests {
                 *text = String::from_utf8(bytes).unwrap();
             };
             match column {
-                0 => one.recorded_at = one.recorded_at + jiff::SignedDuration::from_nanos(by.into()),
+                0 => one.recorded_at += jiff::SignedDuration::from_nanos(by.into()),
                 1 => other(&mut one.run_id),
                 2 => other(&mut one.event),
                 3 => other(&mut one.details),

@@ -121,3 +121,45 @@ fn refuse_runner(run: &Run, request: &Request, os_user: &OsUser) -> Result<(), R
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::period::Period;
+    use crate::store::books::PeriodStatus;
+
+    fn refused(runner: &str, typed_by: &str, by: &str) -> bool {
+        let run = Run {
+            run_id: "r-1".to_owned(),
+            period: Period::parse("2026-09").unwrap(),
+            state: RunState::Finished,
+            fence: 1,
+            holder: "host/1".to_owned(),
+            started_at: "2026-10-01T03:00:00Z".parse().unwrap(),
+            code_version: String::new(),
+            catalog_hash: String::new(),
+            rules_hash: String::new(),
+            bounds: String::new(),
+            tolerances: String::new(),
+            time_zone: "UTC".to_owned(),
+            period_status: PeriodStatus::Closed,
+            mode: "SANDBOX".to_owned(),
+            account_id: String::new(),
+            os_user: runner.to_owned(),
+            verdict: None,
+        };
+        let (by, note) = (by.to_owned(), "seen".to_owned());
+        let request = Request { run_id: run.run_id.clone(), by, note, lock_wait: Duration::ZERO };
+        refuse_runner(&run, &request, &OsUser::parse(typed_by).unwrap()).is_err()
+    }
+
+    #[test]
+    fn another_person_may_approve_and_the_runner_may_not_under_any_name() {
+        assert!(!refused("ada (uid 1000)", "bob (uid 1001)", "Bob"));
+        assert!(refused("ada (uid 1000)", "ada (uid 1000)", "Bob"));
+        assert!(refused("ada (uid 1000)", "bob (uid 1001)", " ADA "));
+        assert!(refused("uid 1000", "uid 1000", "Bob"));
+        // An earlier version did not say who ran: in doubt nobody is taken for another.
+        assert!(refused("", "bob (uid 1001)", "Bob"));
+    }
+}

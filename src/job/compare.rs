@@ -51,6 +51,7 @@ pub struct Sides<'a> {
 pub type Looks = BTreeMap<String, Look>;
 
 impl Sides<'_> {
+    #[tracing::instrument(level = "debug", name = "compare", skip_all)]
     pub fn compare(&self, mapped: &[Mapped]) -> Result<Vec<Compared>, NumberError> {
         mapped.iter().map(|one| self.window(one, &Looks::new())).collect()
     }

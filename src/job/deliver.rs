@@ -29,6 +29,7 @@ pub async fn committed(books: &Books) -> anyhow::Result<Vec<Run>> {
 }
 
 /// Writes the files of a committed run from the database.
+#[tracing::instrument(level = "debug", name = "files", skip_all)]
 pub async fn deliver_committed(
     run: &Run,
     settings: &Settings,
@@ -40,6 +41,7 @@ pub async fn deliver_committed(
     deliver(run, &report, settings, lease, books, now).await
 }
 
+#[tracing::instrument(level = "debug", name = "files", skip_all)]
 pub async fn deliver(
     run: &Run,
     report: &Report,

@@ -22,6 +22,7 @@ pub async fn start(run: &Run, lease: &Lease, books: &Books) -> anyhow::Result<()
 }
 
 /// Closes and parks what the plan says, with the comparison, the verdict and the message that tells it.
+#[tracing::instrument(level = "debug", name = "commit", skip_all)]
 pub async fn commit(
     plan: &PeriodPlan,
     run_id: &str,
@@ -70,6 +71,7 @@ pub async fn commit(
 }
 
 /// Notes what a run saw that closes nothing: windows seen in time, pushes that arrived, the counts.
+#[tracing::instrument(level = "debug", name = "commit", skip_all)]
 pub async fn note(
     plan: &PeriodPlan,
     run_id: &str,

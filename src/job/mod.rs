@@ -12,7 +12,6 @@ pub mod checks;
 mod claims;
 mod compare;
 mod connection;
-mod counts;
 mod deliver;
 mod due;
 mod edges;
@@ -135,6 +134,7 @@ pub struct StripeSettings {
 }
 
 impl Settings {
+    #[tracing::instrument(level = "debug", name = "open", skip_all)]
     pub async fn open(&self, access: Access) -> anyhow::Result<Store> {
         Ok(Store::open(&self.database, access).await?)
     }

@@ -123,6 +123,7 @@ pub struct Scope<'a> {
     pub is_settled: bool,
 }
 
+#[tracing::instrument(level = "debug", name = "observe", skip_all)]
 pub async fn observe(scope: &Scope<'_>, kept: Kept, ledger: &Ledger) -> anyhow::Result<Observation> {
     let (period, end) = (scope.period, scope.period.next().start(scope.zone));
     let open: Vec<TenantWindow<'_>> = if scope.is_settled || scope.now < end {

@@ -3,6 +3,8 @@
 //! In: a period's windows with their figures, what the ledger, the books and Stripe hold. Out: a [`PeriodPlan`], ready to be
 //! printed (dry run) or executed. Never writes.
 
+mod counts;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
@@ -24,7 +26,6 @@ use crate::domain::report::{
 use crate::domain::tenant::{ParkReason, TenantWindow};
 use crate::job::catalogs::Catalogs;
 use crate::job::compare::Compared;
-use crate::job::counts::counts;
 use crate::job::due::PeriodWindows;
 use crate::job::intents::Intents;
 use crate::job::judge::{Case, judge};
@@ -32,6 +33,7 @@ use crate::job::late::{self, CameLate};
 use crate::job::mapping::{Mapped, Present, map};
 use crate::job::notes::Notes;
 use crate::job::observe::{Kept, Observation};
+use crate::job::plan::counts::counts;
 use crate::job::stage::Stage;
 use crate::job::standing::Standing;
 use crate::store::books::{ComparedRow, JobCounts, Look, PeriodStatus};
@@ -89,6 +91,7 @@ pub struct Rated {
 }
 
 impl Rated {
+    #[tracing::instrument(level = "debug", name = "rate", skip_all)]
     pub fn new(windows: &PeriodWindows<'_>, catalog: (&Catalog, &str), totals: &LedgerTotals) -> Self {
         let rate = |window: &TenantWindow<'_>, status| WindowFigures::new(window, catalog, totals, status);
         Self {
@@ -99,6 +102,7 @@ impl Rated {
 
     /// Finds the windows that are billed through Stripe; what does not fit there is set aside. A window that has not begun,
     /// and a tenant that starts later in it, is nothing to Stripe yet.
+    #[tracing::instrument(level = "debug", name = "map", skip_all)]
     pub fn map(
         &mut self,
         windows: &PeriodWindows<'_>,
@@ -193,6 +197,7 @@ pub struct Known<'a> {
     pub evidence: Vec<String>,
 }
 
+#[tracing::instrument(level = "debug", name = "plan", skip_all)]
 pub fn plan(known: Known<'_>, mut rated: Rated, observation: Observation) -> anyhow::Result<PeriodPlan> {
     let Observation { totals, quarantine, kept, accruals, newest, look } = observation;
     let Kept {
@@ -211,8 +216,7 @@ pub fn plan(known: Known<'_>, mut rated: Rated, observation: Observation) -> any
     let mut all: Vec<WindowFigures> =
         stored.into_iter().filter(|window| window.status == WindowStatus::Closed).collect();
     let came = late::find(&all, &totals, known.catalogs, adjusted)?;
-    let is_adjusted_only = purpose != Purpose::Close && !came.new.is_empty();
-    let purpose = if is_adjusted_only { Purpose::Adjust } else { purpose };
+    let purpose = if purpose == Purpose::Close || came.new.is_empty() { purpose } else { Purpose::Adjust };
     let new = all.len()..all.len() + due.len();
     all.extend(due);
     let status = status(&open, &all);
@@ -221,9 +225,7 @@ pub fn plan(known: Known<'_>, mut rated: Rated, observation: Observation) -> any
     let mut rows = compared_rows(&known, &all[new.clone()]);
     let mut looked_at: Vec<&mut ReconciliationRow> = rows.iter_mut().map(|one| &mut one.row).collect();
     let differences = follow(&earlier_rows, &mut looked_at, differences, known.now);
-    let mut comparison = earlier_rows;
-    comparison.extend(rows.iter().map(|one| one.row.clone()));
-    comparison.sort();
+    let comparison = with_new(earlier_rows, &rows);
     let judged = matches!(status, PeriodStatus::Closed | PeriodStatus::Partial);
     let decision = match judged_before.filter(|_| judged && purpose == Purpose::Adjust) {
         // Late usage changes no closed figure, so what was said of them stands.
@@ -265,6 +267,14 @@ pub fn plan(known: Known<'_>, mut rated: Rated, observation: Observation) -> any
         look,
         new,
     })
+}
+
+/// In the order of the file.
+fn with_new(earlier: Vec<ReconciliationRow>, rows: &[ComparedRow]) -> Vec<ReconciliationRow> {
+    let mut all = earlier;
+    all.extend(rows.iter().map(|one| one.row.clone()));
+    all.sort();
+    all
 }
 
 fn judge_period(

@@ -38,6 +38,7 @@ pub struct PushPlan {
 
 /// Plans a period's pushes. Without an answer about a tenant's meter nothing of it is sent, and nothing new of what is
 /// `parked` already.
+#[tracing::instrument(level = "debug", name = "push", skip_all)]
 pub fn plan(
     mapped: &[Mapped],
     intents: &Intents,

@@ -104,6 +104,7 @@ pub fn owners(tenants: &[Tenant]) -> BTreeMap<&str, &str> {
 
 /// Reads the meters' totals of the windows that `wanted` picks. Pushing, a window that would be final but for an invoice that
 /// is not understood is left alone: nobody can say what of it is too late.
+#[tracing::instrument(level = "debug", name = "read", skip_all)]
 pub async fn read_totals(
     mapped: &[Mapped],
     wanted: impl Fn(&Mapped) -> bool,
@@ -150,6 +151,7 @@ pub async fn read_totals(
 }
 
 /// Reads the previews of open windows.
+#[tracing::instrument(level = "debug", name = "read", skip_all)]
 pub async fn read_previews(mapped: &[Mapped], wire: &Wire, answers: &mut Answers) -> Result<(), StripeError> {
     let open = mapped.iter().filter(|one| one.stage == Stage::Open);
     let requests = open.map(|one| async move { (one, wire.stripe.preview(&one.subscription_id).await) });

@@ -67,6 +67,7 @@ struct Sent {
 
 /// Commits the new intents, then batch by batch: marked as asked for, sent, saved. The next batch is marked while the one
 /// before is under way.
+#[tracing::instrument(level = "debug", name = "push", skip_all)]
 pub async fn execute(plan: &PushPlan, step: &Step<'_>, intents: &mut Intents) -> anyhow::Result<PushCounts> {
     let mut write = step.books.write(step.lease.term()?).await?;
     write.add_intents(&plan.new, step.run_id).await?;

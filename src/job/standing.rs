@@ -93,6 +93,7 @@ pub struct Invoices {
 }
 
 /// Reads and checks.
+#[tracing::instrument(level = "debug", name = "read", skip_all)]
 pub async fn read(
     wire: &Wire,
     catalog: &Catalog,

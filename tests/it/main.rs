@@ -23,6 +23,7 @@ mod guards;
 mod killed;
 mod late;
 mod parking;
+mod peers;
 mod processes;
 mod rate;
 mod real_data;

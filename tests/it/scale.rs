@@ -1,7 +1,7 @@
 //! A large ledger, imported, pushed and closed in bounded memory, Stripe's sandbox included: it lives in the process.
 //!
 //! 2,000,000 records with `scripts/test --judges` (and so in CI), a tenth of that in the daily loop. Speed decides
-//! nothing here; `benches/scale.rs` prints it.
+//! nothing here; `benches/close.rs` prints it.
 
 use crate::support::{Engine, Workspace, csv_rows, memory};
 

@@ -200,7 +200,7 @@ impl FilesProof {
 
     /// Whether all of it holds together.
     pub fn finish(&self) -> Result<(), FileFault> {
-        for key in self.plans.keys().filter(|key| !self.summary.contains(key)) {
+        if let Some(key) = self.plans.keys().find(|key| !self.summary.contains(key)) {
             let problem = format!("no row for plan {}/{}/{}, which lines.csv has", key.0, key.1, key.2);
             return Err(FileFault { file: "summary.csv", line: 0, column: String::new(), problem });
         }
@@ -209,7 +209,7 @@ impl FilesProof {
             let matters =
                 self.billed.contains_key(meter) || ["excluded", "capped"].into_iter().any(is_counted);
             if matters && !self.controls.contains_key(meter) {
-                return Err(self.whole_file(format!("no rows for meter {meter}, which other files have")));
+                return Err(Self::whole_file(format!("no rows for meter {meter}, which other files have")));
             }
         }
         self.controls.keys().try_for_each(|meter| self.finish_meter(meter))
@@ -300,7 +300,7 @@ impl FilesProof {
     fn sum(&self, meter: &str, parts: &[Measure]) -> Result<UsageTotal, FileFault> {
         let mut totals = parts.iter().map(|part| self.total(meter, *part));
         let sum = totals.try_fold(UsageTotal::default(), UsageTotal::checked_add);
-        sum.map_err(|error| self.whole_file(format!("meter {meter}: a sum {error}")))
+        sum.map_err(|error| Self::whole_file(format!("meter {meter}: a sum {error}")))
     }
 
     fn total(&self, meter: &str, measure: Measure) -> UsageTotal {
@@ -316,7 +316,7 @@ impl FilesProof {
         FileFault { file: CONTROLS, line, column: column.to_owned(), problem }
     }
 
-    fn whole_file(&self, problem: String) -> FileFault {
+    fn whole_file(problem: String) -> FileFault {
         FileFault { file: CONTROLS, line: 0, column: String::new(), problem }
     }
 }

@@ -263,7 +263,9 @@ fn account(cause: Cause, difference: &Difference, evidence: &Evidence<'_>) -> Op
         Cause::PeriodBoundary if evidence.at_the_edge(difference) => Some(Account::whole(difference)),
         Cause::PeriodBoundary => look.and_then(|look| look.boundary(difference)),
         Cause::TimestampShift => look.and_then(|look| look.shifted(difference)),
-        Cause::DuplicatePush => pushes.arrived_again(difference.units()).or_else(|| look?.duplicates()),
+        Cause::DuplicatePush => {
+            pushes.arrived_again(difference.units()).or_else(|| look?.duplicates(difference))
+        }
         Cause::NotPushed => pushes.unsent.account().or_else(|| look?.unsent(difference)),
         Cause::AggregationMismatch => match look {
             Some(look) => look.aggregated(difference, evidence.other_formula),

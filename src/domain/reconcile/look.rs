@@ -96,10 +96,11 @@ impl Look {
         self.aggregation.is_gauge() || self.units_in(self.window) == Some(ledger)
     }
 
-    /// The newest records, not in the total yet.
+    /// The newest records, not in the total yet, and nowhere else.
     pub(super) fn latency(&self, difference: &Difference) -> Option<Account> {
         let young = Window { start: self.young_since.max(self.window.start), end: self.window.end };
-        if young.start >= young.end || self.aggregation.is_gauge() {
+        let is_elsewhere = !self.moves(difference).is_empty();
+        if young.start >= young.end || self.aggregation.is_gauge() || is_elsewhere {
             return None;
         }
         let records = self.range(young);
@@ -145,12 +146,12 @@ impl Look {
             return None;
         }
         let moves = self.moves(difference);
-        let units = moves.iter().try_fold(Quantity::ZERO, |sum, one| sum.checked_add(one.units)).ok()?;
-        (!units.is_zero()).then(|| Account::of(units))
+        let offs = moves.iter().try_fold(Quantity::ZERO, |sum, one| sum.checked_add(one.off)).ok()?;
+        within(offs, difference)
     }
 
     /// On each day with too much the surplus is some records again.
-    pub(super) fn duplicates(&self) -> Option<Account> {
+    pub(super) fn duplicates(&self, difference: &Difference) -> Option<Account> {
         if self.aggregation.is_gauge() {
             return None;
         }
@@ -164,7 +165,7 @@ impl Look {
             units = units.checked_add(surplus).ok()?;
             ids.extend(again);
         }
-        (!units.is_zero()).then(|| Account::of(units).with_ids(ids))
+        within(units, difference).map(|account| account.with_ids(ids))
     }
 
     /// The total is 0, or on each day with too little some records are missing, or all.
@@ -187,7 +188,7 @@ impl Look {
             units = units.checked_sub(lack).ok()?;
             ids.extend(lost);
         }
-        (!units.is_zero()).then(|| Account::of(units).with_ids(ids))
+        within(units, difference).map(|account| account.with_ids(ids))
     }
 
     /// Another formula, which makes of the records what Stripe shows; or another unit.
@@ -251,7 +252,7 @@ impl Look {
                 beside.max(Quantity::ZERO).min(rest)
             };
             rest = rest.checked_sub(units).unwrap_or_default();
-            moves.push(Move { units, window: span.window });
+            moves.push(Move { units, off: beside, window: span.window });
         }
         moves.retain(|one| !one.units.is_zero());
         moves
@@ -341,6 +342,13 @@ impl Look {
     }
 }
 
+/// What days or neighbours are off by. Where that is more than the difference, they are off for another reason too, such as usage
+/// that lies on another day of the window: then they tell nothing.
+fn within(units: Quantity, difference: &Difference) -> Option<Account> {
+    let is_within = units.magnitude() <= difference.units().magnitude();
+    (is_within && !units.is_zero()).then(|| Account::of(units))
+}
+
 /// Records one after the other.
 type Run = std::ops::Range<usize>;
 
@@ -348,6 +356,8 @@ type Run = std::ops::Range<usize>;
 struct Move {
     /// As they are a part of the difference.
     units: Quantity,
+    /// As far as the neighbour is off.
+    off: Quantity,
     /// The neighbour.
     window: Window,
 }

@@ -7,17 +7,16 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
-use crate::domain::catalog::PlanId;
-use crate::domain::figures::{Disposition, SegmentUsage, Stretch, WindowFigures, WindowLine, WindowStatus};
-use crate::domain::money::Currency;
+use crate::domain::figures::{Disposition, SegmentUsage, WindowFigures, WindowLine, WindowStatus};
 use crate::domain::number::QuantitySum;
-use crate::domain::period::{Interval, Period, Window};
+use crate::domain::period::{Period, Window};
 use crate::domain::rating::{LineKind, RatedLine, Split};
 use crate::domain::tenant::ParkReason;
 use crate::domain::usage::UsageTotal;
+use crate::store::books::layout::{ranges_of, ranges_text, stretches_of, stretches_text};
 use crate::store::books::rules::{plan_id, word};
 use crate::store::books::{BooksView, BooksWrite};
-use crate::store::connection::{Value, nanoseconds};
+use crate::store::connection::Value;
 use crate::store::error::StoreError;
 use crate::store::row::Row;
 
@@ -203,55 +202,6 @@ fn head_of(mut row: Row) -> Result<((String, i64), WindowFigures), StoreError> {
         lines: Vec::new(),
     };
     Ok((key, window))
-}
-
-/// `start..end start..end`, in nanoseconds.
-fn ranges_text(ranges: &[Window]) -> String {
-    let texts =
-        ranges.iter().map(|range| format!("{}..{}", nanoseconds(range.start), nanoseconds(range.end)));
-    texts.collect::<Vec<_>>().join(" ")
-}
-
-fn ranges_of(text: &str) -> Result<Vec<Window>, StoreError> {
-    let wrong = || StoreError::inconsistent("the accounted time of a window", text);
-    let instant =
-        |text: &str| Timestamp::from_nanosecond(text.parse().map_err(|_| wrong())?).map_err(|_| wrong());
-    let range = |text: &str| {
-        let (start, end) = text.split_once("..").ok_or_else(wrong)?;
-        Ok(Window { start: instant(start)?, end: instant(end)? })
-    };
-    text.split_whitespace().map(range).collect()
-}
-
-/// One part a line: `start..end invoiced interval currency plan`, the last three empty in a gap.
-fn stretches_text(stretches: &[Stretch]) -> String {
-    let text = |one: &Stretch| {
-        let (range, invoiced) = (ranges_text(&[one.range]), i64::from(one.invoiced));
-        let plan = one.plan.as_ref();
-        let plan = plan.map(|plan| format!("{} {} {}", plan.interval.as_str(), plan.currency, plan.key));
-        format!("{range} {invoiced} {}", plan.unwrap_or_default())
-    };
-    stretches.iter().map(text).collect::<Vec<_>>().join("\n")
-}
-
-fn stretches_of(text: &str) -> Result<Vec<Stretch>, StoreError> {
-    let wrong = || StoreError::inconsistent("the layout of a window", text);
-    let stretch = |line: &str| {
-        let mut words = line.splitn(5, ' ');
-        let mut next = || words.next().ok_or_else(wrong);
-        let range = ranges_of(next()?)?.pop().ok_or_else(wrong)?;
-        let invoiced = next()? == "1";
-        let interval = next()?;
-        let plan = if interval.is_empty() {
-            None
-        } else {
-            let interval = word(interval, Interval::parse)?;
-            let currency = Currency::parse(next()?).map_err(|_| wrong())?;
-            Some(PlanId { key: next()?.to_owned(), interval, currency })
-        };
-        Ok(Stretch { range, plan, invoiced })
-    };
-    text.lines().map(stretch).collect()
 }
 
 fn owner<'a>(windows: &'a mut Windows, row: &mut Row) -> Result<&'a mut WindowFigures, StoreError> {

@@ -12,6 +12,7 @@ mod comparison;
 mod differences;
 mod figures;
 mod intents;
+mod layout;
 mod outbox;
 mod parking;
 mod reported;

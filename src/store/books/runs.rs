@@ -158,21 +158,23 @@ impl BooksView {
 
     /// The newest run whose figures are closed.
     pub async fn last_committed(&mut self, period: Period) -> Result<Option<Run>, StoreError> {
-        let sql =
-            "SELECT run_id, period, state, fence, holder, started_at, code_version, catalog_hash, rules_hash,
-            time_zone, period_status, mode, account_id, verdict, reasons FROM runs
+        let sql = "SELECT run_id FROM runs
             WHERE period = ? AND period_status <> 'open' AND state IN ('committed', 'finished')
             ORDER BY fence DESC LIMIT 1";
-        self.tx.fetch(sql, vec![period.to_string().into()]).await?.pop().map(run_of).transpose()
+        self.newest_of(sql, period).await
     }
 
     /// The newest run that said something about a period.
     pub async fn last_judged(&mut self, period: Period) -> Result<Option<Run>, StoreError> {
-        let sql =
-            "SELECT run_id, period, state, fence, holder, started_at, code_version, catalog_hash, rules_hash,
-            bounds, time_zone, period_status, mode, account_id, tolerances, os_user, verdict, reasons FROM runs
-            WHERE period = ? AND verdict <> '' ORDER BY fence DESC LIMIT 1";
-        self.tx.fetch(sql, vec![period.to_string().into()]).await?.pop().map(run_of).transpose()
+        let sql = "SELECT run_id FROM runs WHERE period = ? AND verdict <> '' ORDER BY fence DESC LIMIT 1";
+        self.newest_of(sql, period).await
+    }
+
+    async fn newest_of(&mut self, sql: &'static str, period: Period) -> Result<Option<Run>, StoreError> {
+        match self.tx.fetch(sql, vec![period.to_string().into()]).await?.pop() {
+            Some(mut row) => self.run(&row.text()?).await,
+            None => Ok(None),
+        }
     }
 
     /// The newest runs in any state.

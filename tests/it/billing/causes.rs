@@ -120,7 +120,7 @@ fn a_second_look_that_fails_names_no_cause_and_does_not_stop_the_run() {
     let by_day = |path: &str| path.contains("value_grouping_window=day");
     proxy.rule(move |asked| if by_day(&asked.path) { Act::Answer(400, "{}") } else { Act::Pass });
     let closed = outcome(&world.run(FINAL).expect(0), "2026-10");
-    assert_eq!((&closed["status"], &closed["verdict"]), (&"closed".into(), &"NO_GO".into()), "{closed}");
+    assert_eq!(closed["status"], "closed", "{closed}");
     assert!(proxy.take().iter().any(|asked| by_day(&asked.path)));
     for tenant in ["edge", "lost", "never", "shifted", "twice", "unit"] {
         let row = total(&closed, tenant);

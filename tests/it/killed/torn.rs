@@ -31,8 +31,8 @@ fn stopped_at(point: Point, stage: &Stage<'_>) -> Child {
     let mut child = command.spawn().unwrap();
     wait_until("the run stands still or has ended", || {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", child.id())).unwrap();
-        let state = stat.rsplit_once(") ").unwrap().1.chars().next().unwrap();
-        (matches!(state, 'T' | 'Z')).then_some(())
+        let letter = stat.rsplit_once(") ").unwrap().1.chars().next().unwrap();
+        (matches!(letter, 'T' | 'Z')).then_some(())
     });
     if child.try_wait().unwrap().is_none() {
         signal(&child, "STOP");

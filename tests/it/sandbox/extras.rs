@@ -17,7 +17,7 @@ fn subscribed(sandbox: &Served) -> (String, String) {
     let usage = sandbox.metered_price(&meter, &[("unit_amount", "700")]);
     let base = sandbox.base_price("99900");
     let subscription = id(&sandbox.subscribe(&customer, &[&usage, &base], &[]));
-    sandbox.report("requests", &customer, "30", "e-1", OCTOBER + DAY).ok();
+    sandbox.report("requests", &customer, "30", "e-1", OCTOBER).ok();
     (customer, subscription)
 }
 

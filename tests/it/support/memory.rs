@@ -12,7 +12,7 @@ use std::time::Duration;
 
 /// Runs a command to its end and asserts that it succeeded; its stdout, and its peak resident memory in MiB.
 pub fn run(mut command: Command) -> (String, u64) {
-    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn().unwrap();
+    let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
     let mut stdout = child.stdout.take().unwrap();
     let reader = thread::spawn(move || {
         let mut text = String::new();

@@ -78,7 +78,7 @@ fn invoice(lines: Vec<InvoiceLine>) -> Invoice {
 fn rows_of(invoice: &Invoice, source: Source, told: Told) -> Vec<ReconciliationRow> {
     let id = if source == Source::Preview { "sub_1" } else { "in_1" };
     let bill = OneInvoice { tenant_id: "acme", plan: "pro", window: october(), invoice, source, id };
-    let scope = Scope { price_ids: ["price_usage".to_owned()].into() };
+    let scope = Scope { price_ids: ["price_usage".to_owned()].into(), ..Scope::default() };
     beside(&bill, &[MeterLines { meter: "calls", scope: &scope, told }]).unwrap()
 }
 

@@ -266,7 +266,7 @@ fn look(records: &[impl AsRef<str>], days: &[impl AsRef<str>], beside: [&str; 2]
     let span = |window, total| Some(Span { window, total: units(total) });
     let records = records.iter().map(|text| seen(text.as_ref())).collect();
     let final_at = Some(at("2026-11-01T01:00:00Z"));
-    let young_since = at("2026-10-30T10:00:00Z");
+    let young_since = at("2026-10-31T22:30:00Z");
     let mut look = Look::new(october(), Aggregation::Sum, records, final_at, young_since).unwrap();
     look.asked = Asked {
         days: days.iter().map(|text| day(text.as_ref())).collect(),
@@ -282,20 +282,22 @@ fn looked(difference: &Difference, look: &Look) -> String {
 
 #[test]
 fn days_and_records_tell_what_is_missing_and_what_came_twice() {
-    let records = ["3 10 a", "3.13 20 b", "5 7 c", "5.13 7 d", "30 4 e"];
+    let records = ["3 10 a", "3.13 20 b", "5 7 c", "5.13 7 d", "31.23 4 e"];
     for (days, stripe, expected) in [
-        (&["3 40", "5 14", "30 4"][..], "58", "duplicate_push 10 a"),
-        (&["3 60", "5 14", "30 4"], "78", "duplicate_push 30 a b"),
+        (&["3 40", "5 14", "31 4"][..], "58", "duplicate_push 10 a"),
+        (&["3 60", "5 14", "31 4"], "78", "duplicate_push 30 a b"),
         // Which of two alike came twice cannot be told.
-        (&["3 30", "5 21", "30 4"], "55", "duplicate_push 7"),
-        (&["3 30", "5 14", "30 5"], "49", "- 0"),
-        (&["3 10", "5 14", "30 4"], "28", "not_pushed -20 b"),
-        (&["3 30", "30 4"], "34", "not_pushed -14"),
+        (&["3 30", "5 21", "31 4"], "55", "duplicate_push 7"),
+        (&["3 30", "5 14", "31 5"], "49", "- 0"),
+        (&["3 10", "5 14", "31 4"], "28", "not_pushed -20 b"),
+        (&["3 30", "31 4"], "34", "not_pushed -14"),
         (&[], "0", "not_pushed -48"),
         // The newest are younger than Stripe's delay.
         (&["3 30", "5 14"], "44", "latency_pending -4 e"),
+        // It came on another day of the window than it was used.
+        (&["4 20", "5 14", "31 4"], "38", "- 0"),
         // Of two days with too little one is understood.
-        (&["3 29", "5 7", "30 4"], "40", "not_pushed -7"),
+        (&["3 29", "5 7", "31 4"], "40", "not_pushed -7"),
     ] {
         assert_eq!(looked(&total("48", stripe), &look(&records, days, ["0", "0"])), expected, "{days:?}");
     }
@@ -315,6 +317,8 @@ fn usage_beside_the_window_is_at_the_edge_or_shifted() {
     ] {
         assert_eq!(looked(&total("74", stripe), &look(&records, &days, beside)), expected, "{stripe}");
     }
+    // A neighbour that is off by more is off for another reason.
+    assert_eq!(looked(&total("74", "69"), &look(&records, &days, ["0", "50"])), "- 0");
     // The reverse: usage of November counts in October.
     let records = ["15 40 c", "32.2 6 d", "50 9 e"];
     let days = ["15 40", "31 6", "50 9"];

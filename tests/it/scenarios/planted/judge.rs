@@ -8,6 +8,7 @@ use std::fs;
 use std::path::Path;
 
 use super::company::{Company, Tenant};
+use super::plant::Plant;
 use crate::support::csv_rows;
 
 type Row = BTreeMap<String, String>;
@@ -52,12 +53,11 @@ pub fn faults(company: &Company, files: &Files) -> Vec<String> {
 }
 
 fn misnamed(one: &Tenant, found: &BTreeSet<&str>) -> Option<String> {
-    let wanted: BTreeSet<&str> = one
-        .plant
-        .iter()
-        .flat_map(|plant| [plant.word()].into_iter().chain(plant.also().iter().copied()))
-        .collect();
-    (*found != wanted).then(|| format!("{}: {:?} was planted and {found:?} named", one.id, one.plant))
+    let word = one.plant.map(Plant::word);
+    let also: BTreeSet<&str> = one.plant.into_iter().flat_map(Plant::also).copied().collect();
+    let is_named = word.is_none_or(|word| found.contains(word));
+    let is_accused = found.iter().any(|named| Some(*named) != word && !also.contains(named));
+    (is_accused || !is_named).then(|| format!("{}: {:?} was planted and {found:?} named", one.id, one.plant))
 }
 
 /// What the ledger holds by our own addition stands beside the meter's total.

@@ -82,8 +82,13 @@ impl Plant {
         }
     }
 
-    /// A window whose answer is missing cannot close, and its tenant is parked for it.
+    /// What may be told besides: a window whose answer is missing cannot close, and all lines of a tenant that is set aside
+    /// stand beside the comparison.
     pub fn also(self) -> &'static [&'static str] {
-        if self == Self::IncompleteData { &["incomplete"] } else { &[] }
+        match self {
+            Self::IncompleteData => &["incomplete", "extra_lines"],
+            Self::Mapping => &["extra_lines"],
+            _ => &[],
+        }
     }
 }
