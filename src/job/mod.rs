@@ -12,7 +12,6 @@ pub mod checks;
 mod claims;
 mod compare;
 mod connection;
-mod counts;
 mod deliver;
 mod due;
 mod edges;

@@ -3,6 +3,7 @@
 //! In: a period's windows with their figures, what the ledger, the books and Stripe hold. Out: a [`PeriodPlan`], ready to be
 //! printed (dry run) or executed. Never writes.
 
+mod counts;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -25,7 +26,6 @@ use crate::domain::report::{
 use crate::domain::tenant::{ParkReason, TenantWindow};
 use crate::job::catalogs::Catalogs;
 use crate::job::compare::Compared;
-use crate::job::counts::counts;
 use crate::job::due::PeriodWindows;
 use crate::job::intents::Intents;
 use crate::job::judge::{Case, judge};
@@ -33,6 +33,7 @@ use crate::job::late::{self, CameLate};
 use crate::job::mapping::{Mapped, Present, map};
 use crate::job::notes::Notes;
 use crate::job::observe::{Kept, Observation};
+use crate::job::plan::counts::counts;
 use crate::job::stage::Stage;
 use crate::job::standing::Standing;
 use crate::store::books::{ComparedRow, JobCounts, Look, PeriodStatus};

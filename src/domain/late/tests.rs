@@ -106,7 +106,7 @@ proptest! {
         }
         let (all_at_once, _) = closed(&records);
         let original = i128::from(usage_amount(&window));
-        let rows = restated(&[window.clone()], &adjusted).unwrap();
+        let rows = restated(std::slice::from_ref(&window), &adjusted).unwrap();
         let Some(row) = rows.first() else { return Ok(()) };
         prop_assert_eq!(rows.len(), 1);
         prop_assert_eq!(row.original_amount.minor, original);

@@ -139,7 +139,8 @@ fn what_it_cannot_do_or_does_not_know_is_refused() {
     let sandbox = Served::new();
     let (customer, subscription) = subscribed(&sandbox);
     let path = format!("subscriptions/{subscription}");
-    let refused: [(&str, &[(&str, &str)], &str); 6] = [
+    type Form<'a> = &'a [(&'a str, &'a str)];
+    let refused: [(&str, Form<'_>, &str); 6] = [
         (
             "invoiceitems",
             &[("customer", "cus_nobody"), ("amount", "1"), ("currency", "usd")],

@@ -1,6 +1,6 @@
-//! Counts: how far a period has come, in tenants and pushes.
+//! The counts of a period's job, in tenants.
 //!
-//! In: what is known of a period, its windows. Out: the numbers of `billing_period_jobs`. Pure.
+//! In: what is known, the windows after the plan. Out: [`JobCounts`]. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,7 +21,7 @@ enum Standstill {
 }
 
 /// Counts in tenants: one that leaves a trial has two windows in a period.
-pub fn counts(known: &Known<'_>, open: &[WindowFigures], all: &[WindowFigures]) -> JobCounts {
+pub(super) fn counts(known: &Known<'_>, open: &[WindowFigures], all: &[WindowFigures]) -> JobCounts {
     let mut tenants: BTreeMap<&str, Standstill> = BTreeMap::new();
     // Those that are due a push and get none.
     let mut unserved: BTreeSet<&str> = known.unread.iter().map(String::as_str).collect();
