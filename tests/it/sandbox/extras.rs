@@ -134,12 +134,14 @@ fn an_included_tax_is_on_the_invoice_and_changes_no_sum() {
     assert_eq!(preview["subtotal_excluding_tax"], 100_750);
 }
 
+/// Parameters of a request.
+type Form<'a> = &'a [(&'a str, &'a str)];
+
 #[test]
 fn what_it_cannot_do_or_does_not_know_is_refused() {
     let sandbox = Served::new();
     let (customer, subscription) = subscribed(&sandbox);
     let path = format!("subscriptions/{subscription}");
-    type Form<'a> = &'a [(&'a str, &'a str)];
     let refused: [(&str, Form<'_>, &str); 6] = [
         (
             "invoiceitems",
