@@ -18,7 +18,7 @@ use crate::exit_code::ExitCode;
 use crate::job::status::{self, Parked, Stake, Status};
 use crate::store::books::DraftWatch;
 
-const WIDTH: usize = 100;
+const WIDTH: usize = 80;
 /// As much of a tenant's name as one line takes.
 const NAME: usize = 40;
 

@@ -4,8 +4,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
+use crate::domain::intent::{Intent, PushMode};
 use crate::domain::invoice::{Invoice, StripeSubscription, SubscriptionItem, Unread};
 use crate::domain::number::NumberError;
 use crate::domain::reconcile::{
@@ -47,6 +48,9 @@ pub struct Sides<'a> {
     pub now: Timestamp,
 }
 
+/// How long Stripe may take to bring an event that it has taken to a draft.
+const LAST_MOMENTS: SignedDuration = SignedDuration::from_mins(5);
+
 /// What a second look has found, by meter.
 pub type Looks = BTreeMap<String, Look>;
 
@@ -66,7 +70,9 @@ impl Sides<'_> {
             let evidence = evidence::of_total(using, meter, &known, wire, now)?;
             let evidence = Evidence { look: looks.get(&using.meter), ..evidence };
             let row = compare_total(&using.expected, total, &meter.id, &evidence)?;
-            let evidence = evidence::of_bill(evidence, one, using, &row, invoice(one, standing));
+            let invoice = invoice(one, standing);
+            let may_be_late = wire.push == PushMode::Observe || came_after(&known, invoice);
+            let evidence = evidence::of_bill(evidence, one, using, &row, invoice, may_be_late);
             let row = tolerances.settle(row);
             // A total that may lag behind is no word about what was billed: the window waits.
             let may_lag = one.stage == Stage::Final && known.iter().any(|one| one.may_yet_show(now));
@@ -77,6 +83,14 @@ impl Sides<'_> {
         rows.extend(beside::of_mapped(one, answers, standing)?);
         Ok(Compared { tenant_id: one.tenant_id.clone(), window_start: one.window.start, rows })
     }
+}
+
+/// Whether one of our pushes may have come when the invoice took no more usage: what comes in the last moments of a draft need
+/// not be on it.
+fn came_after(intents: &[Intent], invoice: Option<&Invoice>) -> bool {
+    let Some(finalized) = invoice.and_then(|invoice| invoice.finalizes_at) else { return true };
+    let came_late = |attempted: Timestamp| finalized.duration_since(attempted) < LAST_MOMENTS;
+    intents.iter().filter_map(|one| one.attempted_at).any(came_late)
 }
 
 fn invoice_row(

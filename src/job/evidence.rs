@@ -48,6 +48,7 @@ pub fn of_bill<'a>(
     using: &MeterUse,
     total: &ReconciliationRow,
     invoice: Option<&Invoice>,
+    may_be_late: bool,
 ) -> Evidence<'a> {
     let segments: Vec<Window> = using.targets.iter().map(|target| target.segment).collect();
     let is_changed = using.expected.is_mid_cycle_change(&segments);
@@ -72,6 +73,7 @@ pub fn of_bill<'a>(
         segments: quantities.collect(),
         is_gauge: using.aggregation.is_gauge(),
         total,
+        may_be_late,
         ..Bill::default()
     };
     let pushes = if bill.total.is_some() { Pushes::default() } else { of_total.pushes };

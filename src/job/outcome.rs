@@ -93,7 +93,11 @@ impl PeriodOutcome {
     ) -> anyhow::Result<Self> {
         let report = &plan.report;
         // What a dry run only would push is no difference yet.
-        let is_planned = |row: &ReconciliationRow| run_id.is_none() && row.reason == Some(Cause::NotPushed);
+        let is_sent_for =
+            |row: &ReconciliationRow| pushes.iter().any(|one| one.key.tenant_id == row.tenant_id);
+        let is_planned = |row: &ReconciliationRow| {
+            run_id.is_none() && row.reason == Some(Cause::NotPushed) && is_sent_for(row)
+        };
         let disagreeing: Vec<ReconciliationRow> =
             report.comparison.iter().filter(|row| row.is_difference() && !is_planned(row)).cloned().collect();
         Ok(Self {

@@ -39,6 +39,7 @@ mod routes;
 mod seed;
 mod server;
 mod settling;
+mod subscription_lists;
 mod subscription_object;
 mod subscriptions;
 mod summaries;

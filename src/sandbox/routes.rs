@@ -10,7 +10,7 @@ use super::request::Params;
 use super::world::World;
 use super::{
     cancellations, customers, events, expand, extras, invoices, meters, objects, preview, prices, products,
-    reports, subscriptions, summaries, test_clocks,
+    reports, subscription_lists, subscriptions, summaries, test_clocks,
 };
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,8 +79,8 @@ fn read(world: &mut World, parts: &[&str], params: &Params) -> Option<Result<Rep
         ["billing", "meters"] => meters::list(world, params),
         ["billing", "meters", id] => meters::retrieve(world, id, params),
         ["billing", "meters", id, "event_summaries"] => summaries::list(world, id, params),
-        ["subscriptions"] => subscriptions::list(world, params),
-        ["subscriptions", id] => subscriptions::retrieve(world, id, params),
+        ["subscriptions"] => subscription_lists::list(world, params),
+        ["subscriptions", id] => subscription_lists::retrieve(world, id, params),
         // Removed in 2025-03-31.basil.
         ["invoices", "upcoming", ..] => return None,
         ["invoices"] => invoices::list(world, params),

@@ -106,7 +106,8 @@ proptest! {
         }
         let (all_at_once, _) = closed(&records);
         let original = i128::from(usage_amount(&window));
-        let rows = restated(std::slice::from_ref(&window), &adjusted).unwrap();
+        let windows = [window];
+        let rows = restated(&windows, &adjusted).unwrap();
         let Some(row) = rows.first() else { return Ok(()) };
         prop_assert_eq!(rows.len(), 1);
         prop_assert_eq!(row.original_amount.minor, original);

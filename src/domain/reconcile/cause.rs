@@ -253,7 +253,8 @@ fn account(cause: Cause, difference: &Difference, evidence: &Evidence<'_>) -> Op
             Account::both(own, kept.map(Account::of))
         }
         Cause::LateUsage => {
-            let missed = beside_total(BillState::Final).filter(|units| units.is_negative());
+            let may_be_late = bill.is_some_and(|bill| bill.may_be_late);
+            let missed = beside_total(BillState::Final).filter(|units| units.is_negative() && may_be_late);
             let own = pushes.late.account().or_else(|| look?.late(difference));
             Account::both(own, missed.map(Account::of))
         }

@@ -61,6 +61,8 @@ pub struct Bill {
     pub segments: Vec<Quantity>,
     /// A gauge: what it stands at in one segment has nothing to do with the others.
     pub is_gauge: bool,
+    /// Final: something may have come to the meter after that.
+    pub may_be_late: bool,
     /// The subscription items whose lines it holds.
     pub items: Vec<Item>,
     /// What Stripe's own prices make of the units on the lines.

@@ -46,7 +46,6 @@ fn price(id: &str, scheme: StripeScheme) -> StripePrice {
     }
 }
 
-/// What stands at Stripe, and what the catalog says of it.
 struct Case {
     catalog: Catalog,
     meters: Vec<StripeMeter>,

@@ -17,6 +17,7 @@ use billrecon::store::lease::Term;
 use billrecon::store::{Store, StoreError};
 use jiff::tz::TimeZone;
 
+use super::runs::run;
 use super::{on_both, term, window};
 use crate::support::Engine;
 
@@ -296,6 +297,9 @@ fn a_report_is_read_back_as_it_was_saved_in_the_order_of_its_rows() {
     on_both(async |store, _| {
         let term = term(&store).await;
         let mut write = store.books().write(&term).await.unwrap();
+        for run_id in ["r-1", "r-2"] {
+            write.start_run(&run(run_id, "2026-10", term.fence)).await.unwrap();
+        }
         write.save_windows(october(), &figures(), "r-1").await.unwrap();
         write.save_report("r-1", &exceptions(), &controls()).await.unwrap();
         write.save_report("r-2", &[], &ControlTotals::default()).await.unwrap();

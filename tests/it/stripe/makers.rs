@@ -9,11 +9,12 @@ use std::path::Path;
 use super::recording::REQUESTS;
 
 /// What else of async-stripe `src/stripe` names: parts of parameters, and what requests are handed on in.
-const NO_REQUESTS: [&str; 9] = [
+const NO_REQUESTS: [&str; 10] = [
     "CreatePreviewInvoiceSubscriptionDetails",
     "CreatePreviewInvoiceSubscriptionDetailsItems",
     "CreatePreviewInvoiceSubscriptionDetailsProrationBehavior",
     "InvoiceStatus",
+    "ListIdBillingMeterEventSummaryValueGroupingWindow",
     "ListSubscriptionStatus",
     "RangeBoundsTs",
     "RangeQueryTs",

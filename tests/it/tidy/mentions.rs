@@ -78,9 +78,9 @@ pub(super) fn is_test_only(attributes: &[Attribute]) -> bool {
     })
 }
 
-/// A module of tests that is a file of its own; that it is declared as one is another test's.
+/// A module of tests that is a file of its own, or a part of one; that it is declared as one is another test's.
 pub(super) fn is_test_file(path: &str) -> bool {
-    path.ends_with("/tests.rs")
+    path.ends_with("/tests.rs") || path.contains("/tests/")
 }
 
 fn mentions(path: &str, source: &str) -> syn::Result<Vec<Mention>> {

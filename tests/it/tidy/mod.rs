@@ -55,7 +55,8 @@ fn the_walk_sees_the_program_and_its_tests() {
 #[test]
 fn a_file_of_tests_is_declared_for_tests_only() {
     for path in rust_files("src").into_iter().filter(|path| mentions::is_test_file(path)) {
-        let parent = path.replace("/tests.rs", ".rs");
+        let (above, _) = path.rsplit_once("/tests").unwrap();
+        let parent = format!("{above}.rs");
         assert!(
             read(&parent).contains("#[cfg(test)]\nmod tests;"),
             "{path}: {parent} must declare it for tests"

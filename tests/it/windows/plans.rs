@@ -232,7 +232,10 @@ fn an_unknown_plan_parks_its_tenant_until_the_catalog_has_it_and_changes_no_othe
         workspace.run(&["import", "catalog", "catalog.toml"]).expect(0);
         // Nobody knew it while its invoice took usage, so what it used is settled, named, and for a person to bill.
         let closed = run(&workspace, "2026-02", 3);
-        let named = vec!["gold unbillable the invoice is final plus b2b.match_request 1 5".to_owned()];
+        let named = vec![
+            "gold unbillable not sent while the tenant was parked, and now the invoice is final plus b2b.match_request 1 5"
+                .to_owned(),
+        ];
         assert_eq!((closed.status(), closed.exceptions()), ("closed", named));
         assert_eq!(closed.lines("gold", &LINE), ["plus base  1 1999.00", "plus usage 1 5 0.00"]);
         assert_eq!(closed.raw_lines("good"), parked.raw_lines("good"));

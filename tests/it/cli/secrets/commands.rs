@@ -4,6 +4,7 @@
 //! holds a secret, and no command of the program is left out.
 
 use std::fs::{self, File};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use super::{CANARY, KEY, scanner};
@@ -14,6 +15,8 @@ use crate::processes::wait_until;
 use crate::slack::server::FakeSlack;
 use crate::support::{ENGINES, Ended, Engine, signal};
 
+/// Stands for the run that has closed the month.
+const RUN: &str = "RUN";
 /// In an order in which each has something to do.
 const COMMANDS: &[&[&str]] = &[
     &["import", "catalog", "catalog.toml", "--dry-run"],
@@ -26,6 +29,14 @@ const COMMANDS: &[&[&str]] = &[
     &["run", "--what-if", "--as-of", OPEN],
     &["run", "--json", "--as-of", FINAL],
     &["explain", "a", "--period", "2026-10", "--records"],
+    &["report", "--period", "2026-10", "--restated"],
+    &["verify", "--period", "2026-10"],
+    &["verify", "--all", "--json"],
+    &["approve", RUN, "--by", "Ada", "--note", "seen"],
+    &["park", "b", "--note", "asked for"],
+    &["unpark", "b", "--note", "settled"],
+    &["unlock", "--force"],
+    &["guard", "--json"],
     &["status"],
     &["status", "--json"],
     &["demo"],
@@ -68,7 +79,13 @@ fn no_command_shows_a_secret_that_is_right() {
             if let [.., "--as-of", instant] = command {
                 world.sandbox().move_to(instant);
             }
-            let ended = Ended::of(traced(&world, command).output().unwrap()).expect(0);
+            // The open month was looked at before.
+            let closed = || world.workspace.report_folders("2026-10").pop().unwrap();
+            let run_id = if command.contains(&RUN) { closed() } else { PathBuf::new() };
+            let run_id = run_id.file_name().unwrap_or_default();
+            let given: Vec<&str> =
+                command.iter().map(|one| if *one == RUN { run_id.to_str().unwrap() } else { *one }).collect();
+            let ended = Ended::of(traced(&world, &given).output().unwrap()).expect(0);
             // The help has no log.
             assert!(ended.stderr.contains("TRACE") || !["run", "demo"].contains(&command[0]), "{command:?}");
             scanner().clears(&ended);
