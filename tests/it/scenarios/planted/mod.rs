@@ -28,7 +28,7 @@ use plant::{Plant, Sender};
 
 const TENANTS: usize = 1_000;
 const SEEDS: u64 = 1;
-const SEEDS_OF_JUDGES: u64 = 20;
+const SEEDS_OF_JUDGES: u64 = 5;
 
 #[test]
 fn where_the_application_sends_every_planted_cause_is_named_and_the_sums_come_out_exactly() {
