@@ -172,31 +172,36 @@ fn text(outcome: &PeriodOutcome, wake: &Wake) -> String {
 
 /// What is left, and who or what goes on with it.
 fn unfinished(one: Unfinished) -> String {
-    match one {
+    let (count, [single, many], rest) = match one {
         Unfinished::Parked(tenants) => {
-            format!("{tenants} tenants are parked; billrecon status says what to do")
+            (tenants, ["tenant is parked", "tenants are parked"], "billrecon status says what to do")
         }
         Unfinished::Quarantined(records) => {
-            format!("{records} records are in quarantine; exceptions.csv says why")
+            (records, ["record is in quarantine", "records are in quarantine"], "exceptions.csv says why")
         }
-        Unfinished::Pending(pushes) => format!("{pushes} pushes wait; the next run goes on with them"),
-        Unfinished::Incomplete(rows) => format!(
-            "{rows} comparisons lack an answer of Stripe's; run again (evidence.ndjson has the request ids)"
+        Unfinished::Pending(pushes) => {
+            (pushes, ["push waits", "pushes wait"], "the next run goes on with them")
+        }
+        Unfinished::Incomplete(rows) => (
+            rows,
+            ["comparison lacks an answer of Stripe's", "comparisons lack an answer of Stripe's"],
+            "run again (evidence.ndjson has the request ids)",
         ),
-        Unfinished::Refused(pushes) => {
-            format!(
-                "Stripe refused {pushes} pushes; the words on stderr say why, and the next run tries again"
-            )
-        }
+        Unfinished::Refused(pushes) => (
+            pushes,
+            ["push was refused by Stripe", "pushes were refused by Stripe"],
+            "the words on stderr say why, and the next run tries again",
+        ),
         Unfinished::Unbillable(pushes) => {
-            format!("{pushes} pushes came too late; exceptions.csv has their money")
+            (pushes, ["push came too late", "pushes came too late"], "exceptions.csv has their money")
         }
-        Unfinished::Late(windows) => {
-            format!(
-                "usage came to {windows} closed windows; adjustments.csv has its money, and bills go out by hand"
-            )
-        }
-    }
+        Unfinished::Late(figures) => (
+            figures,
+            ["closed figure has late usage", "closed figures have late usage"],
+            "adjustments.csv has its money, and bills for it go out by hand",
+        ),
+    };
+    format!("{count} {}; {rest}", if count == 1 { single } else { many })
 }
 
 /// The first few, and where the rest is.

@@ -97,10 +97,10 @@ impl CameLate {
 pub fn sentence(one: &Adjustment) -> String {
     let Adjustment { tenant_id, meter, records, quantity, amount, .. } = one;
     let noun = if *records == 1 { "record" } else { "records" };
-    let next_step = match (one.has_effect(), amount.minor < 0) {
-        (false, _) => "nothing: it changes no bill",
-        (true, true) => "give it back by hand if it was charged (docs/late-usage.md)",
-        (true, false) => "bill it by hand if it is to be paid (docs/late-usage.md)",
+    let next_step = match amount.minor.signum() {
+        0 => "nothing: it changes no bill",
+        -1 => "give it back by hand if it was charged (docs/late-usage.md)",
+        _ => "bill it by hand if it is to be paid (docs/late-usage.md)",
     };
     let currency = amount.currency.code().to_uppercase();
     format!(
