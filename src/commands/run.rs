@@ -193,7 +193,7 @@ fn unfinished(one: Unfinished) -> String {
             "the words on stderr say why, and the next run tries again",
         ),
         Unfinished::Unbillable(pushes) => {
-            (pushes, ["push came too late", "pushes came too late"], "exceptions.csv has their money")
+            (pushes, ["push came too late", "pushes came too late"], "exceptions.csv has the money")
         }
         Unfinished::Late(figures) => (
             figures,
