@@ -24,6 +24,7 @@ use crate::domain::report::{
     Exception, LedgerSeen, QuarantineCount, Report, exceptions, resolved, unbillable,
 };
 use crate::domain::tenant::{ParkReason, TenantWindow};
+use crate::job::ages;
 use crate::job::catalogs::Catalogs;
 use crate::job::compare::Compared;
 use crate::job::due::PeriodWindows;
@@ -212,6 +213,7 @@ pub fn plan(known: Known<'_>, mut rated: Rated, observation: Observation) -> any
     } = kept;
     rated.mark_full_cycles(&observed);
     let Rated { due, open } = rated;
+    let claims = ages::claims(known.windows, &due, &open);
     let purpose = purpose(&due, &open, &stored, !known.confirmed.is_empty());
     let mut all: Vec<WindowFigures> =
         stored.into_iter().filter(|window| window.status == WindowStatus::Closed).collect();
@@ -224,7 +226,8 @@ pub fn plan(known: Known<'_>, mut rated: Rated, observation: Observation) -> any
     let notes = Notes::new(&known, &parked, &all[new.clone()], &open);
     let mut rows = compared_rows(&known, &all[new.clone()]);
     let mut looked_at: Vec<&mut ReconciliationRow> = rows.iter_mut().map(|one| &mut one.row).collect();
-    let differences = follow(&earlier_rows, &mut looked_at, differences, known.now);
+    let differences = follow(&earlier_rows, &mut looked_at, differences, &claims, known.now);
+    let evidence = ages::evidence(&differences, rows.iter().map(|one| &one.row));
     let comparison = with_new(earlier_rows, &rows);
     let judged = matches!(status, PeriodStatus::Closed | PeriodStatus::Partial);
     let decision = match judged_before.filter(|_| judged && purpose == Purpose::Adjust) {
@@ -235,18 +238,17 @@ pub fn plan(known: Known<'_>, mut rated: Rated, observation: Observation) -> any
     if purpose == Purpose::Look {
         all.extend(open);
     }
-    let beside = (&totals, &quarantine[..], &differences.gone[..]);
+    let beside = (&totals, &quarantine[..], &differences.vanished[..]);
     let (exceptions, controls) = beside_the_lines(&known, &all, &came, beside)?;
     let ledger = LedgerSeen { records: controls.accepted_records(), recorded_at: newest };
     let report = Report {
         period: known.period,
-        now: known.now,
         adjustments: restated(&all, &came.all)?,
         windows: all,
         exceptions,
         controls,
         comparison,
-        evidence: known.evidence,
+        evidence: [known.evidence, evidence].concat(),
         decision: decision.rows,
         accruals,
         ledger,
@@ -301,7 +303,7 @@ fn beside_the_lines(
     known: &Known<'_>,
     windows: &[WindowFigures],
     came: &CameLate,
-    (totals, quarantine, gone): (&LedgerTotals, &[QuarantineCount], &[KnownDifference]),
+    (totals, quarantine, vanished): (&LedgerTotals, &[QuarantineCount], &[KnownDifference]),
 ) -> anyhow::Result<(Vec<Exception>, ControlTotals)> {
     let without_plan = known.windows.without_plan.iter();
     let strays: Vec<WindowFigures> = without_plan
@@ -313,7 +315,7 @@ fn beside_the_lines(
     exceptions.extend(unbillable(known.intents.of_period(known.period), &looked_at, |window| {
         known.catalogs.of(window)
     }));
-    exceptions.extend(resolved(gone, &looked_at));
+    exceptions.extend(resolved(vanished, &looked_at));
     exceptions.extend(came.exceptions(windows));
     exceptions.sort();
     let (earlier, now) = looked_at.split_at(came.by_window.len());
