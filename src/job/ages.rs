@@ -9,6 +9,7 @@ use crate::domain::figures::WindowFigures;
 use crate::domain::reconcile::{Age, Claims, Followed, ReconciliationRow};
 use crate::domain::tenant::TenantWindow;
 use crate::job::due::PeriodWindows;
+use crate::store::books::ComparedRow;
 
 /// `due` and `open` are the figures of those windows.
 pub fn claims(windows: &PeriodWindows<'_>, due: &[WindowFigures], open: &[WindowFigures]) -> Claims {
@@ -27,7 +28,8 @@ pub fn claims(windows: &PeriodWindows<'_>, due: &[WindowFigures], open: &[Window
 }
 
 /// A line for each difference that an earlier run saw. Data files have no such instants: they would differ from run to run.
-pub fn evidence<'a>(followed: &Followed, rows: impl Iterator<Item = &'a ReconciliationRow>) -> Vec<String> {
+pub fn evidence(followed: &Followed, rows: &[ComparedRow]) -> Vec<String> {
+    let rows = rows.iter().map(|one| &one.row);
     let known = rows.filter(|row| matches!(row.age, Some(Age::Known { .. })));
     let line = |row: &ReconciliationRow| {
         let one = followed.of(row)?;

@@ -19,7 +19,7 @@ use crate::domain::intent::{Intent, PushMode};
 use crate::domain::late::{Adjustment, restated};
 use crate::domain::period::{Period, Window};
 use crate::domain::policy::Policy;
-use crate::domain::reconcile::{Followed, KnownDifference, ReconciliationRow, follow};
+use crate::domain::reconcile::{Claims, Followed, KnownDifference, ReconciliationRow, follow};
 use crate::domain::report::{
     Exception, LedgerSeen, QuarantineCount, Report, exceptions, resolved, unbillable,
 };
@@ -199,7 +199,7 @@ pub struct Known<'a> {
 }
 
 #[tracing::instrument(level = "debug", name = "plan", skip_all)]
-pub fn plan(known: Known<'_>, mut rated: Rated, observation: Observation) -> anyhow::Result<PeriodPlan> {
+pub fn plan(mut known: Known<'_>, mut rated: Rated, observation: Observation) -> anyhow::Result<PeriodPlan> {
     let Observation { totals, quarantine, kept, accruals, newest, look } = observation;
     let Kept {
         stored,
@@ -225,9 +225,8 @@ pub fn plan(known: Known<'_>, mut rated: Rated, observation: Observation) -> any
     let counts = counts(&known, &open, &all);
     let notes = Notes::new(&known, &parked, &all[new.clone()], &open);
     let mut rows = compared_rows(&known, &all[new.clone()]);
-    let mut looked_at: Vec<&mut ReconciliationRow> = rows.iter_mut().map(|one| &mut one.row).collect();
-    let differences = follow(&earlier_rows, &mut looked_at, differences, &claims, known.now);
-    let evidence = ages::evidence(&differences, rows.iter().map(|one| &one.row));
+    let differences = aged(&earlier_rows, &mut rows, differences, &claims, known.now);
+    known.evidence.extend(ages::evidence(&differences, &rows));
     let comparison = with_new(earlier_rows, &rows);
     let judged = matches!(status, PeriodStatus::Closed | PeriodStatus::Partial);
     let decision = match judged_before.filter(|_| judged && purpose == Purpose::Adjust) {
@@ -248,7 +247,7 @@ pub fn plan(known: Known<'_>, mut rated: Rated, observation: Observation) -> any
         exceptions,
         controls,
         comparison,
-        evidence: [known.evidence, evidence].concat(),
+        evidence: known.evidence,
         decision: decision.rows,
         accruals,
         ledger,
@@ -269,6 +268,17 @@ pub fn plan(known: Known<'_>, mut rated: Rated, observation: Observation) -> any
         look,
         new,
     })
+}
+
+fn aged(
+    earlier: &[ReconciliationRow],
+    rows: &mut [ComparedRow],
+    known: Vec<KnownDifference>,
+    claims: &Claims,
+    now: Timestamp,
+) -> Followed {
+    let mut looked_at: Vec<&mut ReconciliationRow> = rows.iter_mut().map(|one| &mut one.row).collect();
+    follow(earlier, &mut looked_at, known, claims, now)
 }
 
 /// In the order of the file.

@@ -95,7 +95,7 @@ fn a_closed_window_keeps_the_runs_that_saw_its_difference_and_its_invoice_tells_
 }
 
 #[test]
-fn what_no_row_tells_of_any_more_is_resolved_a_tenant_taken_away_and_an_orphan() {
+fn what_no_row_tells_of_any_more_is_resolved_a_tenant_taken_from_stripe_and_an_orphan() {
     for engine in ENGINES {
         let world = watched(engine, &[("a", "60"), ("b", "120")]);
         world.run(OPEN).expect(0);
@@ -103,12 +103,12 @@ fn what_no_row_tells_of_any_more_is_resolved_a_tenant_taken_away_and_an_orphan()
             world.workspace.write("moved.csv", text);
             world.workspace.run(&["import", "tenants", "moved.csv"]).expect(0);
         };
-        import(&tenants(["a"]));
+        import(&tenants(["a", "b"]).replace("cus_b,sub_b", ","));
         let without = outcome(&world.run(DAYS_LATER).expect(0), "2026-10");
         assert_eq!(ages(&without), [" subscription new 1"], "its subscription is nobody's");
         assert_eq!(
             (counted(&without), resolved(&without)),
-            ((1, 2), vec!["b  b2b.match_request".to_owned(); 2])
+            ((1, 2), vec!["b pro b2b.match_request".to_owned(); 2])
         );
         import(&tenants(["a", "b"]));
         let back = outcome(&world.run("2026-10-24T00:00:00Z").expect(0), "2026-10");
