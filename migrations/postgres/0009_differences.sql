@@ -7,14 +7,16 @@ CREATE TABLE differences (
     subject             TEXT COLLATE "C" NOT NULL,
     first_seen          BIGINT NOT NULL,
     last_seen           BIGINT NOT NULL,
-    -- NULL: it is there.
+    -- How many runs saw it.
+    runs                BIGINT NOT NULL,
+    -- NULL: it is there, for all that is known.
     gone_at             BIGINT,
     class               TEXT COLLATE "C" NOT NULL,
     reason              TEXT COLLATE "C" NOT NULL,
     PRIMARY KEY (period, tenant_id, meter, source, subject)
 );
 
--- NULL: it is no difference, or older than this column.
-ALTER TABLE reconciliation ADD COLUMN first_seen BIGINT;
+-- How many runs saw the difference. NULL: it is none and was none in the last run, or the row is older than this column.
+ALTER TABLE reconciliation ADD COLUMN age_runs BIGINT;
 -- What the run tolerated.
 ALTER TABLE runs ADD COLUMN tolerances TEXT COLLATE "C" NOT NULL DEFAULT 'none';

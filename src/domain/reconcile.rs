@@ -20,7 +20,7 @@ mod words;
 
 use jiff::Timestamp;
 
-pub use age::{Age, Change, Followed, KnownDifference, follow};
+pub use age::{Age, Claims, Followed, KnownDifference, follow};
 pub use beside::{ItemKind, MeterLines, OneInvoice, Told, beside, is_in_advance};
 pub use cause::{Cause, Difference, Named, decide};
 pub use evidence::{Bill, BillState, Evidence, Item, Nature, OtherFormula, TotalSeen};
@@ -100,8 +100,8 @@ pub struct ReconciliationRow {
     pub next_step: String,
     /// Of rows out of scope: what they are.
     pub item: Option<ItemKind>,
-    /// Of a difference: the run that saw it first.
-    pub first_seen: Option<Timestamp>,
+    /// Of a difference, or of one that is gone since the last run.
+    pub age: Option<Age>,
 }
 
 impl ReconciliationRow {
@@ -280,7 +280,7 @@ pub fn orphan(subscription_id: &str, meter: &str) -> ReconciliationRow {
         explained_amount: None,
         next_step: String::new(),
         item: None,
-        first_seen: None,
+        age: None,
     };
     row.because(Nature::Strange)
 }
@@ -316,7 +316,7 @@ impl Expected {
             explained_amount: None,
             next_step: String::new(),
             item: None,
-            first_seen: None,
+            age: None,
         }
     }
 }

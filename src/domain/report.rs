@@ -66,8 +66,6 @@ pub struct LedgerSeen {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {
     pub period: Period,
-    /// The run's instant: ages are counted up to it.
-    pub now: Timestamp,
     pub windows: Vec<WindowFigures>,
     pub exceptions: Vec<Exception>,
     pub controls: ControlTotals,

@@ -3,6 +3,7 @@
 //! In: settings, `now`. Out: what was done, as values for the commands to print. Observe (reads) → plan (pure) →
 //! execute (writes): a dry run stops before execute.
 
+mod ages;
 pub mod approve;
 mod beside;
 mod bounds;

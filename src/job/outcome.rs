@@ -10,7 +10,7 @@ use crate::domain::figures::WindowStatus;
 use crate::domain::intent::Intent;
 use crate::domain::late::Adjustment;
 use crate::domain::period::Period;
-use crate::domain::reconcile::{Cause, Class, ReconciliationRow};
+use crate::domain::reconcile::{Age, Cause, Class, ReconciliationRow};
 use crate::domain::report::{Exception, ExceptionKind, Money};
 use crate::job::Settings;
 use crate::job::plan::{PeriodPlan, Purpose};
@@ -114,9 +114,8 @@ impl PeriodOutcome {
             provisional: report.count(WindowStatus::Open),
             pushes,
             exceptions: report.exceptions.clone(),
-            differences_new: disagreeing.iter().filter(|row| row.first_seen == Some(report.now)).count()
-                as u64,
-            differences_gone: plan.differences.gone.len() as u64,
+            differences_new: disagreeing.iter().filter(|row| row.age == Some(Age::New)).count() as u64,
+            differences_gone: plan.differences.gone() as u64,
             adjustments: plan.adjustments.clone(),
             differences: disagreeing,
             money: report.money()?,

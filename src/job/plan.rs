@@ -19,11 +19,12 @@ use crate::domain::intent::{Intent, PushMode};
 use crate::domain::late::{Adjustment, restated};
 use crate::domain::period::{Period, Window};
 use crate::domain::policy::Policy;
-use crate::domain::reconcile::{Followed, KnownDifference, ReconciliationRow, follow};
+use crate::domain::reconcile::{Claims, Followed, KnownDifference, ReconciliationRow, follow};
 use crate::domain::report::{
     Exception, LedgerSeen, QuarantineCount, Report, exceptions, resolved, unbillable,
 };
 use crate::domain::tenant::{ParkReason, TenantWindow};
+use crate::job::ages;
 use crate::job::catalogs::Catalogs;
 use crate::job::compare::Compared;
 use crate::job::due::PeriodWindows;
@@ -198,7 +199,7 @@ pub struct Known<'a> {
 }
 
 #[tracing::instrument(level = "debug", name = "plan", skip_all)]
-pub fn plan(known: Known<'_>, mut rated: Rated, observation: Observation) -> anyhow::Result<PeriodPlan> {
+pub fn plan(mut known: Known<'_>, mut rated: Rated, observation: Observation) -> anyhow::Result<PeriodPlan> {
     let Observation { totals, quarantine, kept, accruals, newest, look } = observation;
     let Kept {
         stored,
@@ -212,6 +213,7 @@ pub fn plan(known: Known<'_>, mut rated: Rated, observation: Observation) -> any
     } = kept;
     rated.mark_full_cycles(&observed);
     let Rated { due, open } = rated;
+    let claims = ages::claims(known.windows, &due, &open);
     let purpose = purpose(&due, &open, &stored, !known.confirmed.is_empty());
     let mut all: Vec<WindowFigures> =
         stored.into_iter().filter(|window| window.status == WindowStatus::Closed).collect();
@@ -223,8 +225,8 @@ pub fn plan(known: Known<'_>, mut rated: Rated, observation: Observation) -> any
     let counts = counts(&known, &open, &all);
     let notes = Notes::new(&known, &parked, &all[new.clone()], &open);
     let mut rows = compared_rows(&known, &all[new.clone()]);
-    let mut looked_at: Vec<&mut ReconciliationRow> = rows.iter_mut().map(|one| &mut one.row).collect();
-    let differences = follow(&earlier_rows, &mut looked_at, differences, known.now);
+    let differences = aged(&earlier_rows, &mut rows, differences, &claims, known.now);
+    known.evidence.extend(ages::evidence(&differences, &rows));
     let comparison = with_new(earlier_rows, &rows);
     let judged = matches!(status, PeriodStatus::Closed | PeriodStatus::Partial);
     let decision = match judged_before.filter(|_| judged && purpose == Purpose::Adjust) {
@@ -235,12 +237,11 @@ pub fn plan(known: Known<'_>, mut rated: Rated, observation: Observation) -> any
     if purpose == Purpose::Look {
         all.extend(open);
     }
-    let beside = (&totals, &quarantine[..], &differences.gone[..]);
+    let beside = (&totals, &quarantine[..], &differences.vanished[..]);
     let (exceptions, controls) = beside_the_lines(&known, &all, &came, beside)?;
     let ledger = LedgerSeen { records: controls.accepted_records(), recorded_at: newest };
     let report = Report {
         period: known.period,
-        now: known.now,
         adjustments: restated(&all, &came.all)?,
         windows: all,
         exceptions,
@@ -267,6 +268,17 @@ pub fn plan(known: Known<'_>, mut rated: Rated, observation: Observation) -> any
         look,
         new,
     })
+}
+
+fn aged(
+    earlier: &[ReconciliationRow],
+    rows: &mut [ComparedRow],
+    known: Vec<KnownDifference>,
+    claims: &Claims,
+    now: Timestamp,
+) -> Followed {
+    let mut looked_at: Vec<&mut ReconciliationRow> = rows.iter_mut().map(|one| &mut one.row).collect();
+    follow(earlier, &mut looked_at, known, claims, now)
 }
 
 /// In the order of the file.
@@ -301,7 +313,7 @@ fn beside_the_lines(
     known: &Known<'_>,
     windows: &[WindowFigures],
     came: &CameLate,
-    (totals, quarantine, gone): (&LedgerTotals, &[QuarantineCount], &[KnownDifference]),
+    (totals, quarantine, vanished): (&LedgerTotals, &[QuarantineCount], &[KnownDifference]),
 ) -> anyhow::Result<(Vec<Exception>, ControlTotals)> {
     let without_plan = known.windows.without_plan.iter();
     let strays: Vec<WindowFigures> = without_plan
@@ -313,7 +325,7 @@ fn beside_the_lines(
     exceptions.extend(unbillable(known.intents.of_period(known.period), &looked_at, |window| {
         known.catalogs.of(window)
     }));
-    exceptions.extend(resolved(gone, &looked_at));
+    exceptions.extend(resolved(vanished, &looked_at));
     exceptions.extend(came.exceptions(windows));
     exceptions.sort();
     let (earlier, now) = looked_at.split_at(came.by_window.len());

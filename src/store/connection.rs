@@ -72,6 +72,12 @@ impl From<Timestamp> for Value {
     }
 }
 
+impl From<Option<u64>> for Value {
+    fn from(number: Option<u64>) -> Self {
+        Self::OptionalInteger(number.map(|number| i64::try_from(number).unwrap_or(i64::MAX)))
+    }
+}
+
 impl From<Option<Timestamp>> for Value {
     fn from(instant: Option<Timestamp>) -> Self {
         Self::OptionalInteger(instant.map(nanoseconds))

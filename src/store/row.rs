@@ -66,6 +66,11 @@ impl Row {
         u64::try_from(number).map_err(|_| StoreError::inconsistent("a count", number))
     }
 
+    pub fn optional_count(&mut self) -> Result<Option<u64>, StoreError> {
+        let count = |number| u64::try_from(number).map_err(|_| StoreError::inconsistent("a count", number));
+        self.optional_integer()?.map(count).transpose()
+    }
+
     pub fn instant(&mut self) -> Result<Timestamp, StoreError> {
         let number = self.integer()?;
         Timestamp::from_nanosecond(number.into())

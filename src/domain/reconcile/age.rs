@@ -1,12 +1,12 @@
 //! The age of differences: which are new, which are known, and which are gone since the last run.
 //!
-//! In: a period's comparison, the differences that earlier runs noted, the run's instant. Out: each difference with the run
-//! that saw it first, and the notes for the next run. A run that is repeated at its own instant gives the same. Never judges:
-//! what is tolerated is no difference here either.
+//! In: a period's comparison, the differences that earlier runs noted, whose windows there are, the run's instant. Out: each
+//! difference with the number of runs that saw it, and the notes for the next run. A run that is repeated at its own instant
+//! gives the same. Never judges: what is tolerated is no difference here either.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use crate::domain::reconcile::{Cause, Class, ReconciliationRow, Source};
 
@@ -20,6 +20,8 @@ pub struct KnownDifference {
     pub subject: String,
     pub first_seen: Timestamp,
     pub last_seen: Timestamp,
+    /// How many runs saw it.
+    pub runs: u64,
     pub gone_at: Option<Timestamp>,
     pub class: Class,
     pub reason: Option<Cause>,
@@ -28,92 +30,201 @@ pub struct KnownDifference {
 /// What has become of a period's differences.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Followed {
-    /// All that are there now.
+    /// All that this run saw, in the order of their keys.
     pub seen: Vec<KnownDifference>,
-    /// Those that were there in the last run.
-    pub gone: Vec<KnownDifference>,
+    /// Gone, and the row of their comparison says so.
+    pub agreed: Vec<KnownDifference>,
+    /// Gone, and there is no such comparison any more.
+    pub vanished: Vec<KnownDifference>,
+    /// Of previews: the invoice tells now.
+    pub superseded: Vec<KnownDifference>,
 }
 
-/// Whether a difference was there before.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Change {
+impl Followed {
+    /// What the run noted of a row that is a difference.
+    pub fn of(&self, row: &ReconciliationRow) -> Option<&KnownDifference> {
+        let found = self.seen.binary_search_by_key(&key_of(row), KnownDifference::key).ok()?;
+        self.seen.get(found)
+    }
+
+    pub fn gone(&self) -> usize {
+        self.agreed.len() + self.vanished.len()
+    }
+}
+
+/// How old a difference is, in runs that saw it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Age {
     New,
-    Known,
+    Known {
+        runs: u64,
+    },
+    /// It was there in the last run.
+    Gone {
+        runs: u64,
+    },
 }
 
-impl Change {
+impl Age {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::New => "new",
-            Self::Known => "known",
+            Self::Known { .. } => "known",
+            Self::Gone { .. } => "gone",
+        }
+    }
+
+    pub fn runs(self) -> u64 {
+        match self {
+            Self::New => 1,
+            Self::Known { runs } | Self::Gone { runs } => runs,
         }
     }
 }
 
-/// How old a difference is for a run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Age {
-    pub first_seen: Timestamp,
-    pub now: Timestamp,
-}
-
-impl Age {
-    pub fn change(self) -> Change {
-        if self.first_seen == self.now { Change::New } else { Change::Known }
+impl ReconciliationRow {
+    /// Its age for the run that found it, from the number of runs.
+    #[must_use]
+    pub fn aged(self, runs: Option<u64>) -> Self {
+        let is_difference = self.is_difference();
+        let age = |runs| match runs {
+            _ if !is_difference => Age::Gone { runs },
+            1 => Age::New,
+            _ => Age::Known { runs },
+        };
+        Self { age: runs.map(age), ..self }
     }
 
-    /// Whole days of 24 hours. A run that looks at an earlier time than the last one sees no age.
-    pub fn days(self) -> i64 {
-        self.now.duration_since(self.first_seen).max(SignedDuration::ZERO).as_hours() / 24
+    /// For a run after the one that closed its window: what was new then is known, and what was gone then is told.
+    #[must_use]
+    pub fn of_closed(self) -> Self {
+        let known = |age: Age| Age::Known { runs: age.runs() };
+        Self { age: self.age.filter(|_| self.is_difference()).map(known), ..self }
     }
 }
 
-/// Notes on each difference among `rows` since when it is there. Rows of windows that closed before have it; theirs stays.
+/// What the tenants say of a period.
+#[derive(Clone, Debug, Default)]
+pub struct Claims {
+    /// Tenant and start of the windows that have something at Stripe.
+    pub windows: BTreeSet<(String, Timestamp)>,
+    /// The subscriptions of tenants that are parked.
+    pub parked_subscriptions: BTreeSet<String>,
+}
+
+/// Notes on each difference among `rows` how many runs saw it, and which of them agree now. Rows of windows that closed before
+/// have it.
 pub fn follow(
     earlier: &[ReconciliationRow],
     rows: &mut [&mut ReconciliationRow],
     known: Vec<KnownDifference>,
+    claims: &Claims,
     now: Timestamp,
 ) -> Followed {
     let known: BTreeMap<Key, KnownDifference> = known.into_iter().map(|one| (one.key(), one)).collect();
     let mut seen: BTreeMap<Key, KnownDifference> = BTreeMap::new();
-    for row in earlier.iter().filter(|row| row.is_difference()) {
-        // One that closed before runs noted this has no such instant.
-        if let Some(first_seen) = row.first_seen {
-            seen.insert(key_of(row), note(row, first_seen, now));
-        }
-    }
-    for row in rows.iter_mut().filter(|row| row.is_difference()) {
+    for row in rows.iter_mut() {
         let key = key_of(row);
-        let there = known.get(&key).filter(|one| one.gone_at.is_none());
-        let first_seen = there.map_or(now, |one| one.first_seen);
-        row.first_seen = Some(first_seen);
-        seen.insert(key, note(row, first_seen, now));
+        let noted = row.is_difference().then(|| {
+            let there = known.get(&key).filter(|one| one.gone_at.is_none());
+            note(row, there, now)
+        });
+        row.age = match &noted {
+            Some(one) if one.runs == 1 => Some(Age::New),
+            Some(one) => Some(Age::Known { runs: one.runs }),
+            None => None,
+        };
+        seen.extend(noted.map(|one| (key, one)));
     }
-    let rows = earlier.iter().chain(rows.iter().map(|row| &**row));
-    let looked_at: BTreeMap<Key, Class> = rows.map(|row| (key_of(row), row.class)).collect();
     // What this very run noted as gone before it was killed is gone since this run.
     let was_there = |one: &KnownDifference| one.gone_at.is_none_or(|gone_at| gone_at == now);
-    let gone = known
-        .into_iter()
-        .filter(|(key, one)| was_there(one) && !seen.contains_key(key) && is_gone(key, &looked_at));
-    let gone = gone.map(|(_, one)| KnownDifference { gone_at: Some(now), ..one }).collect();
-    Followed { seen: seen.into_values().collect(), gone }
+    let lost = known.into_iter().filter(|(key, one)| was_there(one) && !seen.contains_key(key));
+    let lost: Vec<(Key, KnownDifference)> = lost.collect();
+    let heard = Heard::new(earlier, rows, &lost);
+    let mut followed = Followed { seen: seen.into_values().collect(), ..Followed::default() };
+    for (key, one) in lost {
+        let one = KnownDifference { gone_at: Some(now), ..one };
+        match heard.fate(&key, &one, claims) {
+            Fate::Unknown => {}
+            Fate::Superseded => followed.superseded.push(one),
+            Fate::Gone(None) => followed.vanished.push(one),
+            Fate::Gone(Some(position)) => {
+                if let Some(row) = rows.get_mut(position) {
+                    row.age = Some(Age::Gone { runs: one.runs });
+                }
+                followed.agreed.push(one);
+            }
+        }
+    }
+    followed
 }
 
-/// Whether a difference that is not seen is none any more: of a tenant that is parked now, or of an answer that could not be
-/// read, nothing is known, and it stays noted.
-fn is_gone(key: &Key, looked_at: &BTreeMap<Key, Class>) -> bool {
-    let (tenant_id, meter, source, subject) = key;
-    match (looked_at.get(key), source) {
-        (Some(class), _) => *class != Class::Incomplete,
-        (None, Source::Subscription) => true,
-        // The window has ended: its invoice tells now.
-        (None, Source::Preview) => {
-            let invoice = (tenant_id.clone(), meter.clone(), Source::Invoice, subject.clone());
-            looked_at.contains_key(&invoice)
+/// What becomes of a difference that is not seen.
+enum Fate {
+    /// Of a tenant that is parked now, or of an answer that could not be read, nothing is known: it stays noted.
+    Unknown,
+    Superseded,
+    /// With the position of the row that agrees.
+    Gone(Option<usize>),
+}
+
+/// The rows of the tenants that have lost a difference.
+#[derive(Default)]
+struct Heard {
+    /// Whether all agree, and which of them are this run's.
+    by_key: BTreeMap<Key, (bool, Option<usize>)>,
+    /// By tenant, source and subject, whatever the meter: whether all could be read.
+    by_source: BTreeMap<(String, Source, String), bool>,
+}
+
+impl Heard {
+    fn new(
+        earlier: &[ReconciliationRow],
+        rows: &[&mut ReconciliationRow],
+        lost: &[(Key, KnownDifference)],
+    ) -> Self {
+        let tenants: BTreeSet<&str> = lost.iter().map(|(_, one)| one.tenant_id.as_str()).collect();
+        let now = rows.iter().enumerate().map(|(position, row)| (&**row, Some(position)));
+        let all = earlier.iter().map(|row| (row, None)).chain(now);
+        let mut heard = Self::default();
+        for (row, position) in all.filter(|(row, _)| tenants.contains(row.tenant_id.as_str())) {
+            let key = key_of(row);
+            let is_read = row.class != Class::Incomplete;
+            let of_source = (key.0.clone(), key.2, key.3.clone());
+            *heard.by_source.entry(of_source).or_insert(true) &= is_read;
+            let (agree, matched) = heard.by_key.entry(key).or_insert((true, None));
+            *agree &= is_read && !row.is_difference();
+            *matched = matched.or(position.filter(|_| row.class == Class::Matched));
         }
-        (None, Source::MeterTotal | Source::Invoice) => false,
+        heard
+    }
+
+    fn fate(&self, key: &Key, one: &KnownDifference, claims: &Claims) -> Fate {
+        match self.by_key.get(key) {
+            Some((true, matched)) => return Fate::Gone(*matched),
+            Some((false, _)) => return Fate::Unknown,
+            None => {}
+        }
+        let of = |source| self.by_source.get(&(one.tenant_id.clone(), source, one.subject.clone()));
+        let is_gone = match one.source {
+            // A tenant has it now: where that is parked, it is not mended.
+            Source::Subscription => !claims.parked_subscriptions.contains(&one.subject),
+            // The window has ended: its invoice tells now.
+            Source::Preview if of(Source::Invoice).is_some() => return Fate::Superseded,
+            // Something else was compared there, or the tenant has no such window any more.
+            source => match of(source) {
+                Some(is_read) => *is_read,
+                None => !claims.has_window(one),
+            },
+        };
+        if is_gone { Fate::Gone(None) } else { Fate::Unknown }
+    }
+}
+
+impl Claims {
+    fn has_window(&self, one: &KnownDifference) -> bool {
+        let start = one.subject.parse::<Timestamp>();
+        start.is_ok_and(|start| self.windows.contains(&(one.tenant_id.clone(), start)))
     }
 }
 
@@ -131,15 +242,17 @@ fn key_of(row: &ReconciliationRow) -> Key {
     (row.tenant_id.clone(), row.meter.clone(), row.source, subject)
 }
 
-fn note(row: &ReconciliationRow, first_seen: Timestamp, now: Timestamp) -> KnownDifference {
+/// A run at the instant of the one that saw it last is that run again, and does not count.
+fn note(row: &ReconciliationRow, there: Option<&KnownDifference>, now: Timestamp) -> KnownDifference {
     let (tenant_id, meter, source, subject) = key_of(row);
     KnownDifference {
         tenant_id,
         meter,
         source,
         subject,
-        first_seen,
+        first_seen: there.map_or(now, |one| one.first_seen),
         last_seen: now,
+        runs: there.map_or(1, |one| one.runs.saturating_add(u64::from(one.last_seen != now))),
         gone_at: None,
         class: row.class,
         reason: row.reason,
@@ -147,102 +260,4 @@ fn note(row: &ReconciliationRow, first_seen: Timestamp, now: Timestamp) -> Known
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::domain::period::Window;
-    use crate::domain::reconcile::orphan;
-
-    fn at(text: &str) -> Timestamp {
-        text.parse().unwrap()
-    }
-
-    /// Subscriptions that no tenant has, seen by a run; what it notes, and `subscription change days` of each.
-    fn run(ids: &[&str], known: &[KnownDifference], now: &str) -> (Followed, Vec<String>) {
-        let mut rows: Vec<ReconciliationRow> = ids.iter().map(|id| orphan(id, "calls")).collect();
-        let followed = follow(&[], &mut rows.iter_mut().collect::<Vec<_>>(), known.to_vec(), at(now));
-        let told = rows.iter().map(|row| {
-            let age = Age { first_seen: row.first_seen.unwrap(), now: at(now) };
-            format!("{} {} {}", row.evidence, age.change().as_str(), age.days())
-        });
-        let told = told.collect();
-        (followed, told)
-    }
-
-    fn all(followed: &Followed) -> Vec<KnownDifference> {
-        [&followed.seen[..], &followed.gone].concat()
-    }
-
-    #[test]
-    fn a_difference_is_new_once_then_known_and_its_days_are_counted_until_it_is_gone() {
-        let (first, told) = run(&["sub_a", "sub_b"], &[], "2026-10-01T10:00:00Z");
-        assert_eq!(told, ["sub_a new 0", "sub_b new 0"]);
-        assert_eq!((first.seen.len(), first.gone.len()), (2, 0));
-        let (second, told) = run(&["sub_b", "sub_c"], &all(&first), "2026-10-03T09:59:59Z");
-        assert_eq!(told, ["sub_b known 1", "sub_c new 0"]);
-        assert_eq!(second.gone.len(), 1);
-        assert_eq!(second.gone[0].subject, "sub_a");
-        assert_eq!(second.gone[0].gone_at, Some(at("2026-10-03T09:59:59Z")));
-        assert_eq!(second.gone[0].last_seen, at("2026-10-01T10:00:00Z"), "it was not seen again");
-        let (third, told) = run(&["sub_b"], &all(&second), "2026-10-03T10:00:00Z");
-        assert_eq!(told, ["sub_b known 2"]);
-        let gone: Vec<&str> = third.gone.iter().map(|one| &*one.subject).collect();
-        assert_eq!(gone, ["sub_c"], "what was gone before is not told again");
-    }
-
-    #[test]
-    fn one_that_comes_back_is_new_again() {
-        let (first, _) = run(&["sub_a"], &[], "2026-10-01T00:00:00Z");
-        let (second, _) = run(&[], &all(&first), "2026-10-02T00:00:00Z");
-        let (_, told) = run(&["sub_a"], &all(&second), "2026-10-05T00:00:00Z");
-        assert_eq!(told, ["sub_a new 0"]);
-    }
-
-    #[test]
-    fn a_run_that_is_repeated_at_its_own_instant_tells_the_same() {
-        let (first, _) = run(&["sub_a", "sub_b"], &[], "2026-10-01T00:00:00Z");
-        let now = "2026-10-02T00:00:00Z";
-        let (second, told) = run(&["sub_b", "sub_c"], &all(&first), now);
-        let (again, told_again) = run(&["sub_b", "sub_c"], &all(&second), now);
-        assert_eq!((second, told), (again, told_again));
-    }
-
-    #[test]
-    fn what_closed_keeps_the_run_that_saw_it_first_and_agreement_has_none() {
-        let closed =
-            ReconciliationRow { first_seen: Some(at("2026-10-01T00:00:00Z")), ..orphan("sub_a", "c") };
-        let before = ReconciliationRow { first_seen: None, ..orphan("sub_old", "c") };
-        let mut agrees = ReconciliationRow { class: Class::Matched, ..orphan("sub_b", "c") };
-        let now = at("2026-10-04T00:00:00Z");
-        let followed = follow(&[closed, before], &mut [&mut agrees], Vec::new(), now);
-        assert_eq!(agrees.first_seen, None);
-        assert_eq!(followed.seen.len(), 1);
-        assert_eq!(followed.seen[0].first_seen, at("2026-10-01T00:00:00Z"));
-        assert!(followed.gone.is_empty());
-    }
-
-    #[test]
-    fn of_what_is_not_looked_at_or_could_not_be_read_nobody_says_that_it_is_gone() {
-        let window = Some(Window { start: at("2026-10-01T00:00:00Z"), end: at("2026-11-01T00:00:00Z") });
-        let row = |source, class| ReconciliationRow {
-            tenant_id: "acme".to_owned(),
-            window,
-            source,
-            class,
-            ..orphan("", "calls")
-        };
-        let now = at("2026-11-01T02:00:00Z");
-        let gone = |before: Source, after: &[(Source, Class)]| {
-            let mut before = row(before, Class::QuantityMismatch);
-            let known = follow(&[], &mut [&mut before], Vec::new(), at("2026-10-20T00:00:00Z")).seen;
-            let mut after: Vec<_> = after.iter().map(|(source, class)| row(*source, *class)).collect();
-            let followed = follow(&[], &mut after.iter_mut().collect::<Vec<_>>(), known, now);
-            followed.gone.len()
-        };
-        assert_eq!(gone(Source::MeterTotal, &[(Source::MeterTotal, Class::Matched)]), 1);
-        assert_eq!(gone(Source::MeterTotal, &[(Source::MeterTotal, Class::Incomplete)]), 0);
-        assert_eq!(gone(Source::MeterTotal, &[]), 0, "the tenant is parked");
-        assert_eq!(gone(Source::Preview, &[(Source::Invoice, Class::QuantityMismatch)]), 1);
-        assert_eq!(gone(Source::Preview, &[(Source::MeterTotal, Class::Matched)]), 0);
-        assert_eq!(gone(Source::Subscription, &[]), 1);
-    }
-}
+mod tests;

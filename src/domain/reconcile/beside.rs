@@ -231,7 +231,7 @@ impl OneInvoice<'_> {
             explained_amount: None,
             next_step: String::new(),
             item: None,
-            first_seen: None,
+            age: None,
         }
     }
 }

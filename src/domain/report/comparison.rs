@@ -40,8 +40,7 @@ impl Report {
                 "item",
                 "within_tolerance",
                 "change",
-                "first_seen",
-                "age_days",
+                "age_runs",
             ],
             rows: Box::new(self.comparison.iter().map(|row| self.comparison_row(row))),
         }
@@ -53,7 +52,6 @@ impl Report {
         let money = |minor: Option<i128>| {
             number(minor.zip(row.currency).map(|(minor, currency)| MinorSum { minor, currency }))
         };
-        let age = row.first_seen.map(|first_seen| Age { first_seen, now: self.now });
         vec![
             word(self.period.to_string()),
             text(&row.tenant_id),
@@ -82,9 +80,8 @@ impl Report {
             text(&row.next_step),
             text(row.item.map_or("", ItemKind::as_str)),
             text(if row.within_tolerance() { "true" } else { "" }),
-            text(age.map_or("", |age| age.change().as_str())),
-            instant(age.map(|age| age.first_seen)),
-            number(age.map(Age::days)),
+            text(row.age.map_or("", Age::as_str)),
+            number(row.age.map(Age::runs)),
         ]
     }
 

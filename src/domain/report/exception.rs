@@ -23,7 +23,7 @@ pub enum ExceptionKind {
     Unbillable,
     /// Above the quota of a plan that never bills more.
     Capped,
-    /// A difference that is gone since the last run.
+    /// A difference that is gone since the last run, and its comparison with it.
     Resolved,
 }
 
@@ -126,8 +126,8 @@ fn capped(window: &WindowFigures, usage: &SegmentUsage) -> Option<Exception> {
     })
 }
 
-/// Differences that are gone since the last run, with the tenants of these windows. Not sorted.
-pub fn resolved(gone: &[KnownDifference], windows: &[&WindowFigures]) -> Vec<Exception> {
+/// Differences that no comparison tells of any more, with the tenants of these windows. Not sorted.
+pub fn resolved(vanished: &[KnownDifference], windows: &[&WindowFigures]) -> Vec<Exception> {
     let by_id: BTreeMap<&str, &WindowFigures> =
         windows.iter().map(|window| (window.tenant_id.as_str(), *window)).collect();
     let exception = |one: &KnownDifference| {
@@ -142,11 +142,11 @@ pub fn resolved(gone: &[KnownDifference], windows: &[&WindowFigures]) -> Vec<Exc
             tenant_name: window.map(|window| window.tenant_name.clone()).unwrap_or_default(),
             records: 0,
             quantity: String::new(),
-            next_step: "nothing is to be done: it is no difference any more".to_owned(),
+            next_step: "nothing is to be done: what differed is no longer there".to_owned(),
             amount: None,
         }
     };
-    gone.iter().map(exception).collect()
+    vanished.iter().map(exception).collect()
 }
 
 /// What can no longer be sent to Stripe, with what it is worth at the candidate price. Other intents are left out.

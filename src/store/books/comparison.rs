@@ -7,7 +7,7 @@ use crate::domain::decide::DecisionRow;
 use crate::domain::money::Currency;
 use crate::domain::number::QuantitySum;
 use crate::domain::period::{Period, Window};
-use crate::domain::reconcile::{Cause, Class, ItemKind, ReconciliationRow, Source};
+use crate::domain::reconcile::{Age, Cause, Class, ItemKind, ReconciliationRow, Source};
 use crate::store::books::rules::word;
 use crate::store::books::{BooksView, BooksWrite};
 use crate::store::connection::Value;
@@ -44,7 +44,7 @@ const COLUMNS: &[&str] = &[
     "explained_amount_minor",
     "next_step",
     "item",
-    "first_seen",
+    "age_runs",
 ];
 
 impl BooksWrite {
@@ -105,20 +105,25 @@ impl BooksView {
         period: Period,
         run_id: &str,
     ) -> Result<Vec<ReconciliationRow>, StoreError> {
-        let sql = "SELECT tenant_id, plan, meter, window_start, window_end, source, class, ledger_quantity,
-                stripe_quantity, ledger_amount_minor, stripe_amount_minor, currency, reason, evidence,
-                explained_quantity, explained_amount_minor, next_step, item, first_seen
+        let sql = "SELECT run_id, tenant_id, plan, meter, window_start, window_end, source, class,
+                ledger_quantity, stripe_quantity, ledger_amount_minor, stripe_amount_minor, currency, reason,
+                evidence, explained_quantity, explained_amount_minor, next_step, item, age_runs
             FROM reconciliation WHERE period = ? AND (run_id = ? OR closed = 1 AND run_id NOT IN
                 (SELECT run_id FROM runs WHERE fence > (SELECT fence FROM runs WHERE run_id = ?)))";
         let values = vec![period.to_string().into(), run_id.into(), run_id.into()];
-        self.tx.fetch_map(sql, values, compared_of).await
+        let of_run = |mut row: Row| {
+            let is_own = row.text()? == run_id;
+            let compared = compared_of(row)?;
+            Ok(if is_own { compared } else { compared.of_closed() })
+        };
+        self.tx.fetch_map(sql, values, of_run).await
     }
 
     /// The rows that a run found and that no closed window has.
     pub async fn rows_beside(&mut self, run_id: &str) -> Result<Vec<ReconciliationRow>, StoreError> {
         let sql = "SELECT tenant_id, plan, meter, window_start, window_end, source, class, ledger_quantity,
                 stripe_quantity, ledger_amount_minor, stripe_amount_minor, currency, reason, evidence,
-                explained_quantity, explained_amount_minor, next_step, item, first_seen
+                explained_quantity, explained_amount_minor, next_step, item, age_runs
             FROM reconciliation WHERE run_id = ? AND closed = 0 ORDER BY position";
         self.tx.fetch_map(sql, vec![run_id.into()], compared_of).await
     }
@@ -160,7 +165,7 @@ fn row_of(period: Period, run_id: &str, position: i64, one: &ComparedRow) -> Vec
         text(row.explained_amount.as_ref()).into(),
         row.next_step.as_str().into(),
         row.item.map_or("", ItemKind::as_str).into(),
-        row.first_seen.into(),
+        row.age.map(Age::runs).into(),
     ]
 }
 
@@ -174,7 +179,7 @@ fn compared_of(mut row: Row) -> Result<ReconciliationRow, StoreError> {
     let (source, class) = (word(&row.text()?, Source::parse)?, word(&row.text()?, Class::parse)?);
     let quantity = |text: String| known(&text, |text| QuantitySum::parse(text)?.to_quantity());
     let amount = |text: String| known(&text, str::parse::<i128>);
-    Ok(ReconciliationRow {
+    let compared = ReconciliationRow {
         tenant_id,
         plan,
         meter,
@@ -192,8 +197,9 @@ fn compared_of(mut row: Row) -> Result<ReconciliationRow, StoreError> {
         explained_amount: amount(row.text()?)?,
         next_step: row.text()?,
         item: known(&row.text()?, |text| ItemKind::parse(text).ok_or("an unknown item"))?,
-        first_seen: row.optional_instant()?,
-    })
+        age: None,
+    };
+    Ok(compared.aged(row.optional_count()?))
 }
 
 /// Empty text is what is not known.

@@ -1,7 +1,7 @@
-//! The differences of a period from run to run: since when each is there, and since when it is gone.
+//! The differences of a period from run to run: since when each is there, how many runs saw it, and since when it is gone.
 //!
 //! In: what a run has followed. Out: the same for the next run. One row for each, whatever number of runs saw it; reports
-//! never read them, they have the instants in rows of their own.
+//! never read them, they have the number of runs in rows of their own.
 
 use crate::domain::period::Period;
 use crate::domain::reconcile::{Cause, Class, Followed, KnownDifference, Source};
@@ -19,6 +19,7 @@ const COLUMNS: &[&str] = &[
     "subject",
     "first_seen",
     "last_seen",
+    "runs",
     "gone_at",
     "class",
     "reason",
@@ -26,17 +27,19 @@ const COLUMNS: &[&str] = &[
 
 impl BooksWrite {
     pub async fn save_differences(&mut self, period: Period, all: &Followed) -> Result<(), StoreError> {
-        let rows = all.seen.iter().chain(&all.gone).map(|one| row_of(period, one));
+        let rows = all.seen.iter().chain(&all.agreed).chain(&all.vanished).chain(&all.superseded);
+        let rows = rows.map(|one| row_of(period, one));
         let suffix = "ON CONFLICT (period, tenant_id, meter, source, subject) DO UPDATE SET
-            first_seen = excluded.first_seen, last_seen = excluded.last_seen, gone_at = excluded.gone_at,
-            class = excluded.class, reason = excluded.reason";
+            first_seen = excluded.first_seen, last_seen = excluded.last_seen, runs = excluded.runs,
+            gone_at = excluded.gone_at, class = excluded.class, reason = excluded.reason";
         self.tx.insert("differences", COLUMNS, rows, suffix).await.map(|_| ())
     }
 }
 
 impl BooksView {
     pub async fn differences(&mut self, period: Period) -> Result<Vec<KnownDifference>, StoreError> {
-        let sql = "SELECT tenant_id, meter, source, subject, first_seen, last_seen, gone_at, class, reason
+        let sql = "SELECT tenant_id, meter, source, subject, first_seen, last_seen, runs, gone_at, class,
+                reason
             FROM differences WHERE period = ?";
         self.tx.fetch_map(sql, vec![period.to_string().into()], difference_of).await
     }
@@ -51,6 +54,7 @@ fn row_of(period: Period, one: &KnownDifference) -> Vec<Value> {
         one.subject.as_str().into(),
         one.first_seen.into(),
         one.last_seen.into(),
+        one.runs.into(),
         one.gone_at.into(),
         one.class.as_str().into(),
         one.reason.map_or("", Cause::as_str).into(),
@@ -65,6 +69,7 @@ fn difference_of(mut row: Row) -> Result<KnownDifference, StoreError> {
         subject: row.text()?,
         first_seen: row.instant()?,
         last_seen: row.instant()?,
+        runs: row.count()?,
         gone_at: row.optional_instant()?,
         class: word(&row.text()?, Class::parse)?,
         reason: Some(row.text()?)

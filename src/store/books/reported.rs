@@ -67,12 +67,9 @@ impl BooksView {
         let adjustments = adjustments.map_err(|error| StoreError::inconsistent("an adjustment", error))?;
         let accruals = self.accruals(run_id).await?;
         let ledger = self.ledger_seen(run_id).await?;
-        let run = self.run(run_id).await?;
-        let run = run.ok_or_else(|| StoreError::inconsistent("a run", format!("{run_id} is not there")))?;
-        let (now, verdict) = (run.started_at, run.verdict);
+        let verdict = self.run(run_id).await?.and_then(|run| run.verdict);
         Ok(Report {
             period,
-            now,
             windows,
             exceptions,
             controls,

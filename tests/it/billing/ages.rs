@@ -1,7 +1,7 @@
-//! From run to run: a difference is new once, then known with its days, and gone once it agrees.
+//! From run to run: a difference is new once, then known with the runs that saw it, and gone once it agrees.
 //!
-//! In: an application that forgets units and sends them later. Out: columns of the comparison, a row for what is gone, and
-//! the same bytes where a run is repeated.
+//! In: an application that forgets units and sends them later. Out: columns of the comparison, an exception for what no
+//! row tells of any more, and the same bytes where a run is repeated.
 
 use std::fs;
 
@@ -25,12 +25,19 @@ fn watched(engine: Engine, sent: &[(&str, &str)]) -> World {
     world
 }
 
-/// `tenant source change first_seen age` of each difference.
+/// `tenant source change age_runs` of each difference.
 fn ages(outcome: &Value) -> Vec<String> {
-    let columns = ["tenant_id", "source", "change", "first_seen", "age_days"];
+    let columns = ["tenant_id", "source", "change", "age_runs"];
     let rows = table(outcome, "reconciliation");
-    let aged = rows.iter().filter(|row| !row["first_seen"].is_empty());
+    let aged = rows.iter().filter(|row| !row["age_runs"].is_empty());
     aged.map(|row| columns.map(|name| &*row[name]).join(" ")).collect()
+}
+
+/// What `evidence.ndjson` tells of the differences that are known for longer.
+fn evidence(outcome: &Value) -> Vec<Value> {
+    let text = fs::read_to_string(folder(outcome).join("evidence.ndjson")).unwrap();
+    let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    lines.filter(|line| line["source"] == "difference").collect()
 }
 
 fn resolved(outcome: &Value) -> Vec<String> {
@@ -44,41 +51,67 @@ fn counted(outcome: &Value) -> (u64, u64) {
 }
 
 #[test]
-fn a_difference_is_new_then_known_with_its_days_and_gone_when_it_agrees() {
+fn a_difference_is_new_then_known_with_its_runs_and_gone_when_it_agrees() {
     for engine in ENGINES {
         let world = watched(engine, &[("a", "60"), ("b", "120")]);
         let first = outcome(&world.run(OPEN).expect(0), "2026-10");
-        let of_b = |source: &str, rest: &str| format!("b {source} {rest}");
-        let new = format!("new {OPEN} 0");
-        assert_eq!(ages(&first), [of_b("preview", &new), of_b("meter_total", &new)]);
+        assert_eq!(ages(&first), ["b preview new 1", "b meter_total new 1"]);
         assert_eq!((counted(&first), resolved(&first).len()), ((2, 0), 0));
+        assert!(evidence(&first).is_empty());
 
         let second = outcome(&world.run(DAYS_LATER).expect(0), "2026-10");
-        let known = format!("known {OPEN} 3");
-        assert_eq!(ages(&second), [of_b("preview", &known), of_b("meter_total", &known)]);
+        assert_eq!(ages(&second), ["b preview known 2", "b meter_total known 2"]);
         assert_eq!(counted(&second), (0, 0));
+        let told = evidence(&second);
+        assert_eq!(told.len(), 2);
+        for line in &told {
+            assert_eq!((&line["tenant_id"], &line["request_id"]), (&"b".into(), &"".into()));
+            assert_eq!(line["window_start"], "2026-10-01T00:00:00Z");
+            assert_eq!(line["answer"], format!("seen since {OPEN}, 2 runs"));
+            let id = line["id"].as_str().unwrap();
+            assert!(!id.is_empty() && !id.contains(' '), "{line}");
+        }
 
         world.sandbox().send_event("cus_b", "10", "app-late");
         world.sandbox().send_event("cus_a", "1", "app-twice");
         let third = outcome(&world.run("2026-10-24T00:00:00Z").expect(0), "2026-10");
-        assert!(ages(&third).iter().all(|row| row.starts_with("a ") && row.contains(" new ")));
-        assert_eq!(counted(&third), (2, 2));
-        assert_eq!(resolved(&third), ["b pro b2b.match_request"; 2]);
+        let expected = ["a preview new 1", "a meter_total new 1", "b preview gone 2", "b meter_total gone 2"];
+        assert_eq!(ages(&third), expected);
+        assert_eq!((counted(&third), resolved(&third).len()), ((2, 2), 0));
 
         let last = outcome(&world.run("2026-10-25T00:00:00Z").expect(0), "2026-10");
-        assert_eq!((counted(&last), resolved(&last).len()), ((0, 0), 0), "it is told once");
+        assert_eq!(ages(&last), ["a preview known 2", "a meter_total known 2"], "it is told once");
+        assert_eq!(counted(&last), (0, 0));
     }
 }
 
 #[test]
-fn a_closed_window_keeps_the_run_that_saw_its_difference_first() {
+fn a_closed_window_keeps_the_runs_that_saw_its_difference_and_its_invoice_tells_for_the_preview() {
     let world = watched(Engine::Sqlite, &[("a", "60"), ("b", "120")]);
     world.run(OPEN).expect(0);
     let closed = outcome(&world.run(FINAL).expect(0), "2026-10");
-    // The total was known since 20 October, eleven days and some hours; the invoice is new, and tells for the preview.
-    let expected = [format!("b meter_total known {OPEN} 11"), format!("b invoice new {FINAL} 0")].to_vec();
-    assert_eq!(ages(&closed), expected);
-    assert_eq!((counted(&closed), resolved(&closed).len()), ((1, 1), 1));
+    assert_eq!(ages(&closed), ["b meter_total known 2", "b invoice new 1"]);
+    assert_eq!((counted(&closed), resolved(&closed).len()), ((1, 0), 0));
+}
+
+#[test]
+fn an_orphan_that_is_a_tenants_again_is_resolved_in_a_row_of_its_own() {
+    for engine in ENGINES {
+        let world = watched(engine, &[("a", "60"), ("b", "120")]);
+        world.run(OPEN).expect(0);
+        let import = |text: &str| {
+            world.workspace.write("moved.csv", text);
+            world.workspace.run(&["import", "tenants", "moved.csv"]).expect(0);
+        };
+        import(&tenants(["a", "b"]).replace("cus_b,sub_b", ","));
+        let without = outcome(&world.run(DAYS_LATER).expect(3), "2026-10");
+        assert_eq!(ages(&without), [" subscription new 1"], "its subscription is nobody's");
+        assert_eq!((counted(&without), resolved(&without).len()), ((1, 0), 0), "b is parked");
+        import(&tenants(["a", "b"]));
+        let back = outcome(&world.run("2026-10-24T00:00:00Z").expect(0), "2026-10");
+        assert_eq!(ages(&back), ["b preview known 2", "b meter_total known 2"]);
+        assert_eq!((counted(&back), resolved(&back)), ((0, 1), vec!["  b2b.match_request".to_owned()]));
+    }
 }
 
 /// As one that was killed after its notes: an open period is looked at again, a closed one gets its files from the database.
@@ -122,5 +155,5 @@ fn a_parked_tenants_difference_is_neither_there_nor_gone() {
     assert_eq!((ages(&parked).len(), counted(&parked)), (0, (0, 0)));
     import(&tenants(["a", "b"]));
     let back = outcome(&world.run("2026-10-22T10:00:00Z").expect(0), "2026-10");
-    assert!(ages(&back).iter().all(|row| row.ends_with(&format!("known {OPEN} 2"))), "{:?}", ages(&back));
+    assert!(ages(&back).iter().all(|row| row.ends_with(" known 2")), "{:?}", ages(&back));
 }

@@ -44,8 +44,7 @@ fn what_is_within_tolerance_is_matched_with_its_difference_and_no_difference_to_
         let rows = of_b(&outcome(&open, "2026-10"));
         assert_eq!(rows.len(), 2);
         for row in &rows {
-            let shown =
-                ["class", "difference_quantity", "reason", "within_tolerance", "change", "first_seen"];
+            let shown = ["class", "difference_quantity", "reason", "within_tolerance", "change", "age_runs"];
             assert_eq!(shown.map(|name| &*row[name]), ["matched", "-13", "", "true", "", ""]);
         }
         let closed = outcome(&world.run(FINAL).expect(0), "2026-10");

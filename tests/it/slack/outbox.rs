@@ -16,13 +16,14 @@ const FINAL: &str = "2026-11-01T03:00:00Z";
 /// Port 1 is never given to anybody.
 const REFUSED: &str = "http://127.0.0.1:1";
 /// Differs from run to run, whatever the Slack: ids and hashes over them, processes, the machine's time.
-const OF_ONE_RUN: [&str; 10] = [
+const OF_ONE_RUN: [&str; 11] = [
     "run_id",
     "receipt",
     "holder",
     "hash",
     "details",
     "manifest_sha256",
+    "ledger_recorded_at",
     "recorded_at",
     "acquired_at",
     "renewed_at",

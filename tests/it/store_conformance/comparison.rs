@@ -6,7 +6,7 @@ use billrecon::domain::decide::{DecisionRow, Verdict, VerdictWord};
 use billrecon::domain::money::Currency;
 use billrecon::domain::number::Quantity;
 use billrecon::domain::period::Period;
-use billrecon::domain::reconcile::{Cause, Class, ItemKind, ReconciliationRow, Source};
+use billrecon::domain::reconcile::{Age, Cause, Class, ItemKind, ReconciliationRow, Source};
 use billrecon::store::Store;
 use billrecon::store::books::{
     ComparedRow, JobCounts, OutboxMessage, PeriodJob, PeriodStatus, Run, RunState,
@@ -38,7 +38,7 @@ fn full(tenant: &str) -> ReconciliationRow {
         explained_amount: Some(i128::MIN),
         next_step: "finance: \"ask\", ü".to_owned(),
         item: None,
-        first_seen: Some(at("2026-10-02T03:04:05.000000006Z")),
+        age: Some(Age::Known { runs: 3 }),
     }
 }
 
@@ -62,7 +62,7 @@ fn unknown() -> ReconciliationRow {
         explained_amount: None,
         next_step: String::new(),
         item: None,
-        first_seen: None,
+        age: None,
     }
 }
 
@@ -70,7 +70,7 @@ fn unknown() -> ReconciliationRow {
 fn every_word() -> Vec<ReconciliationRow> {
     let sources = [Source::Preview, Source::MeterTotal, Source::Invoice, Source::Subscription];
     let by_source = sources.map(|source| ReconciliationRow { source, ..full("source") });
-    let by_class = Class::ALL.map(|class| ReconciliationRow { class, ..full("class") });
+    let by_class = Class::ALL.map(|class| ReconciliationRow { class, ..full("class") }.aged(Some(7)));
     let by_reason = Cause::ALL.map(|cause| ReconciliationRow { reason: Some(cause), ..full("reason") });
     let by_item = ItemKind::ALL.map(|item| ReconciliationRow { item: Some(item), ..full("item") });
     by_source.into_iter().chain(by_class).chain(by_reason).chain(by_item).collect()
@@ -128,6 +128,21 @@ fn rows_of_closed_windows_stay_for_all_reports_and_others_are_of_their_run_only(
         assert!(view.comparison(other, "r-1").await.unwrap().is_empty());
         let evidence = view.evidence("r-2").await.unwrap();
         assert_eq!(evidence, ["{\"id\":\"ü\"}", "{\"run\":\"r-2\"}"]);
+    });
+}
+
+#[test]
+fn what_was_new_or_gone_when_its_window_closed_is_known_or_told_in_the_reports_of_later_runs() {
+    on_both(async |store, _| {
+        let term = term(&store).await;
+        let new = full("new").aged(Some(1));
+        let gone = ReconciliationRow { class: Class::Matched, ..full("old") }.aged(Some(4));
+        save(&store, &term, "r-1", &[(new, true), (gone, true)]).await;
+        let ages = async |run_id| -> Vec<Option<Age>> {
+            compared(&store, run_id).await.into_iter().map(|row| row.age).collect()
+        };
+        assert_eq!(ages("r-1").await, [Some(Age::New), Some(Age::Gone { runs: 4 })]);
+        assert_eq!(ages("").await, [Some(Age::Known { runs: 1 }), None]);
     });
 }
 

@@ -17,6 +17,7 @@ fn one(tenant: &str, subject: &str) -> KnownDifference {
         subject: subject.to_owned(),
         first_seen: at("2026-10-01T00:00:00.000000001Z"),
         last_seen: at("2026-10-03T00:00:00Z"),
+        runs: 3,
         gone_at: None,
         class: Class::QuantityMismatch,
         reason: None,
@@ -47,9 +48,18 @@ fn differences_come_back_as_they_were_noted_and_each_of_them_once() {
             reason: Some(Cause::Mapping),
             ..one("", "sub_1")
         };
-        let preview = KnownDifference { source: Source::Preview, ..one("acme", "2026-10-01T00:00:00Z") };
+        let preview = KnownDifference {
+            source: Source::Preview,
+            runs: u64::from(u32::MAX) + 1,
+            ..one("acme", "2026-10-01T00:00:00Z")
+        };
         let total = one("acme", "2026-10-01T00:00:00Z");
-        let first = Followed { seen: vec![preview.clone(), total.clone()], gone: vec![gone.clone()] };
+        let first = Followed {
+            superseded: vec![preview.clone()],
+            agreed: vec![total.clone()],
+            vanished: vec![gone.clone()],
+            ..Followed::default()
+        };
         save(&store, &term, "2026-10", first.clone()).await;
         save(&store, &term, "2026-11", Followed { seen: vec![one("other", "x")], ..Followed::default() })
             .await;
@@ -57,16 +67,17 @@ fn differences_come_back_as_they_were_noted_and_each_of_them_once() {
 
         let later = KnownDifference {
             last_seen: at("2026-10-04T00:00:00Z"),
+            runs: 4,
             class: Class::MissingInStripe,
             reason: Some(Cause::NotPushed),
             ..total
         };
-        let back = KnownDifference { first_seen: at("2026-10-04T00:00:00Z"), gone_at: None, ..gone };
+        let back = KnownDifference { first_seen: at("2026-10-04T00:00:00Z"), runs: 1, gone_at: None, ..gone };
         save(
             &store,
             &term,
             "2026-10",
-            Followed { seen: vec![later.clone(), back.clone()], gone: Vec::new() },
+            Followed { seen: vec![later.clone(), back.clone()], ..Followed::default() },
         )
         .await;
         let found = differences(&store, "2026-10").await;
