@@ -179,7 +179,8 @@ fn ranges<'a>(
         }
     }
     // As it was laid out when it closed, whatever the tenant's rows say now: what came late to it is looked for.
-    for window in stored {
+    // A parked one is laid out and counted anew, by the rules of now.
+    for window in stored.iter().filter(|window| window.status == WindowStatus::Closed) {
         let version = scope.catalogs.other_meters(window);
         for range in window.accounted.iter().copied().chain(window.stretches.iter().map(|one| one.range)) {
             ranges.entry((range, version)).or_default().insert(&window.tenant_id);
