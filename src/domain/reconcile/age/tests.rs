@@ -33,7 +33,7 @@ fn row(source: Source, meter: &str, class: Class) -> ReconciliationRow {
     ReconciliationRow { tenant_id: "acme".to_owned(), window, source, class, ..orphan("", meter) }
 }
 
-/// What a later run makes of a difference on `calls`: `agreed`, `vanished`, `superseded` or ``.
+/// What a later run makes of a difference on `calls`: `agreed`, `vanished`, `superseded` or an empty text.
 fn fate(source: Source, after: &[(Source, &str, Class)], claims: &Claims) -> &'static str {
     let mut before = row(source, "calls", Class::QuantityMismatch);
     let known = follow(&[], &mut [&mut before], Vec::new(), claims, at("2026-10-20T00:00:00Z")).seen;
