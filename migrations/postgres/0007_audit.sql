@@ -37,6 +37,14 @@ CREATE TRIGGER run_decisions_keeps_rows BEFORE UPDATE OR DELETE ON run_decisions
     FOR EACH ROW EXECUTE FUNCTION keeps_its_rows();
 CREATE TRIGGER run_decisions_is_never_emptied BEFORE TRUNCATE ON run_decisions
     FOR EACH STATEMENT EXECUTE FUNCTION keeps_its_rows();
+CREATE TRIGGER run_accruals_keeps_rows BEFORE UPDATE OR DELETE ON run_accruals
+    FOR EACH ROW EXECUTE FUNCTION keeps_its_rows();
+CREATE TRIGGER run_accruals_is_never_emptied BEFORE TRUNCATE ON run_accruals
+    FOR EACH STATEMENT EXECUTE FUNCTION keeps_its_rows();
+CREATE TRIGGER run_totals_keeps_rows BEFORE UPDATE OR DELETE ON run_totals
+    FOR EACH ROW EXECUTE FUNCTION keeps_its_rows();
+CREATE TRIGGER run_totals_is_never_emptied BEFORE TRUNCATE ON run_totals
+    FOR EACH STATEMENT EXECUTE FUNCTION keeps_its_rows();
 CREATE TRIGGER import_receipts_keeps_rows BEFORE UPDATE OR DELETE ON import_receipts
     FOR EACH ROW EXECUTE FUNCTION keeps_its_rows();
 CREATE TRIGGER import_receipts_is_never_emptied BEFORE TRUNCATE ON import_receipts

@@ -25,6 +25,12 @@ CREATE TRIGGER run_evidence_replaces_none BEFORE INSERT ON run_evidence WHEN EXI
 CREATE TRIGGER run_decisions_keeps_rows BEFORE UPDATE ON run_decisions BEGIN SELECT RAISE(ABORT, 'run_decisions is append-only'); END;
 CREATE TRIGGER run_decisions_loses_none BEFORE DELETE ON run_decisions BEGIN SELECT RAISE(ABORT, 'run_decisions is append-only'); END;
 CREATE TRIGGER run_decisions_replaces_none BEFORE INSERT ON run_decisions WHEN EXISTS (SELECT 1 FROM run_decisions WHERE run_id = NEW.run_id AND position = NEW.position) BEGIN SELECT RAISE(ABORT, 'run_decisions is append-only'); END;
+CREATE TRIGGER run_accruals_keeps_rows BEFORE UPDATE ON run_accruals BEGIN SELECT RAISE(ABORT, 'run_accruals is append-only'); END;
+CREATE TRIGGER run_accruals_loses_none BEFORE DELETE ON run_accruals BEGIN SELECT RAISE(ABORT, 'run_accruals is append-only'); END;
+CREATE TRIGGER run_accruals_replaces_none BEFORE INSERT ON run_accruals WHEN EXISTS (SELECT 1 FROM run_accruals WHERE run_id = NEW.run_id AND position = NEW.position) BEGIN SELECT RAISE(ABORT, 'run_accruals is append-only'); END;
+CREATE TRIGGER run_totals_keeps_rows BEFORE UPDATE ON run_totals BEGIN SELECT RAISE(ABORT, 'run_totals is append-only'); END;
+CREATE TRIGGER run_totals_loses_none BEFORE DELETE ON run_totals BEGIN SELECT RAISE(ABORT, 'run_totals is append-only'); END;
+CREATE TRIGGER run_totals_replaces_none BEFORE INSERT ON run_totals WHEN EXISTS (SELECT 1 FROM run_totals WHERE run_id = NEW.run_id AND currency = NEW.currency) BEGIN SELECT RAISE(ABORT, 'run_totals is append-only'); END;
 CREATE TRIGGER import_receipts_keeps_rows BEFORE UPDATE ON import_receipts BEGIN SELECT RAISE(ABORT, 'import_receipts is append-only'); END;
 CREATE TRIGGER import_receipts_loses_none BEFORE DELETE ON import_receipts BEGIN SELECT RAISE(ABORT, 'import_receipts is append-only'); END;
 CREATE TRIGGER import_receipts_replaces_none BEFORE INSERT ON import_receipts WHEN EXISTS (SELECT 1 FROM import_receipts WHERE receipt = NEW.receipt) BEGIN SELECT RAISE(ABORT, 'import_receipts is append-only'); END;

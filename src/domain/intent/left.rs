@@ -46,7 +46,7 @@ impl Intent {
     }
 
     /// Stripe took it before its window was let stand.
-    pub(super) fn was_taken(&self) -> bool {
+    pub fn was_taken(&self) -> bool {
         self.reason == UNSEEN
     }
 }

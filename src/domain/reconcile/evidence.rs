@@ -103,8 +103,8 @@ impl Evidence<'_> {
             Some(EdgeMinutes::Added(beside) | EdgeMinutes::AtMost(beside)) => {
                 difference.units().magnitude() <= beside.magnitude()
             }
-            Some(EdgeMinutes::Level(_)) => true,
-            None => false,
+            // A total that shows that reading has matched: it accounts for no other.
+            Some(EdgeMinutes::Level(_)) | None => false,
         }
     }
 }

@@ -174,7 +174,11 @@ enum Fate {
 impl Fate {
     fn of(one: &Intent, now: Timestamp) -> Self {
         match one.state {
-            IntentState::Sent | IntentState::Rejected if one.was_duplicate() => Self::Duplicated,
+            IntentState::Sent | IntentState::Rejected | IntentState::Parked if one.was_duplicate() => {
+                Self::Duplicated
+            }
+            // A person has let stand what Stripe shows: it is not to be sent any more.
+            IntentState::Parked if one.was_taken() => Self::Dropped,
             IntentState::Rejected if one.was_dropped() => Self::Dropped,
             IntentState::Sent if one.may_yet_show(now) => Self::OnItsWay,
             IntentState::Sent => Self::Dropped,

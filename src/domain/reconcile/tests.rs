@@ -194,7 +194,7 @@ fn what_lies_in_the_edge_minutes_is_taken_off_the_total() {
         (above_a_quota, "68", "68", Class::QuantityMismatch, None),
         (reading, "8", "60", Class::Matched, None),
         (reading, "60", "60", Class::Matched, None),
-        (reading, "9", "9", Class::QuantityMismatch, boundary),
+        (reading, "9", "9", Class::QuantityMismatch, None),
     ] {
         let expected = Expected { edges: Some(edges), ..expected("60", 0) };
         let (found, _, stripe, why) = at_meter(&expected, total);
