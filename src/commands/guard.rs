@@ -12,6 +12,7 @@ use crate::commands::{configured, print, start_logging};
 use crate::config::Config;
 use crate::domain::money::{Currency, MinorSum};
 use crate::domain::number::Quantity;
+use crate::domain::reconcile::Cause;
 use crate::exit_code::ExitCode;
 use crate::job::guard::{Disagreement, Draft, Finding, GuardOptions, Guarded, Outcome, guard};
 
@@ -69,7 +70,7 @@ fn row_json(row: &Disagreement) -> Value {
         "ledger_quantity": quantity(row.ledger_quantity), "stripe_quantity": quantity(row.draft_quantity),
         "ledger_amount_minor": row.ledger_amount.to_string(), "stripe_amount_minor": row.draft_amount.to_string(),
         "difference_amount_minor": row.difference().minor.to_string(), "currency": row.currency.code(),
-        "reason": row.fault.reason(), "cause": row.fault.sentence(),
+        "reason": row.reason.map_or("", Cause::as_str), "next_step": row.next_step,
     })
 }
 
@@ -85,11 +86,12 @@ fn as_text(guarded: &Guarded) -> String {
         count(Outcome::Uncompared)
     )];
     for (outcome, word) in GROUPS {
-        for one in guarded.of(outcome).take(SHOWN) {
-            lines.extend(told(one, word, guarded));
-        }
-        if count(outcome) > SHOWN {
-            lines.push(format!("  … and {} more of these in guard --json", count(outcome) - SHOWN));
+        let findings: Vec<&Finding> = guarded.of(outcome).collect();
+        for group in findings.chunk_by(|one, other| one.currency() == other.currency()) {
+            lines.extend(group.iter().take(SHOWN).flat_map(|one| told(one, word, guarded)));
+            if group.len() > SHOWN {
+                lines.push(format!("  … and {} more of these in guard --json", group.len() - SHOWN));
+            }
         }
     }
     lines.join("\n")
@@ -133,7 +135,8 @@ fn said(row: &Disagreement) -> String {
     let money = |minor| MinorSum { minor, currency: row.currency };
     let (draft, ledger) = (money(row.draft_amount), money(row.ledger_amount));
     let code = row.currency.code().to_uppercase();
-    let cause = row.fault.sentence();
+    let named = row.reason.map(|cause| format!("{}; ", cause.as_str())).unwrap_or_default();
+    let cause = format!("{named}{}", row.next_step);
     let units = Option::<Quantity>::unwrap_or_default;
     match &row.meter {
         None => format!("base fee: draft {draft}, plan {ledger} {code}: {cause}"),

@@ -9,6 +9,7 @@ mod age;
 mod beside;
 mod cause;
 mod evidence;
+mod ids;
 mod look;
 mod pushes;
 mod rates;
@@ -18,12 +19,15 @@ mod tests;
 mod tolerance;
 mod words;
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 
 pub use age::{Age, Claims, Followed, KnownDifference, follow};
 pub use beside::{ItemKind, MeterLines, OneInvoice, Told, beside, is_in_advance};
 pub use cause::{Cause, Difference, Named, decide};
-pub use evidence::{Bill, BillState, Evidence, Item, Nature, OtherFormula, TotalSeen};
+pub use evidence::{Bill, BillState, Evidence, Item, Nature, OtherFormula, OtherPrice, TotalSeen};
+pub use ids::Ids;
 pub use look::{Asked, Look, Seen, Span, ZONES, whole_days};
 pub use pushes::{Lack, Pushes};
 pub use rates::Rates;
@@ -54,6 +58,8 @@ pub struct Expected {
     pub trial: bool,
     /// Usage in the minutes that the window shares with its neighbours.
     pub edges: Option<EdgeMinutes>,
+    /// The prices that the plans of the window have in force; empty where they are not known.
+    pub price_ids: BTreeSet<String>,
 }
 
 /// Usage beside a window, in the minutes that its edges cut: Stripe's totals know whole minutes only, so it is in them too.
@@ -148,13 +154,12 @@ impl ReconciliationRow {
             return self;
         }
         let named = decide(&Difference::of(&self, ledger), evidence);
-        let ids = std::iter::once(self.evidence.clone()).chain(named.ids);
         Self {
             reason: named.cause,
             explained_quantity: named.explained_quantity,
             explained_amount: named.explained_amount,
-            evidence: ids.collect::<Vec<String>>().join(" "),
-            next_step: named.cause.map_or(cause::NEXT_STEP_UNEXPLAINED, Cause::next_step).to_owned(),
+            evidence: format!("{}{}", self.evidence, named.ids),
+            next_step: named.next_step.to_owned(),
             ..self
         }
     }
@@ -249,14 +254,19 @@ pub fn compare_lines(
         return Ok(row.incomplete(Nature::Strange));
     }
     if lines.is_empty() {
-        return Ok(row.missing_in_stripe(expected).explained(expected.quantity, evidence));
+        let has_items = invoice.lines.iter().any(|line| line.subscription_item_id.is_some());
+        let price = if has_items { OtherPrice::NoLine } else { OtherPrice::No };
+        let bill = evidence.bill.clone().map(|bill| Bill { price, ..bill });
+        let evidence = Evidence { bill, ..evidence.clone() };
+        return Ok(row.missing_in_stripe(expected).explained(expected.quantity, &evidence));
     }
     let items = scope::items(&lines)?;
     let quantity = items.iter().try_fold(Quantity::ZERO, |sum, item| sum.checked_add(item.quantity))?;
     let amount = items.iter().map(|item| item.amount).sum();
     let row = row.judged(expected, Some(quantity), Some(amount));
     let priced = scope.priced(&lines, expected.amount.currency);
-    let bill = evidence.bill.clone().map(|bill| Bill { items, priced, ..bill });
+    let price = if expected.is_at_another_price(&lines) { OtherPrice::NotInForce } else { OtherPrice::No };
+    let bill = evidence.bill.clone().map(|bill| Bill { items, priced, price, ..bill });
     Ok(row.explained(expected.quantity, &Evidence { bill, ..evidence.clone() }))
 }
 
@@ -295,6 +305,11 @@ impl Expected {
     /// Whether these segments leave a part of the time for another plan or another price.
     pub fn is_mid_cycle_change(&self, segments: &[Window]) -> bool {
         !matches!(segments, [one] if *one == self.served)
+    }
+
+    fn is_at_another_price(&self, lines: &[&InvoiceLine]) -> bool {
+        let is_other = |id: &String| !self.price_ids.is_empty() && !self.price_ids.contains(id);
+        lines.iter().filter_map(|line| line.price_id.as_ref()).any(is_other)
     }
 
     fn row(&self, source: Source, evidence: &str) -> ReconciliationRow {

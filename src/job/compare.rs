@@ -67,7 +67,7 @@ impl Sides<'_> {
             let Some(meter) = standing.meters.get(&using.meter) else { continue };
             let known = intents.of(one, &using.meter);
             let total = answers.total(one, &using.meter);
-            let evidence = evidence::of_total(using, meter, &known, wire, now)?;
+            let evidence = evidence::of_total(one, using, meter, &known, wire, now)?;
             let evidence = Evidence { look: looks.get(&using.meter), ..evidence };
             let row = compare_total(&using.expected, total, &meter.id, &evidence)?;
             let invoice = invoice(one, standing);

@@ -11,7 +11,7 @@ use crate::domain::intent::{Intent, PushMode};
 use crate::domain::invoice::Invoice;
 use crate::domain::number::{NumberError, Quantity};
 use crate::domain::period::Window;
-use crate::domain::reconcile::{Bill, BillState, Evidence, Pushes, ReconciliationRow, TotalSeen};
+use crate::domain::reconcile::{Bill, BillState, Evidence, Ids, Pushes, ReconciliationRow, TotalSeen};
 use crate::job::connection::Wire;
 use crate::job::mapping::{Mapped, MeterUse};
 use crate::job::stage::Stage;
@@ -19,6 +19,7 @@ use crate::job::standing::MeterAtStripe;
 
 /// What is known beside a meter's total.
 pub fn of_total<'a>(
+    one: &Mapped,
     using: &'a MeterUse,
     meter: &MeterAtStripe,
     intents: &[Intent],
@@ -36,6 +37,7 @@ pub fn of_total<'a>(
         edges: expected.edges,
         other_formula: meter.other_formula,
         rates: using.rates.as_ref(),
+        stands: one.stands,
         ..Evidence::default()
     })
 }
@@ -53,11 +55,11 @@ pub fn of_bill<'a>(
     let segments: Vec<Window> = using.targets.iter().map(|target| target.segment).collect();
     let is_changed = using.expected.is_mid_cycle_change(&segments);
     let quantities = using.targets.iter().filter(|_| is_changed).map(|target| target.quantity);
-    // The drafts of an unpaid subscription stay drafts when the window is final.
     let state = match one.stage {
         Stage::Open => BillState::Preview,
         Stage::Ended => BillState::Draft,
-        Stage::Final if invoice.is_some_and(|invoice| !invoice.has_left_draft()) => BillState::Draft,
+        // By the clock: Stripe does not make it final by itself.
+        Stage::Final if invoice.is_some_and(|invoice| !invoice.has_left_draft()) => BillState::Kept,
         Stage::Final => BillState::Final,
     };
     let is_at_the_edge = of_total.edges.is_some();
@@ -65,7 +67,7 @@ pub fn of_bill<'a>(
         quantity,
         cause: total.reason.filter(|_| !is_at_the_edge),
         explained: total.explained_quantity.unwrap_or_default(),
-        ids: total.evidence.split(' ').skip(1).map(str::to_owned).collect(),
+        ids: Ids::of_evidence(&total.evidence),
     };
     let total = total.stripe_quantity.map(seen);
     let bill = Bill {

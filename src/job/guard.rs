@@ -1,38 +1,34 @@
 //! Guard: which draft renewal invoices would go out wrong, while there is still time to hold them.
 //!
-//! In: settings, `now`. Out: a [`Guarded`] to print. Never writes to the database and never sends: it reads lists, and the
-//! meters' totals of those drafts only that differ, to name the cause.
+//! In: settings, `now`. Out: a [`Guarded`] to print. Never writes to the database and never sends: it reads lists, and of those
+//! drafts only that differ what a run reads to name the cause. The cause is the run's, too.
 
+mod causes;
 mod draft;
 mod finding;
 mod windows;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
 use crate::domain::catalog::Catalog;
 use crate::domain::intent::PushMode;
 use crate::domain::parking::Parking;
-use crate::domain::period::{Period, Window};
+use crate::domain::period::Period;
 use crate::domain::tenant::Tenant;
 use crate::job::claims::claimed_twice;
 use crate::job::connection::{Target, Wire, check_pin};
-use crate::job::intents::Intents;
 use crate::job::interrupt::Signals;
-use crate::job::mapping::Mapped;
-use crate::job::push;
-use crate::job::reading::{Answers, read_totals};
+use crate::job::reading::owners;
 use crate::job::run::{explicit_period, require_first_period};
 use crate::job::seed::seed;
-use crate::job::send;
 use crate::job::stage::LONGEST_DRAFT;
 use crate::job::standing::{self, Invoices, Standing};
 use crate::job::{Refusal, Settings, current_catalog, due};
 use crate::store::{Access, Store};
 
-pub use finding::{Disagreement, Draft, Fault, Finding, Outcome};
-use windows::Candidate;
+pub use finding::{Disagreement, Draft, Finding, Outcome};
 
 #[derive(Clone, Debug, Default)]
 pub struct GuardOptions {
@@ -93,6 +89,18 @@ struct Rules {
     first_period: Option<Period>,
 }
 
+/// What a draft is looked at with.
+struct Case<'a> {
+    settings: &'a Settings,
+    rules: &'a Rules,
+    standing: &'a Standing,
+    /// The tenant of each subscription.
+    owners: &'a BTreeMap<&'a str, &'a str>,
+    wire: &'a Wire,
+    store: &'a Store,
+    now: Timestamp,
+}
+
 async fn look(
     settings: &Settings,
     options: &GuardOptions,
@@ -126,19 +134,21 @@ async fn judge(
     now: Timestamp,
 ) -> anyhow::Result<Guarded> {
     let standing = read_standing(rules, wire, now).await?;
-    let found = windows::candidates(settings, period, rules, &standing, store, now).await?;
+    let owners = owners(&rules.tenants);
+    let case = Case { settings, rules, standing: &standing, owners: &owners, wire, store, now };
+    let found = windows::candidates(&case, period).await?;
     let mut findings = found.without_window;
     let mut differing = Vec::new();
     for one in found.candidates {
-        match draft::compare(&one, rules, &standing, now) {
-            Ok(Ok(rows)) if rows.is_empty() => {}
-            Ok(Ok(rows)) => differing.push((one, rows)),
+        match draft::compare(&one, &case) {
+            Ok(Ok(None)) => {}
+            Ok(Ok(Some(doubt))) => differing.push((one, doubt)),
             Ok(Err(why)) => findings.push(Finding::uncompared(Draft::of(&one), why)),
             Err(error) => findings.push(Finding::uncompared(Draft::of(&one), error.to_string())),
         }
     }
-    findings.extend(with_causes(differing, settings, &standing, wire, store, now).await?);
-    let unread = draft::unread(&standing, &rules.tenants);
+    findings.extend(causes::findings(&differing, &case).await?);
+    let unread = draft::unread(&standing, &owners);
     let drafts = found.drafts + unread.len();
     findings.extend(unread);
     findings.sort_by_cached_key(Finding::rank);
@@ -161,49 +171,4 @@ async fn read_standing(rules: &Rules, wire: &mut Wire, now: Timestamp) -> anyhow
     wire.push = push;
     let claimed_twice = claimed_twice(&rules.tenants, &rules.catalog);
     Ok(Standing { claimed_twice, ..standing? })
-}
-
-/// Asks the meters of those that differ, and where we push ourselves, what is still to be pushed.
-async fn with_causes(
-    differing: Vec<(Candidate<'_>, Vec<Disagreement>)>,
-    settings: &Settings,
-    standing: &Standing,
-    wire: &Wire,
-    store: &Store,
-    now: Timestamp,
-) -> anyhow::Result<Vec<Finding>> {
-    let mapped: Vec<_> = differing.iter().filter_map(|(one, _)| one.mapped.clone()).collect();
-    let mut answers = Answers::default();
-    let of_usage: BTreeSet<String> = differing
-        .iter()
-        .filter(|(_, rows)| rows.iter().any(Disagreement::is_of_quantity))
-        .map(|(one, _)| one.window.tenant.id().to_owned())
-        .collect();
-    read_totals(&mapped, |one| of_usage.contains(&one.tenant_id), wire, standing, &mut answers).await?;
-    let intents = Intents::new(match reach(&mapped) {
-        Some(reach) => store.books().snapshot().await?.intents(reach).await?,
-        None => Vec::new(),
-    });
-    let plan = push::plan(&mapped, &intents, &answers, wire, BTreeMap::new(), now)?;
-    // Where pushing is switched off no run mends anything.
-    let is_off = send::is_off(&settings.off_switch);
-    let goes = plan.sends.iter().filter(|_| !is_off);
-    let pushes: BTreeSet<&str> = goes.map(|one| one.key.tenant_id.as_str()).collect();
-    differing
-        .iter()
-        .map(|(one, rows)| {
-            let is_pushed = pushes.contains(one.window.tenant.id());
-            let sent = |meter: &str| one.mapped.as_ref().map(|mapped| intents.of(mapped, meter));
-            Ok(draft::finding(one, rows, &answers, standing, |meter| draft::Sending {
-                is_planned: is_pushed,
-                intents: sent(meter).unwrap_or_default(),
-            })?)
-        })
-        .collect()
-}
-
-fn reach(mapped: &[Mapped]) -> Option<Window> {
-    let start = mapped.iter().map(|one| one.window.start).min()?;
-    let end = mapped.iter().map(|one| one.window.end).max()?;
-    Some(Window { start, end })
 }

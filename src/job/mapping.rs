@@ -109,7 +109,7 @@ pub fn map(
             check_period(window, item, stage)?;
         }
     }
-    let meters = uses_of(window, figures, catalog, &prices)?;
+    let meters = uses_of(window, figures, catalog, standing, &prices)?;
     Ok(Some(Mapped {
         tenant_id: figures.tenant_id.clone(),
         period: present.period,
@@ -129,21 +129,27 @@ pub fn uses(
     window: &TenantWindow<'_>,
     figures: &WindowFigures,
     catalog: &Catalog,
+    standing: &Standing,
 ) -> Result<Vec<MeterUse>, ParkReason> {
-    uses_of(window, figures, catalog, &usage_prices(window, catalog))
+    uses_of(window, figures, catalog, standing, &usage_prices(window, catalog))
 }
 
 fn uses_of(
     window: &TenantWindow<'_>,
     figures: &WindowFigures,
     catalog: &Catalog,
+    standing: &Standing,
     prices: &UsagePrices<'_>,
 ) -> Result<Vec<MeterUse>, ParkReason> {
     let mut all = Vec::new();
     for (meter, prices) in prices {
         let aggregation = catalog.meters.get(*meter).ok_or(ParkReason::Mapping)?.aggregation;
         let using = meter_use(window, figures, (meter, aggregation), prices);
-        all.push(using.ok_or(ParkReason::Overflow)?);
+        let mut using = using.ok_or(ParkReason::Overflow)?;
+        let plans = window.invoiced().map(|segment| segment.subscription.plan.clone());
+        let in_force = plans.filter_map(|plan| standing.in_force.get(&(plan, using.meter.clone())));
+        using.expected.price_ids = in_force.cloned().collect();
+        all.push(using);
     }
     Ok(all)
 }
@@ -323,6 +329,7 @@ fn meter_use(
         amount,
         trial: window.trial,
         edges: None,
+        price_ids: BTreeSet::new(),
     };
     let is_charged = !parts.is_empty() && !window.trial;
     let rates = is_charged.then_some(Rates { currency: amount.currency, parts });

@@ -306,10 +306,7 @@ impl<'a> Wake<'a> {
         let more = if self.lease.is_some() {
             push::plan(&waiting, intents, answers, self.wire, BTreeMap::new(), self.now)?
         } else {
-            // A dry run takes it that what goes out arrives.
-            let known = intents.assuming(&pushes.settled, &pushes.sends);
-            let answers = answers.assuming(&waiting, &known, &pushes.sends)?;
-            push::plan(&waiting, &known, &answers, self.wire, BTreeMap::new(), self.now)?
+            push::plan_rest(pushes, &waiting, intents, answers, self.wire, self.now)?
         };
         let more = more.only_new();
         let second = self.push(run, &more, mapped, intents, answers).await?;

@@ -110,6 +110,20 @@ pub fn plan(
     Ok(plan)
 }
 
+/// What goes out after this plan, taken that all of it arrives. Nothing is sent to find out.
+pub fn plan_rest(
+    plan: &PushPlan,
+    waiting: &[Mapped],
+    intents: &Intents,
+    answers: &Answers,
+    wire: &Wire,
+    now: Timestamp,
+) -> Result<PushPlan, NumberError> {
+    let known = intents.assuming(&plan.settled, &plan.sends);
+    let answers = answers.assuming(waiting, &known, &plan.sends)?;
+    self::plan(waiting, &known, &answers, wire, BTreeMap::new(), now)
+}
+
 impl PushPlan {
     /// The windows that are to be planned once more when this plan is done.
     pub fn waiting(&self, mapped: &[Mapped]) -> Vec<Mapped> {

@@ -1,14 +1,13 @@
 //! An account: what one cause makes of a difference.
 //!
 //! In: units and money that a piece of evidence speaks of, signed as the difference that they make. Out: the part of a
-//! difference that they explain. Never more than the difference, and never a part of the other sign.
+//! difference that they explain. Of units never more than the difference, and never a part of the other sign. Money is never
+//! cut to fit: a price that is wrong beside them would hide in it.
 
 use super::cause::Difference;
+use super::ids::Ids;
 use super::rates::Rates;
 use crate::domain::number::Quantity;
-
-/// As many ids as a person looks at; more are in the ledger.
-const MOST_IDS: usize = 8;
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Account {
@@ -20,7 +19,7 @@ pub struct Account {
     pub is_of_first: bool,
     /// It holds whatever the numbers are.
     pub is_certain: bool,
-    pub ids: Vec<String>,
+    pub ids: Ids,
 }
 
 impl Account {
@@ -38,7 +37,7 @@ impl Account {
     }
 
     pub fn with_ids(self, ids: impl IntoIterator<Item = String>) -> Self {
-        Self { ids: ids.into_iter().take(MOST_IDS).collect(), ..self }
+        Self { ids: ids.into_iter().collect(), ..self }
     }
 
     /// Two accounts of one cause, of what lies one after the other on usage's way.
@@ -46,13 +45,18 @@ impl Account {
         match (one, other) {
             (Some(one), Some(other)) => Some(Self {
                 units: one.units.checked_add(other.units).unwrap_or(one.units),
-                amount: one.amount.or(other.amount),
+                amount: one.known_amount().zip(other.known_amount()).map(|(one, other)| one + other),
                 is_of_first: one.is_of_first,
                 is_certain: one.is_certain || other.is_certain,
-                ids: one.ids.into_iter().chain(other.ids).take(MOST_IDS).collect(),
+                ids: one.ids.and(other.ids),
             }),
             (one, other) => one.or(other),
         }
+    }
+
+    /// `None`: its units are to be rated.
+    fn known_amount(&self) -> Option<i128> {
+        self.amount.or(self.units.is_zero().then_some(0))
     }
 
     /// Whether it comes to the difference to the last digit, as far as a total has digits.
@@ -80,12 +84,15 @@ impl Account {
         if self.is_exact(difference) { units } else { part(self.units, units) }
     }
 
-    /// The money of the explained units: what is rated with them less what is rated without.
+    /// The money of the explained units: what is rated with them less what is rated without, whatever Stripe has charged.
     pub fn explained_amount(&self, difference: &Difference, rates: Option<&Rates>) -> i128 {
         let explained = self.explained_quantity(difference);
-        let effect = || rates.and_then(|rates| rates.effect(explained, self.is_of_first));
-        let amount = self.amount.or_else(effect).unwrap_or_default();
-        part(amount, difference.amount.unwrap_or_default())
+        let effect = |is_of_first| rates.and_then(|rates| rates.effect(explained, is_of_first));
+        // Where nobody knows of which segments they are, those that leave less open are taken.
+        let orders: &[bool] = if self.is_of_first { &[true] } else { &[false, true] };
+        let left = |amount: &i128| difference.amount.unwrap_or_default().abs_diff(*amount);
+        let by_units = || orders.iter().filter_map(|order| effect(*order)).min_by_key(left);
+        self.amount.or_else(by_units).unwrap_or_default()
     }
 }
 

@@ -1,12 +1,13 @@
 //! Causes: why the ledger and Stripe disagree, and how much of it that explains.
 //!
 //! In: a difference and the evidence about it. Out: one cause with the units and the money that it accounts for, the ids that
-//! prove it, and in words who does what. Never explains more than the difference, nor anything of the other sign: what is
-//! left is unexplained, and the two together are the difference.
+//! prove it, and in words who does what. Never explains more units than the difference, nor any of the other sign: what is
+//! left, of units and of money, is unexplained, and the two together are the difference.
 
 use super::ReconciliationRow;
 use super::account::Account;
 use super::evidence::{BillState, Evidence, Nature};
+use super::ids::Ids;
 use crate::domain::number::Quantity;
 
 /// Why a row is as it is, as far as the run knows. The words are those of `reason` in `reconciliation.csv`;
@@ -115,7 +116,7 @@ impl Cause {
             }
             Self::ExtraLines => "nobody: it is no usage; finance sees here what else the invoice holds",
             Self::Mapping => {
-                "engineering: give the subscription its tenant in the tenants file, or take our price off it; then run again"
+                "engineering: bring the tenants file and the subscription at Stripe together (its tenant, and the prices of the tenant's plan and no others); then run again"
             }
             Self::Trial => "nobody: a trial is not charged",
             Self::DoubleMeter => {
@@ -163,7 +164,11 @@ impl Cause {
 }
 
 /// What a person does where nothing explains a difference.
-pub(super) const NEXT_STEP_UNEXPLAINED: &str = "engineering: nothing explains it; compare the tenant's records (billrecon explain) with what was sent to Stripe";
+const NEXT_STEP_UNEXPLAINED: &str = "engineering: nothing explains it; compare the tenant's records (billrecon explain) with what was sent to Stripe";
+/// Of a draft that nobody makes final.
+const NEXT_STEP_KEPT: &str = "finance: the draft stays as it is until a person makes it final or voids it; bill by hand what it then lacks, or let it go";
+/// Of a window that goes on as it stands at Stripe.
+const NEXT_STEP_STANDS: &str = "finance: a person let stand what Stripe shows, so nothing more is sent; bill what is missing by hand, or let it go";
 
 /// The numbers that disagree. What is not known is `None`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -202,7 +207,9 @@ pub struct Named {
     pub explained_quantity: Option<Quantity>,
     pub explained_amount: Option<i128>,
     /// Lasting ids only.
-    pub ids: Vec<String>,
+    pub ids: Ids,
+    /// Who does what about it.
+    pub next_step: &'static str,
 }
 
 /// Names the cause: one that holds whatever the numbers are; else of those that account for the difference exactly the first;
@@ -223,6 +230,18 @@ pub fn decide(difference: &Difference, evidence: &Evidence<'_>) -> Named {
         explained_quantity: difference.quantity.map(|_| account.explained_quantity(difference)),
         explained_amount: difference.amount.map(|_| account.explained_amount(difference, evidence.rates)),
         ids: account.ids,
+        next_step: next_step(cause, evidence),
+    }
+}
+
+/// The words of the cause, but where they ask for what cannot happen any more.
+fn next_step(cause: Option<Cause>, evidence: &Evidence<'_>) -> &'static str {
+    let is_kept = evidence.bill.as_ref().is_some_and(|bill| bill.state == BillState::Kept);
+    match cause {
+        Some(Cause::DraftStale) if is_kept => NEXT_STEP_KEPT,
+        Some(Cause::NotPushed) if evidence.stands => NEXT_STEP_STANDS,
+        Some(cause) => cause.next_step(),
+        None => NEXT_STEP_UNEXPLAINED,
     }
 }
 
@@ -237,7 +256,8 @@ fn account(cause: Cause, difference: &Difference, evidence: &Evidence<'_>) -> Op
     let own = match cause {
         Cause::IncompleteData => (*nature == Nature::Unread).then(Account::certain),
         Cause::ExtraLines => (*nature == Nature::Beside).then(Account::certain),
-        Cause::Mapping => (*nature == Nature::Strange).then(Account::certain),
+        Cause::Mapping if *nature == Nature::Strange => Some(Account::certain()),
+        Cause::Mapping => bill.and_then(|bill| bill.at_another_price(difference)),
         Cause::Trial => {
             let charges_nothing =
                 evidence.trial && (agrees || bill.is_some_and(|bill| bill.state == BillState::Absent));
@@ -260,8 +280,11 @@ fn account(cause: Cause, difference: &Difference, evidence: &Evidence<'_>) -> Op
         }
         Cause::LatencyPending if *nature == Nature::TooEarly => Some(Account::certain()),
         Cause::LatencyPending => pushes.sent.account().or_else(|| look?.latency(difference)),
-        Cause::DraftStale => beside_total(BillState::Draft).map(Account::of),
-        Cause::PeriodBoundary if evidence.at_the_edge(difference) => Some(Account::whole(difference)),
+        Cause::DraftStale => {
+            let units = beside_total(BillState::Draft).or_else(|| beside_total(BillState::Kept));
+            units.map(Account::of)
+        }
+        Cause::PeriodBoundary if evidence.at_the_edge(difference) => Some(Account::of(difference.units())),
         Cause::PeriodBoundary => look.and_then(|look| look.boundary(difference)),
         Cause::TimestampShift => look.and_then(|look| look.shifted(difference)),
         Cause::DuplicatePush => {

@@ -6,6 +6,7 @@
 use super::EdgeMinutes;
 use super::account::Account;
 use super::cause::{Cause, Difference};
+use super::ids::Ids;
 use super::look::Look;
 use super::pushes::Pushes;
 use super::rates::Rates;
@@ -29,6 +30,8 @@ pub struct Evidence<'a> {
     pub bill: Option<Bill>,
     /// Of a meter's total that differs, where another sends usage.
     pub look: Option<&'a Look>,
+    /// A person has let stand what Stripe shows: nothing more is sent.
+    pub stands: bool,
 }
 
 /// What a row speaks of.
@@ -67,6 +70,19 @@ pub struct Bill {
     pub items: Vec<Item>,
     /// What Stripe's own prices make of the units on the lines.
     pub priced: Option<i128>,
+    /// Its usage is not billed by the price in force.
+    pub price: OtherPrice,
+}
+
+/// Whether the lines are of another price than the one in force.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OtherPrice {
+    #[default]
+    No,
+    /// There are lines of items, and none of a price of the meter. Stripe writes one for each item, at zero usage too.
+    NoLine,
+    /// A line is of a price that no plan of the window has in force.
+    NotInForce,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -75,6 +91,8 @@ pub enum BillState {
     Preview,
     /// It takes usage; in the first minutes Stripe may not have made it yet.
     Draft,
+    /// A draft that stays one until a person decides: of a subscription that is unpaid, or held by hand.
+    Kept,
     Final,
     /// Stripe makes none.
     Absent,
@@ -86,7 +104,7 @@ pub struct TotalSeen {
     pub quantity: Quantity,
     pub cause: Option<Cause>,
     pub explained: Quantity,
-    pub ids: Vec<String>,
+    pub ids: Ids,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -122,7 +140,7 @@ impl Bill {
     /// What was said of the total holds for the bill too.
     pub(super) fn inherited(&self, cause: Cause) -> Option<Account> {
         let total = self.total.as_ref().filter(|total| total.cause == Some(cause))?;
-        Some(Account::of(total.explained).with_ids(total.ids.iter().cloned()))
+        Some(Account { ids: total.ids.clone(), ..Account::of(total.explained) })
     }
 
     /// What all items but one bill, where each bills the meter's whole usage. The one that bills what the ledger says is kept.
@@ -162,6 +180,21 @@ impl Bill {
             lost = more;
         }
         Some(Account { is_of_first: true, ..Account::of(lost) })
+    }
+
+    /// The subscription has not the price that it is to have. Where a plan has changed inside of the window its item may be gone,
+    /// and what the next invoice will hold is only a preview.
+    pub(super) fn at_another_price(&self, difference: &Difference) -> Option<Account> {
+        let whole = Account::whole(difference);
+        match self.price {
+            OtherPrice::NoLine if self.segments.is_empty() && self.state != BillState::Preview => {
+                Some(Account { is_certain: true, ..whole })
+            }
+            OtherPrice::NotInForce if difference.units().is_zero() => {
+                Some(self.priced_otherwise(difference).unwrap_or(whole))
+            }
+            _ => None,
+        }
     }
 
     /// Stripe's price makes another amount of the same units.

@@ -108,7 +108,7 @@ impl Look {
         let start = (records.start..records.end)
             .rev()
             .find(|from| self.between(*from, records.end) == Some(lacking))?;
-        Some(Account::whole(difference).with_ids(self.ids(start..records.end)))
+        Some(Account::of(difference.units()).with_ids(self.ids(start..records.end)))
     }
 
     /// Imported when the invoice was final, and exactly what is missing. A ledger that was filled afterwards tells nothing.
@@ -135,7 +135,7 @@ impl Look {
         }
         let account = Account::of(units).with_ids(ids);
         if !account.is_exact(difference) && self.is_moved_by_a_zone(difference) {
-            return Some(Account::whole(difference));
+            return Some(Account::of(difference.units()));
         }
         (!units.is_zero()).then_some(account)
     }
@@ -171,7 +171,7 @@ impl Look {
     /// The total is 0, or on each day with too little some records are missing, or all.
     pub(super) fn unsent(&self, difference: &Difference) -> Option<Account> {
         if difference.stripe.is_zero() && !difference.ledger.is_negative() {
-            return Some(Account::whole(difference));
+            return Some(Account::of(difference.units()));
         }
         if self.aggregation.is_gauge() {
             return None;
@@ -183,7 +183,8 @@ impl Look {
             if lack <= Quantity::ZERO {
                 continue;
             }
-            let lost = if stripe.is_zero() { Some(Vec::new()) } else { self.of_day(day, lack) };
+            let lost =
+                if stripe.is_zero() { Some(self.ids(self.range(day))) } else { self.of_day(day, lack) };
             let Some(lost) = lost else { continue };
             units = units.checked_sub(lack).ok()?;
             ids.extend(lost);
@@ -202,7 +203,7 @@ impl Look {
         let made = formulas.filter_map(|formula| self.by_formula(formula)).chain(self.highest());
         let shows = |made: Quantity| made.at_float_precision() == difference.stripe && !made.is_zero();
         let is_it = made.into_iter().any(shows) || is_power_of_ten(difference.ledger, difference.stripe);
-        is_it.then(|| Account::whole(difference))
+        is_it.then(|| Account::of(difference.units()))
     }
 
     fn by_formula(&self, formula: MeterFormula) -> Option<Quantity> {

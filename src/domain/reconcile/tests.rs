@@ -23,6 +23,7 @@ fn expected(quantity: &str, minor: i128) -> Expected {
         amount: MinorSum { minor, currency: lira() },
         trial: false,
         edges: None,
+        price_ids: BTreeSet::new(),
     }
 }
 
@@ -123,6 +124,31 @@ fn no_line_at_all_agrees_only_with_no_usage() {
         compare_nothing(&expected("1", 0), Source::Invoice, "sub_1", &Evidence::default()).class,
         Class::MissingInStripe
     );
+}
+
+/// Stripe writes a line for each item, at zero usage too (captured).
+#[test]
+fn a_bill_with_items_and_none_of_the_meter_lacks_the_price_and_not_the_usage() {
+    let total = Some(TotalSeen { quantity: Quantity::parse("130").unwrap(), ..TotalSeen::default() });
+    let state = BillState::Draft;
+    let evidence = || Evidence {
+        bill: Some(Bill { state, total: total.clone(), ..Bill::default() }),
+        ..Evidence::default()
+    };
+    let reason = |lines: Vec<InvoiceLine>, expected: &Expected| {
+        let invoice = invoice(lines);
+        let row = compare_lines(expected, Some(&invoice), Source::Invoice, &scope(), "in_1", &evidence());
+        row.unwrap().reason
+    };
+    let used = expected("130", 0);
+    assert_eq!(reason(vec![line("price_base", "1", 99_900)], &used), Some(Cause::Mapping));
+    let one_off = InvoiceLine { subscription_item_id: None, ..line("price_base", "1", 500) };
+    assert_eq!(reason(vec![one_off], &used), Some(Cause::DraftStale));
+    assert_eq!(reason(vec![line("price_usage", "0", 0)], &used), Some(Cause::DraftStale));
+    // A line of the meter, by a price that is not in force.
+    let in_force = ["price_other".to_owned()].into();
+    let used = Expected { price_ids: in_force, ..used };
+    assert_eq!(reason(vec![line("price_usage", "130", 21_000)], &used), Some(Cause::Mapping));
 }
 
 #[test]

@@ -1,176 +1,79 @@
-//! One draft against the ledger: what disagrees, what it comes to, and the likely cause.
+//! One draft against the ledger, by the draft alone: whether it disagrees, so that something is asked about it.
 //!
-//! In: a candidate, meter totals, what is still to be pushed. Out: [`Disagreement`]s and the [`Finding`] that they make.
-//! Pure. What cannot be compared is never called right, and never called wrong.
+//! In: a candidate, the catalog, what stands at Stripe. Out: a [`Doubt`], or why nothing can be said. Pure. What cannot be compared
+//! is never called right, and never called wrong.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::Timestamp;
-
-use crate::domain::intent::{Intent, IntentState};
 use crate::domain::invoice::{Invoice, InvoiceLine};
 use crate::domain::number::NumberError;
 use crate::domain::period::Window;
-use crate::domain::reconcile::{Class, Evidence, Source, compare_lines, compare_total, is_in_advance};
-use crate::domain::tenant::{ParkReason, Tenant};
+use crate::domain::reconcile::{Cause, Class, Evidence, Source, compare_lines, is_in_advance};
+use crate::domain::tenant::ParkReason;
 use crate::job::beside;
-use crate::job::guard::Rules;
-use crate::job::guard::finding::{Disagreement, Draft, Fault, Finding, Outcome};
+use crate::job::guard::Case;
+use crate::job::guard::finding::{Disagreement, Draft, Finding, Outcome};
 use crate::job::guard::windows::Candidate;
-use crate::job::mapping::{Mapped, MeterUse};
-use crate::job::reading::{Answers, owners};
+use crate::job::reading::Answers;
 use crate::job::standing::{MeterAtStripe, Standing};
 
-/// What disagrees by the draft alone; or why nothing can be said.
-pub fn compare(
-    one: &Candidate<'_>,
-    rules: &Rules,
-    standing: &Standing,
-    now: Timestamp,
-) -> Result<Result<Vec<Disagreement>, String>, NumberError> {
-    let invoice = one.invoice;
+/// A draft that is not as the ledger says.
+#[derive(Default)]
+pub struct Doubt {
+    /// Its usage differs, in units or in money.
+    pub is_of_usage: bool,
+    /// In units: then the meter is asked.
+    pub is_of_units: bool,
+    pub base_fee: Option<Disagreement>,
+}
+
+/// Whether it disagrees; or why nothing can be said.
+pub fn compare(one: &Candidate<'_>, case: &Case<'_>) -> Result<Result<Option<Doubt>, String>, NumberError> {
+    let (invoice, standing) = (one.invoice, case.standing);
     if !invoice.lines_complete {
         return Ok(Err("its lines could not be read to the end".to_owned()));
     }
-    let mut rows = Vec::new();
+    let mut doubt = Doubt::default();
     let mut is_double = false;
-    for (using, meter) in one.mapped.iter().flat_map(|mapped| used(mapped, standing)) {
-        let row = compare_lines(
-            &using.expected,
-            Some(invoice),
-            Source::Invoice,
-            &meter.scope,
-            &invoice.id,
-            &Evidence::default(),
-        )?;
-        is_double |= has_two_items(invoice, meter, one.window.window);
+    for using in one.mapped.iter().flat_map(|mapped| &mapped.meters) {
+        let Some(meter) = standing.meters.get(&using.meter) else { continue };
+        let none = Evidence::default();
+        let expected = &using.expected;
+        let row = compare_lines(expected, Some(invoice), Source::Invoice, &meter.scope, &invoice.id, &none)?;
+        let row = case.settings.tolerances.settle(row);
         if row.class == Class::Incomplete {
             return Ok(Err(format!("a line of `{}` cannot be understood", using.meter)));
         }
-        if row.is_difference() {
-            rows.push(Disagreement::of(&row, Fault::Unknown, invoice.money.currency));
-        }
+        is_double |= has_two_items(invoice, meter, one.window.window);
+        doubt.is_of_usage |= row.is_difference();
+        doubt.is_of_units |= row.is_difference() && row.stripe_quantity != row.ledger_quantity;
     }
     // What the run would set aside is compared only where the draft itself tells why it does not fit.
     if let Some(reason) = one.park.filter(|reason| !(is_double && *reason == ParkReason::DoubleMeter)) {
-        return Ok(Err(format!("the tenant is set aside ({}): {}", reason.as_str(), reason.next_step())));
+        return Ok(Err(set_aside(reason)));
     }
     if let Some(mapped) = &one.mapped {
         let others = beside::of_mapped(mapped, &Answers::default(), standing)?;
-        let strays = others.iter().filter(|row| row.class == Class::MissingInLedger);
-        rows.extend(strays.map(|row| Disagreement::of(row, Fault::NotSold, invoice.money.currency)));
+        doubt.is_of_usage |= others.iter().any(|row| row.class == Class::MissingInLedger);
     }
-    rows.extend(base_fee(one, rules, standing, now));
-    Ok(Ok(rows))
+    doubt.base_fee = base_fee(one, case);
+    Ok(Ok((doubt.is_of_usage || doubt.base_fee.is_some()).then_some(doubt)))
 }
 
-/// What of the rows is wrong, what a run still mends, and what settles by itself.
-pub fn finding(
-    one: &Candidate<'_>,
-    rows: &[Disagreement],
-    answers: &Answers,
-    standing: &Standing,
-    sending: impl Fn(&str) -> Sending,
-) -> Result<Finding, NumberError> {
-    let mut named = Vec::new();
-    for row in rows {
-        let of_meter = |(using, _): &(&MeterUse, _)| Some(&using.meter) == row.meter.as_ref();
-        let used = one.mapped.iter().flat_map(|mapped| used(mapped, standing)).find(of_meter);
-        let fault = match (row.fault, used, &one.mapped) {
-            (Fault::Unknown, Some((using, meter)), Some(mapped)) => {
-                let case = Case { one, mapped, using, meter, standing };
-                case.fault(row, answers, &sending(&using.meter))?
-            }
-            (fault, ..) => fault,
-        };
-        named.push(Disagreement { fault, ..row.clone() });
-    }
-    let outcome = named.iter().map(|row| row.fault.outcome()).min().unwrap_or(Outcome::Uncompared);
-    Ok(Finding { draft: Draft::of(one), outcome, rows: named, why: String::new() })
-}
-
-/// What we ourselves have sent of a meter, and whether more of the tenant is to be sent.
-pub struct Sending {
-    pub is_planned: bool,
-    pub intents: Vec<Intent>,
-}
-
-struct Case<'a> {
-    one: &'a Candidate<'a>,
-    mapped: &'a Mapped,
-    using: &'a MeterUse,
-    meter: &'a MeterAtStripe,
-    standing: &'a Standing,
-}
-
-impl Case<'_> {
-    fn fault(&self, row: &Disagreement, answers: &Answers, sending: &Sending) -> Result<Fault, NumberError> {
-        let lines = self.lines();
-        if has_two_items(self.one.invoice, self.meter, self.one.window.window) {
-            return Ok(Fault::DoubleItem);
-        }
-        if lines.is_empty() {
-            return Ok(Fault::NoLine);
-        }
-        if lines.iter().any(|line| !self.is_in_force(line)) {
-            return Ok(Fault::OtherPrice);
-        }
-        if !row.is_of_quantity() {
-            return Ok(Fault::Price);
-        }
-        let Some(total) = answers.total(self.mapped, &self.using.meter) else { return Ok(Fault::Unknown) };
-        let at_meter =
-            compare_total(&self.using.expected, Some(total), &self.meter.id, &Evidence::default())?;
-        let lacks = at_meter.stripe_quantity < at_meter.ledger_quantity;
-        let is_sent = sending.intents.iter().any(|one| one.state == IntentState::Sent);
-        Ok(match at_meter.class {
-            Class::Matched => Fault::Stale,
-            _ if sending.is_planned => Fault::ToPush,
-            _ if lacks && is_sent => Fault::NotShown,
-            _ if lacks => Fault::NotSent,
-            _ => Fault::TooMuch,
-        })
-    }
-
-    fn lines(&self) -> Vec<&InvoiceLine> {
-        usage_lines(self.one.invoice, self.meter, self.one.window.window).collect()
-    }
-
-    /// By the price that one of the window's plans has in force.
-    fn is_in_force(&self, line: &InvoiceLine) -> bool {
-        let plans = self.one.window.invoiced().map(|segment| &segment.subscription.plan);
-        let mut in_force =
-            plans.filter_map(|plan| self.standing.in_force.get(&(plan.clone(), self.using.meter.clone())));
-        in_force.any(|price| line.price_id.as_ref() == Some(price))
-    }
-}
-
-fn used<'a>(
-    mapped: &'a Mapped,
-    standing: &'a Standing,
-) -> impl Iterator<Item = (&'a MeterUse, &'a MeterAtStripe)> {
-    mapped.meters.iter().filter_map(|using| Some((using, standing.meters.get(&using.meter)?)))
-}
-
-fn usage_lines<'a>(
-    invoice: &'a Invoice,
-    meter: &MeterAtStripe,
-    window: Window,
-) -> impl Iterator<Item = &'a InvoiceLine> {
-    invoice
-        .lines
-        .iter()
-        .filter(move |line| meter.scope.holds(line) && line.period.intersection(window).is_some())
+pub fn set_aside(reason: ParkReason) -> String {
+    format!("the tenant is set aside ({}): {}", reason.as_str(), reason.next_step())
 }
 
 fn has_two_items(invoice: &Invoice, meter: &MeterAtStripe, window: Window) -> bool {
-    let items: BTreeSet<_> =
-        usage_lines(invoice, meter, window).map(|line| line.subscription_item_id.as_deref()).collect();
-    items.len() > 1
+    let is_usage =
+        |line: &&InvoiceLine| meter.scope.holds(line) && line.period.intersection(window).is_some();
+    let items = invoice.lines.iter().filter(is_usage).map(|line| line.subscription_item_id.as_deref());
+    items.collect::<BTreeSet<_>>().len() > 1
 }
 
 /// The fee of the window that begins, against the plan that holds then. Other licensed items may stand beside it.
-fn base_fee(one: &Candidate<'_>, rules: &Rules, standing: &Standing, now: Timestamp) -> Option<Disagreement> {
+fn base_fee(one: &Candidate<'_>, case: &Case<'_>) -> Option<Disagreement> {
+    let Case { rules, standing, now, .. } = *case;
     let begins = one.window.window.end;
     let row = one.window.tenant.subscriptions().iter().find(|row| row.span().contains(begins));
     let row = row.filter(|row| row.status.is_invoiced());
@@ -201,13 +104,16 @@ fn base_fee(one: &Candidate<'_>, rules: &Rules, standing: &Standing, now: Timest
         ledger_amount: i128::from(amount),
         draft_amount: sum,
         currency: one.invoice.money.currency,
-        fault: Fault::BaseFee,
+        reason: Some(Cause::PricingDiff),
+        outcome: Outcome::Wrong,
+        next_step:
+            "finance: the base fee is not that of the tenant's plan; mend the item at Stripe or the catalog"
+                .to_owned(),
     })
 }
 
 /// Drafts that are not understood, and may be ours.
-pub fn unread(standing: &Standing, tenants: &[Tenant]) -> Vec<Finding> {
-    let owners = owners(tenants);
+pub fn unread(standing: &Standing, owners: &BTreeMap<&str, &str>) -> Vec<Finding> {
     let found = standing.unread_invoices.iter().filter_map(|one| {
         let subscription_id = one.subscription_id.clone().unwrap_or_default();
         let tenant_id = owners.get(subscription_id.as_str()).copied();

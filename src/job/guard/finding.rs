@@ -11,10 +11,8 @@ use crate::domain::invoice::Invoice;
 use crate::domain::money::{Currency, MinorSum};
 use crate::domain::number::Quantity;
 use crate::domain::period::Window;
-use crate::domain::reconcile::ReconciliationRow;
-use crate::domain::tenant::Tenant;
+use crate::domain::reconcile::{Cause, ReconciliationRow};
 use crate::job::guard::windows::Candidate;
-use crate::job::reading::owners;
 
 /// A draft invoice, for a person.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,66 +50,6 @@ impl Outcome {
     }
 }
 
-/// Why a line is not what the ledger says, as far as the guard can tell in time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fault {
-    Unknown,
-    ToPush,
-    NotSent,
-    NotShown,
-    Stale,
-    TooMuch,
-    Price,
-    OtherPrice,
-    DoubleItem,
-    NoLine,
-    NotSold,
-    BaseFee,
-}
-
-impl Fault {
-    /// The cause, in the words of `reconciliation.csv`.
-    pub fn reason(self) -> &'static str {
-        match self {
-            Self::Unknown => "",
-            Self::ToPush | Self::NotSent => "not_pushed",
-            Self::NotShown => "latency_pending",
-            Self::Stale => "draft_stale",
-            Self::TooMuch => "duplicate_push",
-            Self::Price | Self::BaseFee => "pricing_diff",
-            Self::OtherPrice | Self::NoLine | Self::NotSold => "mapping",
-            Self::DoubleItem => "double_meter",
-        }
-    }
-
-    pub fn sentence(self) -> &'static str {
-        match self {
-            Self::Unknown => "the meter's total could not be read, so the cause is not known",
-            Self::ToPush => "not pushed yet: the next run sends it, if it comes before the draft is final",
-            Self::NotSent => "usage that Stripe has not been sent",
-            Self::NotShown => "sent, and not in Stripe's total yet",
-            Self::Stale => {
-                "the meter's total agrees; Stripe brings the draft up to date when it finalizes it"
-            }
-            Self::TooMuch => "Stripe's meter holds more than the ledger: sent twice, or by somebody else",
-            Self::Price => "the quantity agrees and the price does not: catalog and Stripe's price differ",
-            Self::OtherPrice => "billed by another price than the one in force",
-            Self::DoubleItem => "two items of the subscription bill one meter, each all of its usage",
-            Self::NoLine => "the draft has no line for this usage",
-            Self::NotSold => "the draft bills a meter that the tenant's plan does not sell",
-            Self::BaseFee => "the base fee is not that of the tenant's plan",
-        }
-    }
-
-    pub(super) fn outcome(self) -> Outcome {
-        match self {
-            Self::ToPush | Self::NotShown => Outcome::NeedsRun,
-            Self::Stale => Outcome::Settles,
-            _ => Outcome::Wrong,
-        }
-    }
-}
-
 /// One thing on a draft that is not as the ledger says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Disagreement {
@@ -122,7 +60,11 @@ pub struct Disagreement {
     pub ledger_amount: i128,
     pub draft_amount: i128,
     pub currency: Currency,
-    pub fault: Fault,
+    /// The cause, as a run names it.
+    pub reason: Option<Cause>,
+    pub outcome: Outcome,
+    /// Who does what about it.
+    pub next_step: String,
 }
 
 impl Disagreement {
@@ -131,16 +73,16 @@ impl Disagreement {
         MinorSum { minor: self.draft_amount - self.ledger_amount, currency: self.currency }
     }
 
-    pub fn is_of_quantity(&self) -> bool {
-        self.draft_quantity != self.ledger_quantity
-    }
-
     fn units(&self) -> Quantity {
         let known = self.draft_quantity.zip(self.ledger_quantity);
         known.and_then(|(draft, ledger)| draft.checked_sub(ledger).ok()).unwrap_or_default().magnitude()
     }
 
-    pub(super) fn of(row: &ReconciliationRow, fault: Fault, currency: Currency) -> Self {
+    pub(super) fn of(row: &ReconciliationRow, outcome: Outcome, currency: Currency) -> Self {
+        let next_step = match outcome {
+            Outcome::NeedsRun => "the next run makes it right, if it comes before the draft is final",
+            _ => &row.next_step,
+        };
         Self {
             meter: Some(row.meter.clone()),
             ledger_quantity: Some(row.ledger_quantity.unwrap_or_default()),
@@ -148,7 +90,9 @@ impl Disagreement {
             ledger_amount: row.ledger_amount.unwrap_or_default(),
             draft_amount: row.stripe_amount.unwrap_or_default(),
             currency: row.currency.unwrap_or(currency),
-            fault,
+            reason: row.reason,
+            outcome,
+            next_step: next_step.to_owned(),
         }
     }
 }
@@ -159,7 +103,7 @@ pub struct Finding {
     pub draft: Draft,
     pub outcome: Outcome,
     pub rows: Vec<Disagreement>,
-    /// Why nothing can be said.
+    /// Why nothing can be said, or why no run makes it right.
     pub why: String,
 }
 
@@ -177,27 +121,44 @@ impl Finding {
         sums
     }
 
-    /// The worst money first, whatever its currency; then the most units.
+    /// What its money is in; `None` where none is known.
+    pub fn currency(&self) -> Option<Currency> {
+        self.at_stake().into_keys().next()
+    }
+
+    /// By currency, which have nothing in common; of each the worst money first, then the most units.
     pub(super) fn rank(&self) -> impl Ord + use<> {
-        let major = |(currency, minor): (&Currency, &i128)| {
-            minor.unsigned_abs().saturating_mul(10u128.pow(4u32.saturating_sub(currency.exponent())))
-        };
-        let money = self.at_stake().iter().map(major).fold(0, u128::saturating_add);
+        let money: Vec<_> = self
+            .at_stake()
+            .into_iter()
+            .map(|(currency, minor)| (currency, Reverse(minor.unsigned_abs())))
+            .collect();
         let units = self.rows.iter().map(Disagreement::units).max();
         let draft = &self.draft;
-        (self.outcome, Reverse(money), Reverse(units), draft.tenant_id.clone(), draft.invoice_id.clone())
+        (
+            self.outcome,
+            money.is_empty(),
+            money,
+            Reverse(units),
+            draft.tenant_id.clone(),
+            draft.invoice_id.clone(),
+        )
     }
 }
 
 impl Draft {
     pub fn of(one: &Candidate<'_>) -> Self {
         let tenant_id = one.window.tenant.id().to_owned();
-        Self { tenant_id, window: Some(one.window.window), ..Self::without_window(one.invoice, &[]) }
+        Self {
+            tenant_id,
+            window: Some(one.window.window),
+            ..Self::without_window(one.invoice, &BTreeMap::new())
+        }
     }
 
-    pub fn without_window(invoice: &Invoice, tenants: &[Tenant]) -> Self {
+    pub fn without_window(invoice: &Invoice, owners: &BTreeMap<&str, &str>) -> Self {
         let subscription_id = invoice.subscription_id.clone().unwrap_or_default();
-        let tenant_id = owners(tenants).get(subscription_id.as_str()).copied().unwrap_or_default().to_owned();
+        let tenant_id = owners.get(subscription_id.as_str()).copied().unwrap_or_default().to_owned();
         Self {
             tenant_id,
             invoice_id: invoice.id.clone(),
@@ -211,5 +172,50 @@ impl Draft {
     /// Whole minutes until Stripe finalizes it; 0 where that is past.
     pub fn minutes_left(&self, now: Timestamp) -> Option<i64> {
         self.finalizes_at.map(|at| (at.as_second() - now.as_second()).max(0) / 60)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn finding(tenant_id: &str, money: &[(&str, i128)]) -> Finding {
+        let row = |(code, minor): &(&str, i128)| Disagreement {
+            meter: None,
+            ledger_quantity: None,
+            draft_quantity: None,
+            ledger_amount: 0,
+            draft_amount: *minor,
+            currency: Currency::parse(code).unwrap(),
+            reason: None,
+            outcome: Outcome::Wrong,
+            next_step: String::new(),
+        };
+        let draft = Draft {
+            tenant_id: tenant_id.to_owned(),
+            invoice_id: String::new(),
+            subscription_id: String::new(),
+            customer_id: String::new(),
+            window: None,
+            finalizes_at: None,
+        };
+        let rows = money.iter().map(row).collect();
+        Finding { draft, outcome: Outcome::Wrong, rows, why: String::new() }
+    }
+
+    /// A yen is a minor unit, a lira a hundred, a dinar a thousand: no order of their numbers means anything.
+    #[test]
+    fn the_worst_money_is_first_within_a_currency_and_currencies_are_never_compared() {
+        let mut findings = [
+            finding("lira-less", &[("try", 900)]),
+            finding("yen", &[("jpy", 5)]),
+            finding("lira", &[("try", 500), ("try", 500)]),
+            finding("dinar", &[("kwd", -70_000)]),
+            finding("yen-more", &[("jpy", -600)]),
+            finding("nothing", &[]),
+        ];
+        findings.sort_by_cached_key(Finding::rank);
+        let told: Vec<&str> = findings.iter().map(|one| one.draft.tenant_id.as_str()).collect();
+        assert_eq!(told, ["yen-more", "yen", "dinar", "lira", "lira-less", "nothing"]);
     }
 }

@@ -8,19 +8,20 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 
 use crate::domain::figures::{LedgerTotals, WindowFigures, WindowStatus};
+use crate::domain::intent::PushMode;
 use crate::domain::invoice::Invoice;
 use crate::domain::period::{Period, Window};
 use crate::domain::tenant::{ParkReason, TenantWindow};
 use crate::job::due::{self, PeriodWindows};
 use crate::job::edges;
 use crate::job::guard::finding::{Draft, Finding};
-use crate::job::guard::{Rules, Settings};
+use crate::job::guard::{Case, Rules, Settings};
 use crate::job::mapping::{Mapped, Present, map, uses};
 use crate::job::observe::{pieces, totals_of};
 use crate::job::parking;
-use crate::job::stage::{LONGEST_DRAFT, Stage, renewal_invoice};
+use crate::job::plan::Rated;
+use crate::job::stage::{LONGEST_DRAFT, Stage, renewal_invoice, stage};
 use crate::job::standing::Standing;
-use crate::store::Store;
 
 /// A draft, and what the ledger says of its window.
 pub struct Candidate<'a> {
@@ -38,14 +39,8 @@ pub struct Found<'a> {
     pub without_window: Vec<Finding>,
 }
 
-pub async fn candidates<'a>(
-    settings: &Settings,
-    only: Option<Period>,
-    rules: &'a Rules,
-    standing: &'a Standing,
-    store: &Store,
-    now: Timestamp,
-) -> anyhow::Result<Found<'a>> {
+pub async fn candidates<'a>(case: &Case<'a>, only: Option<Period>) -> anyhow::Result<Found<'a>> {
+    let Case { settings, rules, standing, now, .. } = *case;
     let mut found = Found { drafts: 0, candidates: Vec::new(), without_window: Vec::new() };
     let mut known: BTreeSet<&str> = BTreeSet::new();
     for period in only.map_or_else(|| labels(settings, now), |period| vec![period]) {
@@ -57,12 +52,12 @@ pub async fn candidates<'a>(
         if windows.open.is_empty() || rules.first_period.is_some_and(|first| period < first) {
             continue;
         }
-        found.candidates.extend(rated(period, windows, rules, standing, store, now).await?);
+        found.candidates.extend(rated(period, windows, case).await?);
     }
     found.drafts = found.candidates.len();
     let strays = standing.invoices.values().flatten().filter(|one| is_renewal(one) && only.is_none());
     for invoice in strays.filter(|one| !known.contains(one.id.as_str())) {
-        let draft = Draft::without_window(invoice, &rules.tenants);
+        let draft = Draft::without_window(invoice, case.owners);
         found.without_window.push(Finding::uncompared(draft, "it bills no window of the tenant".to_owned()));
         found.drafts += 1;
     }
@@ -101,12 +96,10 @@ fn drafted<'a>(
 async fn rated<'a>(
     period: Period,
     windows: PeriodWindows<'a>,
-    rules: &'a Rules,
-    standing: &'a Standing,
-    store: &Store,
-    now: Timestamp,
+    case: &Case<'a>,
 ) -> anyhow::Result<Vec<Candidate<'a>>> {
-    let totals = totals(&windows.open, rules, store).await?;
+    let Case { rules, standing, now, .. } = *case;
+    let totals = totals(&windows.open, case).await?;
     let mut all = Vec::new();
     for window in windows.open {
         let catalog = (&rules.catalog, rules.catalog_hash.as_str());
@@ -119,7 +112,7 @@ async fn rated<'a>(
         };
         let (mut mapped, park) = match judged {
             Ok(mapped) => (mapped, None),
-            Err(reason) => (unfit(&window, &figures, rules, invoice, period), Some(reason)),
+            Err(reason) => (unfit(&window, &figures, rules, standing, invoice, period), Some(reason)),
         };
         parking::mark(mapped.as_mut_slice(), &rules.parking, &[]);
         edges::note(mapped.as_mut_slice(), &rules.tenants, &rules.catalog, &totals)?;
@@ -128,12 +121,31 @@ async fn rated<'a>(
     Ok(all)
 }
 
-/// What the ledger holds of these windows, and beside them in the minutes that their edges cut.
-async fn totals(windows: &[TenantWindow<'_>], rules: &Rules, store: &Store) -> anyhow::Result<LedgerTotals> {
+/// All windows of a period that are not closed, as the next run finds them.
+pub async fn unclosed(period: Period, case: &Case<'_>) -> anyhow::Result<Vec<Mapped>> {
+    let Case { settings, rules, standing, store, now, .. } = *case;
+    let reach = due::reach(period, &rules.tenants, settings);
+    let closed = store.books().snapshot().await?.closed_windows(reach).await?;
+    let stage = |window: &TenantWindow<'_>| stage(window, standing, settings.settle_delay, now);
+    let is_final = |window: &TenantWindow<'_>| stage(window) == Stage::Final;
+    let mut windows = due::windows(period, &rules.tenants, settings, &closed, is_final);
+    parking::hold(&rules.parking, period, &mut windows);
+    let all: Vec<TenantWindow<'_>> = windows.due.iter().chain(&windows.open).cloned().collect();
+    let totals = totals(&all, case).await?;
+    let mut rated = Rated::new(&windows, (&rules.catalog, &rules.catalog_hash), &totals);
+    Ok(rated.map(&windows, &rules.catalog, standing, period, stage, now))
+}
+
+/// What the ledger holds of these windows, and where the application sends beside them in the minutes that their edges cut.
+async fn totals(windows: &[TenantWindow<'_>], case: &Case<'_>) -> anyhow::Result<LedgerTotals> {
+    let Case { rules, store, .. } = *case;
     let mut ranges: BTreeMap<Window, BTreeSet<&str>> = BTreeMap::new();
     for window in windows {
-        let beside = edges::beside(window.window, window.tenant).into_iter().map(|(range, _)| range);
-        for range in pieces(window).chain(beside) {
+        let cut = match case.wire.push {
+            PushMode::Observe => edges::beside(window.window, window.tenant),
+            PushMode::Push => Vec::new(),
+        };
+        for range in pieces(window).chain(cut.into_iter().map(|(range, _)| range)) {
             ranges.entry(range).or_default().insert(window.tenant.id());
         }
     }
@@ -151,6 +163,7 @@ fn unfit(
     window: &TenantWindow<'_>,
     figures: &WindowFigures,
     rules: &Rules,
+    standing: &Standing,
     invoice: &Invoice,
     period: Period,
 ) -> Option<Mapped> {
@@ -165,7 +178,7 @@ fn unfit(
         customer_id: invoice.customer_id.clone()?,
         subscription_id: invoice.subscription_id.clone()?,
         invoice_id: Some(invoice.id.clone()),
-        meters: uses(window, figures, &rules.catalog).ok()?,
+        meters: uses(window, figures, &rules.catalog, standing).ok()?,
         stands: false,
         was_parked: false,
     })

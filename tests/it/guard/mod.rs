@@ -3,6 +3,8 @@
 //! In: a sandbox in another process, drafts that were spoiled in one way each, the real binary. Out: who is named, with what
 //! money, cause, time and command, and that nothing else was asked for or written.
 
+mod bounds;
+mod lines;
 mod thousands;
 mod waits;
 
@@ -13,7 +15,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use crate::billing::server::{Act, Proxy, SandboxProcess};
-use crate::billing::world::{DRAFT, METER, SHADOW, World, tenants, usage};
+use crate::billing::world::{DRAFT, FINAL, METER, SHADOW, World, compared, outcome, tenants, usage};
 use crate::support::{Ended, Engine};
 
 /// Stripe charges 7 TRY above 100.
@@ -103,7 +105,7 @@ fn observed(engine: Engine, ids: &[&str]) -> World {
 #[test]
 fn each_kind_of_wrong_is_named_with_its_money_cause_and_time_and_nobody_else_is() {
     for engine in [Engine::Sqlite, Engine::Postgres] {
-        let mut world = observed(engine, &["b", "c", "d", "e", "f", "right"]);
+        let mut world = observed(engine, &["b", "c", "d", "e", "f", "g", "right"]);
         let sandbox = world.sandbox();
         let [shadow, overage, base] = prices(sandbox);
         let change = |tenant: &str, form: &str| {
@@ -115,9 +117,11 @@ fn each_kind_of_wrong_is_named_with_its_money_cause_and_time_and_nobody_else_is(
         change("d", &format!("items[0][price]={overage}"));
         let of_f = item(sandbox, "sub_f", &base);
         change("f", &format!("items[0][id]={of_f}&items[0][quantity]=2"));
+        let of_g = item(sandbox, "sub_g", &shadow);
+        change("g", &format!("items[0][id]={of_g}&items[0][deleted]=true"));
         sandbox.move_to("2026-10-20T00:00:00Z");
         for (tenant, value) in
-            [("b", "130"), ("c", "50"), ("d", "130"), ("e", "130"), ("f", "130"), ("right", "130")]
+            [("b", "130"), ("d", "130"), ("e", "130"), ("f", "130"), ("g", "130"), ("right", "130")]
         {
             sandbox.send_event(&format!("cus_{tenant}"), value, tenant);
         }
@@ -127,13 +131,13 @@ fn each_kind_of_wrong_is_named_with_its_money_cause_and_time_and_nobody_else_is(
             |asked| if asked.path.starts_with("/v1/invoices?") { Act::Change(melt) } else { Act::Pass },
         );
         let (all, totals) = only_read(&world, &proxy, 3);
-        assert_eq!(totals, 2, "only where a quantity differs");
-        assert_eq!(all["drafts"], 6, "{all}");
+        assert_eq!(totals, 2 + 3, "only where a quantity differs; a second look where the total does");
+        assert_eq!(all["drafts"], 7, "{all}");
         // The worst money first, and where none is at stake the most units.
         let wrong =
             ["f 999.00 pricing_diff", "d 210.00 double_meter", "b 210.00 mapping", "c 0.00 not_pushed"];
         assert_eq!(named(&all, "wrong"), wrong, "{all}");
-        assert_eq!(named(&all, "uncompared"), ["e"], "{all}");
+        assert_eq!(named(&all, "uncompared"), ["e", "g"], "{all}");
         nobody(&all, &["needs_run", "settles"]);
         let of_c = &all["wrong"][3];
         assert_eq!(
@@ -143,7 +147,7 @@ fn each_kind_of_wrong_is_named_with_its_money_cause_and_time_and_nobody_else_is(
         let row = &of_c["rows"][0];
         assert_eq!(
             (&row["meter"], &row["ledger_quantity"], &row["stripe_quantity"]),
-            (&json!(METER), &json!("130"), &json!("50"))
+            (&json!(METER), &json!("130"), &json!("0"))
         );
         let id = of_c["invoice_id"].as_str().unwrap();
         assert_eq!(of_c["hold"], format!("stripe invoices update {id} -d auto_advance=false"));
@@ -153,7 +157,7 @@ fn each_kind_of_wrong_is_named_with_its_money_cause_and_time_and_nobody_else_is(
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(
             lines[0],
-            format!("SANDBOX  6 draft invoices at {DRAFT}: 4 wrong, 0 need a run, 1 not compared")
+            format!("SANDBOX  7 draft invoices at {DRAFT}: 4 wrong, 0 need a run, 2 not compared")
         );
         assert!(lines[1].starts_with("WRONG  f  in_"), "{text}");
         assert!(lines[1].ends_with("+999.00 TRY  final at 01:00 UTC, in 30 min"), "{text}");
@@ -166,6 +170,14 @@ fn each_kind_of_wrong_is_named_with_its_money_cause_and_time_and_nobody_else_is(
         for (period, word) in [("2026-09", "before the first one"), ("2099-01", "has not begun")] {
             let refused = guard(&world, DRAFT, &["--period", period]).expect(2);
             assert!(refused.stderr.contains(word) && refused.stdout.is_empty(), "{refused:?}");
+        }
+        // Where nobody acts, the close names the same cause.
+        world.connect(&world.sandbox().url());
+        let closed = outcome(&world.run(FINAL).expect(3), "2026-10");
+        for (tenant, cause) in [("b", "mapping"), ("c", "not_pushed")] {
+            let told = compared(&closed, tenant);
+            let of_invoice = told.iter().find(|row| row.starts_with("invoice ")).unwrap();
+            assert!(of_invoice.ends_with(cause), "{tenant}: {told:?}");
         }
     }
 }

@@ -43,6 +43,18 @@ fn closed(world: &World) -> (Value, Vec<(String, String)>) {
     (closed, unbillable)
 }
 
+/// Nothing is ever sent for what a person has let stand.
+fn asks_nobody_to_send(outcome: &Value) {
+    let rows = table(outcome, "reconciliation");
+    let lacking: Vec<&str> = rows
+        .iter()
+        .filter(|row| row["tenant_id"] == "a" && row["reason"] == "not_pushed")
+        .map(|row| &*row["next_step"])
+        .collect();
+    assert!(!lacking.is_empty(), "{rows:?}");
+    assert!(lacking.iter().all(|step| step.starts_with("finance: a person let stand")), "{lacking:?}");
+}
+
 fn pair(quantity: &str, amount: &str) -> (String, String) {
     (quantity.to_owned(), amount.to_owned())
 }
@@ -60,8 +72,10 @@ fn foreign_usage_that_stands_is_billed_and_only_what_stripe_lacks_is_given_up() 
         let open = outcome(&world.run(TWO_DAYS_LATER).expect(0), "2026-10");
         assert_eq!((&open["counts"]["parked"], &open["counts"]["pending_after"]), (&0.into(), &0.into()));
         assert_eq!(compared(&open, "a")[0], "meter_total quantity_mismatch 130 104 not_pushed");
+        asks_nobody_to_send(&open);
         world.import_usage(&usage([("a", "6")]));
         let (closed, unbillable) = closed(&world);
+        asks_nobody_to_send(&closed);
         // 36 units are billed by the ledger, 4 of them stand at Stripe.
         assert_eq!(unbillable, [pair("32", "224.00")]);
         let rows = table(&closed, "reconciliation");
