@@ -43,15 +43,17 @@ impl Notes {
             observed: in_time.map(key).collect(),
             drafts,
             parked: parking::parked(all, before, known.period, known.run_id, known.now),
-            charges: charges_of(&known.charges, new),
+            charges: charges_of(known, new),
         }
     }
 }
 
-/// Of those windows that close.
-fn charges_of(charges: &[Charge], new: &[WindowFigures]) -> Vec<Charge> {
+/// Of those windows that close and have an invoice: without one Stripe charges nothing, and has shown no draft.
+fn charges_of(known: &Known<'_>, new: &[WindowFigures]) -> Vec<Charge> {
+    let invoiced = known.mapped.iter().filter(|one| one.invoice_id.is_some());
+    let invoiced: BTreeSet<_> = invoiced.map(|one| (one.tenant_id.as_str(), one.window)).collect();
     let closing = new.iter().filter(|one| one.status == WindowStatus::Closed);
     let closing: BTreeSet<_> = closing.map(|one| (one.tenant_id.as_str(), one.window)).collect();
-    let closes = |one: &&Charge| closing.contains(&(one.tenant_id.as_str(), one.window));
-    charges.iter().filter(closes).cloned().collect()
+    let both = |key| closing.contains(&key) && invoiced.contains(&key);
+    known.charges.iter().filter(|one| both((one.tenant_id.as_str(), one.window))).cloned().collect()
 }

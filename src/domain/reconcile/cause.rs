@@ -116,7 +116,7 @@ impl Cause {
             }
             Self::ExtraLines => "nobody: it is no usage; finance sees here what else the invoice holds",
             Self::Mapping => {
-                "engineering: bring the tenants file and the subscription at Stripe together (its tenant, and the prices of the tenant's plan and no others); then run again"
+                "engineering: give the subscription its tenant in the tenants file, or take our price off it; then run again"
             }
             Self::Trial => "nobody: a trial is not charged",
             Self::DoubleMeter => {
@@ -165,10 +165,12 @@ impl Cause {
 
 /// What a person does where nothing explains a difference.
 const NEXT_STEP_UNEXPLAINED: &str = "engineering: nothing explains it; compare the tenant's records (billrecon explain) with what was sent to Stripe";
+/// Of a subscription whose prices are not those of its plan.
+const NEXT_STEP_PRICE: &str = "engineering: give the subscription the prices in force of its tenant's plan and no others; finance: put right what was billed";
 /// Of a draft that nobody makes final.
 const NEXT_STEP_KEPT: &str = "finance: the draft stays as it is until a person makes it final or voids it; bill by hand what it then lacks, or let it go";
 /// Of a window that goes on as it stands at Stripe.
-const NEXT_STEP_STANDS: &str = "finance: a person let stand what Stripe shows, so nothing more is sent; bill what is missing by hand, or let it go";
+const NEXT_STEP_STANDS: &str = "finance: a person let stand what Stripe shows, so nothing more is sent; bill by hand what is missing, give back what is too much, or let it go";
 
 /// The numbers that disagree. What is not known is `None`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -238,8 +240,9 @@ pub fn decide(difference: &Difference, evidence: &Evidence<'_>) -> Named {
 fn next_step(cause: Option<Cause>, evidence: &Evidence<'_>) -> &'static str {
     let is_kept = evidence.bill.as_ref().is_some_and(|bill| bill.state == BillState::Kept);
     match cause {
+        Some(Cause::Mapping) if evidence.nature != Nature::Strange => NEXT_STEP_PRICE,
         Some(Cause::DraftStale) if is_kept => NEXT_STEP_KEPT,
-        Some(Cause::NotPushed) if evidence.stands => NEXT_STEP_STANDS,
+        Some(Cause::NotPushed) | None if evidence.stands => NEXT_STEP_STANDS,
         Some(cause) => cause.next_step(),
         None => NEXT_STEP_UNEXPLAINED,
     }

@@ -59,6 +59,8 @@ struct NextRun {
     /// The same once all has arrived that goes out or is on its way.
     after: Answers,
     parked: BTreeMap<(String, Window), ParkReason>,
+    /// Pushing is switched off: no run sends anything.
+    is_off: bool,
 }
 
 impl NextRun {
@@ -83,8 +85,8 @@ impl NextRun {
             intents.put(one);
         }
         parked.append(&mut answers.without_customer);
-        // Where pushing is switched off no run sends anything.
-        let mut arrive = if send::is_off(&settings.off_switch) { Vec::new() } else { sends };
+        let is_off = wire.push == PushMode::Push && send::is_off(&settings.off_switch);
+        let mut arrive = if is_off { Vec::new() } else { sends };
         if wire.push == PushMode::Push {
             let fits = || fits.iter().flat_map(|one| one.meters.iter().map(move |using| (one, using)));
             let known = fits().flat_map(|(one, using)| intents.of(one, &using.meter));
@@ -92,7 +94,7 @@ impl NextRun {
         }
         let known = intents.assuming(&[], &arrive);
         let after = answers.assuming(fits, &known, &arrive)?;
-        Ok(Self { intents, now: answers, after, parked })
+        Ok(Self { intents, now: answers, after, parked, is_off })
     }
 
     /// As a run does, with a second look where the application sends.
@@ -127,7 +129,13 @@ impl NextRun {
             named.push(Disagreement::of(row, outcome, currency));
         }
         let outcome = named.iter().map(|row| row.outcome).min().unwrap_or(Outcome::Uncompared);
-        let why = park.map(set_aside).unwrap_or_default();
+        let why = match park {
+            Some(reason) => set_aside(reason),
+            None if self.is_off && outcome == Outcome::Wrong => {
+                "pushing is switched off: no run sends what is missing".to_owned()
+            }
+            None => String::new(),
+        };
         Ok(Finding { draft: Draft::of(one), outcome, rows: named, why })
     }
 

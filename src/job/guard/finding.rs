@@ -80,7 +80,9 @@ impl Disagreement {
 
     pub(super) fn of(row: &ReconciliationRow, outcome: Outcome, currency: Currency) -> Self {
         let next_step = match outcome {
-            Outcome::NeedsRun => "the next run makes it right, if it comes before the draft is final",
+            Outcome::NeedsRun => {
+                "right once the next run has sent what is missing and Stripe counts it, if that is before the draft is final"
+            }
             _ => &row.next_step,
         };
         Self {

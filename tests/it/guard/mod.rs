@@ -102,34 +102,37 @@ fn observed(engine: Engine, ids: &[&str]) -> World {
     world
 }
 
+/// Seven drafts: six of them spoiled in one way each.
+fn spoiled(engine: Engine) -> (World, Proxy) {
+    let mut world = observed(engine, &["b", "c", "d", "e", "f", "g", "right"]);
+    let sandbox = world.sandbox();
+    let [shadow, overage, base] = prices(sandbox);
+    let change = |tenant: &str, form: &str| {
+        sandbox.post(&format!("/v1/subscriptions/sub_{tenant}"), &format!("{form}&proration_behavior=none"))
+    };
+    let of_b = item(sandbox, "sub_b", &shadow);
+    change("b", &format!("items[0][id]={of_b}&items[0][price]={overage}"));
+    change("d", &format!("items[0][price]={overage}"));
+    let of_f = item(sandbox, "sub_f", &base);
+    change("f", &format!("items[0][id]={of_f}&items[0][quantity]=2"));
+    let of_g = item(sandbox, "sub_g", &shadow);
+    change("g", &format!("items[0][id]={of_g}&items[0][deleted]=true"));
+    sandbox.move_to("2026-10-20T00:00:00Z");
+    for (tenant, value) in
+        [("b", "130"), ("d", "130"), ("e", "130"), ("f", "130"), ("g", "130"), ("right", "130")]
+    {
+        sandbox.send_event(&format!("cus_{tenant}"), value, tenant);
+    }
+    sandbox.move_to(DRAFT);
+    let proxy = world.through_proxy();
+    proxy.rule(|asked| if asked.path.starts_with("/v1/invoices?") { Act::Change(melt) } else { Act::Pass });
+    (world, proxy)
+}
+
 #[test]
 fn each_kind_of_wrong_is_named_with_its_money_cause_and_time_and_nobody_else_is() {
     for engine in [Engine::Sqlite, Engine::Postgres] {
-        let mut world = observed(engine, &["b", "c", "d", "e", "f", "g", "right"]);
-        let sandbox = world.sandbox();
-        let [shadow, overage, base] = prices(sandbox);
-        let change = |tenant: &str, form: &str| {
-            sandbox
-                .post(&format!("/v1/subscriptions/sub_{tenant}"), &format!("{form}&proration_behavior=none"))
-        };
-        let of_b = item(sandbox, "sub_b", &shadow);
-        change("b", &format!("items[0][id]={of_b}&items[0][price]={overage}"));
-        change("d", &format!("items[0][price]={overage}"));
-        let of_f = item(sandbox, "sub_f", &base);
-        change("f", &format!("items[0][id]={of_f}&items[0][quantity]=2"));
-        let of_g = item(sandbox, "sub_g", &shadow);
-        change("g", &format!("items[0][id]={of_g}&items[0][deleted]=true"));
-        sandbox.move_to("2026-10-20T00:00:00Z");
-        for (tenant, value) in
-            [("b", "130"), ("d", "130"), ("e", "130"), ("f", "130"), ("g", "130"), ("right", "130")]
-        {
-            sandbox.send_event(&format!("cus_{tenant}"), value, tenant);
-        }
-        sandbox.move_to(DRAFT);
-        let proxy = world.through_proxy();
-        proxy.rule(
-            |asked| if asked.path.starts_with("/v1/invoices?") { Act::Change(melt) } else { Act::Pass },
-        );
+        let (world, proxy) = spoiled(engine);
         let (all, totals) = only_read(&world, &proxy, 3);
         assert_eq!(totals, 2 + 3, "only where a quantity differs; a second look where the total does");
         assert_eq!(all["drafts"], 7, "{all}");
@@ -152,33 +155,37 @@ fn each_kind_of_wrong_is_named_with_its_money_cause_and_time_and_nobody_else_is(
         let id = of_c["invoice_id"].as_str().unwrap();
         assert_eq!(of_c["hold"], format!("stripe invoices update {id} -d auto_advance=false"));
         assert_eq!(of_c["link"], format!("https://dashboard.stripe.com/test/invoices/{id}"));
+    }
+}
 
-        let text = guard(&world, DRAFT, &[]).expect(3).stdout;
-        let lines: Vec<&str> = text.lines().collect();
-        assert_eq!(
-            lines[0],
-            format!("SANDBOX  7 draft invoices at {DRAFT}: 4 wrong, 0 need a run, 2 not compared")
-        );
-        assert!(lines[1].starts_with("WRONG  f  in_"), "{text}");
-        assert!(lines[1].ends_with("+999.00 TRY  final at 01:00 UTC, in 30 min"), "{text}");
-        assert!(text.contains("  base fee: draft 1998.00, plan 999.00 TRY"), "{text}");
-        assert!(text.contains("data[") && text.contains("NOT COMPARED  e  in_"), "{text}");
-        // Of another month's windows there is no draft; what is not understood may be one.
-        let other = guard(&world, DRAFT, &["--json", "--period", "2026-11"]).expect(3);
-        let other = serde_json::from_str::<Value>(&other.stdout).unwrap();
-        assert_eq!((&other["wrong"], &other["drafts"]), (&json!([]), &json!(1)));
-        for (period, word) in [("2026-09", "before the first one"), ("2099-01", "has not begun")] {
-            let refused = guard(&world, DRAFT, &["--period", period]).expect(2);
-            assert!(refused.stderr.contains(word) && refused.stdout.is_empty(), "{refused:?}");
-        }
-        // Where nobody acts, the close names the same cause.
-        world.connect(&world.sandbox().url());
-        let closed = outcome(&world.run(FINAL).expect(3), "2026-10");
-        for (tenant, cause) in [("b", "mapping"), ("c", "not_pushed")] {
-            let told = compared(&closed, tenant);
-            let of_invoice = told.iter().find(|row| row.starts_with("invoice ")).unwrap();
-            assert!(of_invoice.ends_with(cause), "{tenant}: {told:?}");
-        }
+#[test]
+fn a_person_is_told_the_same_in_words_and_the_close_names_the_same_causes() {
+    let (mut world, _proxy) = spoiled(Engine::Sqlite);
+    let text = guard(&world, DRAFT, &[]).expect(3).stdout;
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(
+        lines[0],
+        format!("SANDBOX  7 draft invoices at {DRAFT}: 4 wrong, 0 need a run, 2 not compared")
+    );
+    assert!(lines[1].starts_with("WRONG  f  in_"), "{text}");
+    assert!(lines[1].ends_with("+999.00 TRY  final at 01:00 UTC, in 30 min"), "{text}");
+    assert!(text.contains("  base fee: draft 1998.00, plan 999.00 TRY"), "{text}");
+    assert!(text.contains("data[") && text.contains("NOT COMPARED  e  in_"), "{text}");
+    // Of another month's windows there is no draft; what is not understood may be one.
+    let other = guard(&world, DRAFT, &["--json", "--period", "2026-11"]).expect(3);
+    let other = serde_json::from_str::<Value>(&other.stdout).unwrap();
+    assert_eq!((&other["wrong"], &other["drafts"]), (&json!([]), &json!(1)));
+    for (period, word) in [("2026-09", "before the first one"), ("2099-01", "has not begun")] {
+        let refused = guard(&world, DRAFT, &["--period", period]).expect(2);
+        assert!(refused.stderr.contains(word) && refused.stdout.is_empty(), "{refused:?}");
+    }
+    // Where nobody acts, the close names the same cause.
+    world.connect(&world.sandbox().url());
+    let closed = outcome(&world.run(FINAL).expect(3), "2026-10");
+    for (tenant, cause) in [("b", "mapping"), ("c", "not_pushed")] {
+        let told = compared(&closed, tenant);
+        let of_invoice = told.iter().find(|row| row.starts_with("invoice ")).unwrap();
+        assert!(of_invoice.ends_with(cause), "{tenant}: {told:?}");
     }
 }
 

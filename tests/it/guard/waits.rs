@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::{found, guard, live, named, nobody};
 use crate::billing::server::Act;
-use crate::billing::world::{DRAFT, FINAL, OPEN, World, tenants, usage};
+use crate::billing::world::{DRAFT, FINAL, OPEN, Row, World, outcome, table, tenants, usage};
 use crate::support::Engine;
 
 /// All usage of October, pushed in mid-October.
@@ -52,6 +52,11 @@ fn what_somebody_else_sent_is_wrong_and_no_run_is_asked_for() {
     assert_eq!(named(&all, "wrong"), ["b 35.00 "], "{all}");
     assert!(all["wrong"][0]["why"].as_str().unwrap().contains("foreign_usage"), "{all}");
     nobody(&all, &["needs_run", "uncompared", "settles"]);
+    // So it does, also if it comes when the invoice is final: the window waits for a person.
+    let closed = outcome(&world.run(FINAL).expect(3), "2026-10");
+    let parked = table(&closed, "exceptions").into_iter().find(|row| row["kind"] == "parked").unwrap();
+    assert_eq!((&*parked["tenant_id"], &*parked["reason"]), ("b", "foreign_usage"));
+    assert_eq!((&closed["status"], &closed["counts"]["closed"]), (&json!("partial"), &json!(1)));
 }
 
 #[test]
@@ -63,6 +68,27 @@ fn a_stale_draft_whose_meter_agrees_settles_by_itself() {
     let all = found(&world, DRAFT, 0);
     assert_eq!(named(&all, "settles"), ["a -210.00 draft_stale"], "{all}");
     nobody(&all, &["wrong", "needs_run", "uncompared"]);
+}
+
+/// Stripe makes no invoice of an unpaid subscription final: the window closes by the clock.
+#[test]
+fn the_draft_of_an_unpaid_subscription_is_not_said_to_come_up_to_date() {
+    let tenants = tenants(["a"]).replace(",active,", ",unpaid,");
+    let mut world = World::remote(Engine::Sqlite, &live(), &tenants, &usage([("a", "130")]), OPEN);
+    world.run(OPEN).expect(0);
+    let proxy = world.through_proxy();
+    proxy.rule(|asked| if asked.path.starts_with("/v1/invoices?") { Act::Change(stale) } else { Act::Pass });
+    for (instant, status, step) in [
+        (DRAFT, "open", "nobody yet: Stripe brings the draft up to date"),
+        ("2026-11-01T02:30:00Z", "closed", "finance: the draft stays as it is until a person makes it final"),
+    ] {
+        let outcome = outcome(&world.run(instant), "2026-10");
+        assert_eq!(outcome["status"], status);
+        let is_it = |row: &Row| row["source"] == "invoice" && !row["meter"].is_empty();
+        let row = table(&outcome, "reconciliation").into_iter().find(is_it).unwrap();
+        assert_eq!((&*row["reason"], &*row["explained_amount_minor"]), ("draft_stale", "-21000"));
+        assert!(row["next_step"].starts_with(step), "{row:?}");
+    }
 }
 
 /// It has no usage yet, and charges 50.00 for it.
@@ -101,6 +127,7 @@ fn what_was_sent_and_is_not_seen_excuses_only_its_own_units() {
     world.workspace.write("billrecon.off", "");
     let all = found(&world, DRAFT, 3);
     assert_eq!(named(&all, "wrong"), ["a -350.00 latency_pending"], "{all}");
+    assert!(all["wrong"][0]["why"].as_str().unwrap().contains("switched off"), "{all}");
     nobody(&all, &["needs_run", "uncompared", "settles"]);
 }
 

@@ -138,6 +138,9 @@ fn a_trial_that_ends_in_a_pause_has_no_invoice_and_nothing_to_pay() {
                     format!("{MATCH} invoice missing_in_stripe 107 0 trial"),
                 ]
             );
+            // Without an invoice there was no draft that somebody could have missed.
+            let status = workspace.run(&["status", "--json"]).expect(0).json();
+            assert_eq!(status["missed_drafts"], serde_json::json!([]));
         }
     }
 }

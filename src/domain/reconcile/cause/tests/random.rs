@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::domain::reconcile::OtherPrice;
 
 fn any_units() -> impl Strategy<Value = Quantity> {
     (-3000i64..3000).prop_map(|tenths| {
