@@ -71,7 +71,10 @@ impl Lease {
                     return Ok(lease);
                 }
                 Err(StoreError::LeaseHeld(_) | StoreError::Busy(_)) if asked < give_up => {
-                    let pause = async { Ok(tokio::time::sleep(ASK_AGAIN).await) };
+                    let pause = async {
+                        tokio::time::sleep(ASK_AGAIN).await;
+                        Ok(())
+                    };
                     signals.unless_interrupted(pause).await?;
                 }
                 Err(error) => return Err(error.into()),
