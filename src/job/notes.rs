@@ -37,7 +37,8 @@ impl Notes {
         let in_time = looked.filter(|(mapped, one)| mapped.stage != Stage::Final && !one.is_incomplete());
         let in_time = in_time.map(|(mapped, _)| mapped);
         let key = |mapped: &Mapped| (mapped.tenant_id.clone(), mapped.window);
-        let drafts = in_time.clone().filter(|mapped| mapped.stage == Stage::Ended).map(key).collect();
+        let has_draft = |mapped: &&Mapped| mapped.stage == Stage::Ended && mapped.invoice_id.is_some();
+        let drafts = in_time.clone().filter(has_draft).map(key).collect();
         let all = new.iter().chain(open);
         Self {
             observed: in_time.map(key).collect(),

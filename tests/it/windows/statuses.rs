@@ -138,11 +138,29 @@ fn a_trial_that_ends_in_a_pause_has_no_invoice_and_nothing_to_pay() {
                     format!("{MATCH} invoice missing_in_stripe 107 0 trial"),
                 ]
             );
-            // Without an invoice there was no draft that somebody could have missed.
-            let status = workspace.run(&["status", "--json"]).expect(0).json();
-            assert_eq!(status["missed_drafts"], serde_json::json!([]));
         }
     }
+}
+
+/// Nobody looked between the middle of February and March: one draft was missed, and of the other tenant there was none.
+#[test]
+fn a_window_without_an_invoice_has_no_draft_that_somebody_could_have_missed() {
+    let usage =
+        [("acme", MATCH, "107", "2026-02-10T00:00:00Z"), ("pays", MATCH, "107", "2026-02-10T00:00:00Z")];
+    let workspace = company(
+        Engine::Sqlite,
+        &["acme,trialing,2026-02-01,,2026-02-15", "pays,active,2026-02-01,,"],
+        &usage,
+    );
+    workspace.watch_at("2026-02", "2026-02-14T00:00:00Z");
+    workspace.write("tenants.csv", tenant_rows(&["acme,paused,2026-02-01,,2026-02-15"]));
+    workspace.run(&["import", "tenants", "tenants.csv"]).expect(0);
+    // The trial has ended, and no invoice of it is there.
+    workspace.watch_at("2026-02", "2026-02-15T00:00:00Z");
+    assert_eq!(run(&workspace, "2026-02", 0).status(), "closed");
+    let status = workspace.run(&["status", "--json"]).expect(0).json();
+    let missed = serde_json::json!([{"period": "2026-02", "windows": 1, "seen": 0}]);
+    assert_eq!(status["missed_drafts"], missed);
 }
 
 /// The file says what is now; Stripe has made an invoice for February.
