@@ -118,8 +118,10 @@ pub async fn explain(settings: &Settings, question: &Question) -> anyhow::Result
         known(meter, &catalog, &figures, &totals)?;
     }
     let mut windows = Vec::new();
+    // Of a version that cannot be read no meter and no price is told.
+    let unknown = Catalog::default();
     for figures in figures {
-        let catalog = catalogs.of(&figures);
+        let catalog = catalogs.of(&figures).unwrap_or(&unknown);
         windows.push(window(figures, &laid, catalog, question, &totals, &mut snapshot).await?);
     }
     drop(snapshot);

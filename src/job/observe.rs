@@ -16,12 +16,13 @@ use crate::domain::intent::PushMode;
 use crate::domain::late::Adjustment;
 use crate::domain::period::{Period, Window};
 use crate::domain::reconcile::{KnownDifference, ReconciliationRow};
-use crate::domain::report::QuarantineCount;
+use crate::domain::report::{Exception, QuarantineCount};
 use crate::domain::tenant::{Tenant, TenantWindow};
 use crate::domain::usage::TotalsByMeter;
 use crate::job::catalogs::Catalogs;
 use crate::job::due::PeriodWindows;
 use crate::job::edges;
+use crate::job::late::TOLD_ONCE;
 use crate::store::StoreError;
 use crate::store::books::{BooksView, Look, ParkedWindow, PeriodJob, PeriodStatus};
 use crate::store::ledger::{Ledger, LedgerSnapshot};
@@ -63,6 +64,8 @@ pub struct Kept {
     pub accrued: Vec<Accrual>,
     /// What the last run set aside.
     pub parked: Vec<ParkedWindow>,
+    /// What the last close told of late and lost usage that stands in no figure.
+    pub told: Vec<Exception>,
 }
 
 impl Kept {
@@ -83,6 +86,7 @@ impl Kept {
             beside: Vec::new(),
             accrued: Vec::new(),
             parked: view.parked_in(period).await?,
+            told: view.last_told(period, &TOLD_ONCE).await?,
         };
         // Windows that closed before their layout was kept.
         for one in kept.stored.iter_mut().filter(|one| one.stretches.is_empty()) {

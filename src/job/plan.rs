@@ -30,10 +30,10 @@ use crate::job::compare::Compared;
 use crate::job::due::PeriodWindows;
 use crate::job::intents::Intents;
 use crate::job::judge::{Case, judge};
-use crate::job::late::{self, CameLate};
+use crate::job::late::{self, CameLate, Waits};
 use crate::job::mapping::{Mapped, Present, map};
 use crate::job::notes::Notes;
-use crate::job::observe::{Kept, Observation};
+use crate::job::observe::Observation;
 use crate::job::plan::counts::counts;
 use crate::job::stage::Stage;
 use crate::job::standing::Standing;
@@ -70,8 +70,8 @@ pub struct PeriodPlan {
     pub unbillable: Vec<Intent>,
     /// What came late to closed windows and is adjusted by this run.
     pub adjustments: Vec<Adjustment>,
-    /// Late usage waits for a person.
-    pub late: u64,
+    /// What of closed windows waits for a person.
+    pub late: Waits,
     pub look: Look,
     /// Where in the report's windows those stand that close now or are parked.
     new: Range<usize>,
@@ -201,35 +201,26 @@ pub struct Known<'a> {
 #[tracing::instrument(level = "debug", name = "plan", skip_all)]
 pub fn plan(mut known: Known<'_>, mut rated: Rated, observation: Observation) -> anyhow::Result<PeriodPlan> {
     let Observation { totals, quarantine, kept, accruals, newest, look } = observation;
-    let Kept {
-        stored,
-        observed,
-        compared: earlier_rows,
-        differences,
-        adjusted,
-        judged: judged_before,
-        parked,
-        ..
-    } = kept;
-    rated.mark_full_cycles(&observed);
+    rated.mark_full_cycles(&kept.observed);
     let Rated { due, open } = rated;
     let claims = ages::claims(known.windows, &due, &open);
-    let purpose = purpose(&due, &open, &stored, !known.confirmed.is_empty());
+    let purpose = purpose(&due, &open, &kept.stored, !known.confirmed.is_empty());
     let mut all: Vec<WindowFigures> =
-        stored.into_iter().filter(|window| window.status == WindowStatus::Closed).collect();
-    let came = late::find(&all, &totals, known.catalogs, adjusted)?;
-    let purpose = if purpose == Purpose::Close || came.new.is_empty() { purpose } else { Purpose::Adjust };
+        kept.stored.into_iter().filter(|window| window.status == WindowStatus::Closed).collect();
+    let came = late::find(&all, &totals, known.catalogs, kept.adjusted)?;
+    let is_news = came.is_news(&kept.told);
+    let purpose = if purpose == Purpose::Close || !is_news { purpose } else { Purpose::Adjust };
     let new = all.len()..all.len() + due.len();
     all.extend(due);
     let status = status(&open, &all);
     let counts = counts(&known, &open, &all);
-    let notes = Notes::new(&known, &parked, &all[new.clone()], &open);
+    let notes = Notes::new(&known, &kept.parked, &all[new.clone()], &open);
     let mut rows = compared_rows(&known, &all[new.clone()]);
-    let differences = aged(&earlier_rows, &mut rows, differences, &claims, known.now);
+    let differences = aged(&kept.compared, &mut rows, kept.differences, &claims, known.now);
     known.evidence.extend(ages::evidence(&differences, &rows));
-    let comparison = with_new(earlier_rows, &rows);
+    let comparison = with_new(kept.compared, &rows);
     let judged = matches!(status, PeriodStatus::Closed | PeriodStatus::Partial);
-    let decision = match judged_before.filter(|_| judged && purpose == Purpose::Adjust) {
+    let decision = match kept.judged.filter(|_| judged && purpose == Purpose::Adjust) {
         // Late usage changes no closed figure, so what was said of them stands.
         Some(decision) => decision,
         None => judge_period(&known, &all, &comparison, counts.pending_after)?,
@@ -263,8 +254,8 @@ pub fn plan(mut known: Known<'_>, mut rated: Rated, observation: Observation) ->
         notes,
         confirmed: known.confirmed,
         unbillable: known.unbillable,
+        late: came.waits(),
         adjustments: came.new,
-        late: came.unfinished,
         look,
         new,
     })
@@ -326,7 +317,7 @@ fn beside_the_lines(
         known.catalogs.of(window)
     }));
     exceptions.extend(resolved(vanished, &looked_at));
-    exceptions.extend(came.exceptions(windows));
+    exceptions.extend(came.exceptions.iter().cloned());
     exceptions.sort();
     let (earlier, now) = looked_at.split_at(came.by_window.len());
     let earlier: Vec<_> = earlier.iter().copied().zip(&came.by_window).collect();

@@ -206,8 +206,8 @@ impl FilesProof {
         }
         for meter in self.billed.keys().chain(self.exceptions.keys().map(|(_, meter)| meter)) {
             let is_counted = |kind: &str| self.exception_of(kind, meter) != UsageTotal::default();
-            let matters =
-                self.billed.contains_key(meter) || ["excluded", "capped"].into_iter().any(is_counted);
+            let matters = self.billed.contains_key(meter)
+                || ["excluded", "capped", "lost", "unvalued"].into_iter().any(is_counted);
             if matters && !self.controls.contains_key(meter) {
                 return Err(Self::whole_file(format!("no rows for meter {meter}, which other files have")));
             }
@@ -217,14 +217,15 @@ impl FilesProof {
 
     fn finish_meter(&self, meter: &str) -> Result<(), FileFault> {
         use Measure::{
-            Accepted, Aggregate, Billed, Capped, Excluded, Free, InWindow, Late, Parked, Superseded, Used,
+            Accepted, Aggregate, Billed, Capped, Excluded, Free, InWindow, Late, Lost, Parked, Superseded,
+            Used,
         };
-        self.tie(meter, Accepted, &[InWindow, Late, Excluded, Parked])?;
+        self.tie(meter, &[Accepted, Lost], &[InWindow, Late, Excluded, Parked])?;
         if self.controls.get(meter).is_some_and(|measures| measures.contains_key(&Aggregate)) {
-            self.tie(meter, InWindow, &[Aggregate, Superseded])?;
-            self.tie_units(meter, Aggregate, &[Free, Billed, Capped])?;
+            self.tie(meter, &[InWindow], &[Aggregate, Superseded])?;
+            self.tie_units(meter, &[Aggregate], &[Free, Billed, Capped])?;
         } else {
-            self.tie_units(meter, Used, &[Free, Billed, Capped, Parked])?;
+            self.tie_units(meter, &[Used], &[Free, Billed, Capped, Parked])?;
         }
         let units = |quantity| UsageTotal { records: 0, quantity };
         let billed = units(self.billed.get(meter).copied().unwrap_or_default());
@@ -236,7 +237,7 @@ impl FilesProof {
             );
             return Err(self.at(meter, Billed, "quantity", problem));
         }
-        for (kind, measure) in [("excluded", Excluded), ("capped", Capped)] {
+        for (kind, measure) in [("excluded", Excluded), ("capped", Capped), ("lost", Lost)] {
             let (rows, total) = (self.exception_of(kind, meter), self.total(meter, measure));
             let same =
                 rows.quantity == total.quantity && (measure == Capped || rows.records == total.records);
@@ -248,20 +249,24 @@ impl FilesProof {
         self.finish_late(meter)
     }
 
-    /// A gauge's late readings are records all the same; what they come to is no sum.
+    /// A gauge's late readings are records all the same; what they come to is no sum. What has no value is no adjustment.
     fn finish_late(&self, meter: &str) -> Result<(), FileFault> {
         let Some(late) = &self.late else { return Ok(()) };
         let (rows, total) = (late.get(meter).copied().unwrap_or_default(), self.total(meter, Measure::Late));
+        let rows = rows.checked_add(self.exception_of("unvalued", meter));
+        let rows = rows.map_err(|error| Self::whole_file(format!("meter {meter}: a sum {error}")))?;
         let is_gauge = self.controls.get(meter).is_some_and(|one| one.contains_key(&Measure::Aggregate));
         if rows.records == total.records && (is_gauge || rows.quantity == total.quantity) {
             return Ok(());
         }
-        let problem = format!("meter {meter}: the rows of adjustments.csv do not add up to it");
+        let problem = format!(
+            "meter {meter}: the rows of adjustments.csv and the unvalued ones of exceptions.csv do not add up to it"
+        );
         Err(self.at(meter, Measure::Late, "quantity", problem))
     }
 
-    fn tie(&self, meter: &str, whole: Measure, parts: &[Measure]) -> Result<(), FileFault> {
-        let (sum, total) = (self.sum(meter, parts)?, self.total(meter, whole));
+    fn tie(&self, meter: &str, whole: &[Measure], parts: &[Measure]) -> Result<(), FileFault> {
+        let (sum, total) = (self.sum(meter, parts)?, self.sum(meter, whole)?);
         if sum.records != total.records {
             return Err(self.untied(
                 meter,
@@ -274,8 +279,8 @@ impl FilesProof {
         self.tie_units(meter, whole, parts)
     }
 
-    fn tie_units(&self, meter: &str, whole: Measure, parts: &[Measure]) -> Result<(), FileFault> {
-        let (sum, total) = (self.sum(meter, parts)?.quantity, self.total(meter, whole).quantity);
+    fn tie_units(&self, meter: &str, whole: &[Measure], parts: &[Measure]) -> Result<(), FileFault> {
+        let (sum, total) = (self.sum(meter, parts)?.quantity, self.sum(meter, whole)?.quantity);
         if sum == total {
             return Ok(());
         }
@@ -285,16 +290,23 @@ impl FilesProof {
     fn untied(
         &self,
         meter: &str,
-        (whole, written): (Measure, String),
+        (whole, written): (&[Measure], String),
         parts: &[Measure],
         column: &str,
         sum: &impl ToString,
     ) -> FileFault {
-        let parts: Vec<&str> = parts.iter().map(|part| part.as_str()).collect();
-        let name = whole.as_str();
-        let problem =
-            format!("meter {meter}: {name} is {written}, but {} make {}", parts.join(" + "), sum.to_string());
-        self.at(meter, whole, column, problem)
+        // What is not there is 0, and not worth a word.
+        let is_there = |one: &&Measure| self.at.contains_key(&(meter.to_owned(), **one));
+        let words = |all: &[Measure]| {
+            all.iter().filter(is_there).map(|one| one.as_str()).collect::<Vec<_>>().join(" + ")
+        };
+        let problem = format!(
+            "meter {meter}: {} is {written}, but {} make {}",
+            words(whole),
+            words(parts),
+            sum.to_string()
+        );
+        self.at(meter, whole[0], column, problem)
     }
 
     fn sum(&self, meter: &str, parts: &[Measure]) -> Result<UsageTotal, FileFault> {
