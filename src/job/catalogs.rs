@@ -18,6 +18,11 @@ pub struct Catalogs<'a> {
 }
 
 impl<'a> Catalogs<'a> {
+    /// Where no closed window is looked at.
+    pub fn only(current: &'a Catalog) -> Self {
+        Self { current, current_hash: String::new(), older: BTreeMap::new() }
+    }
+
     /// Reads the versions that stored windows name besides the current one.
     pub async fn read(
         current: &'a Catalog,

@@ -95,7 +95,7 @@ impl CameLate {
     /// Whether there is anything that the last close does not tell: an adjustment, late usage without a value, records that
     /// are gone.
     pub fn is_news(&self, told: &[Exception]) -> bool {
-        !self.new.is_empty() || !self.without_figures().eq(told)
+        !self.new.is_empty() || !without_figures(&self.exceptions).eq(without_figures(told))
     }
 
     pub fn waits(&self) -> Waits {
@@ -104,15 +104,12 @@ impl CameLate {
         let (unvalued, lost) = (of(ExceptionKind::Unvalued), of(ExceptionKind::Lost));
         Waits { adjusted: adjusted as u64, unvalued, lost }
     }
-
-    /// What stands in no adjustment, and keeps a person busy until it is mended.
-    fn without_figures(&self) -> impl Iterator<Item = &Exception> {
-        self.exceptions.iter().filter(|one| TOLD_ONCE.contains(&one.kind))
-    }
 }
 
-/// What is told when it is found, and again when it has changed.
-pub const TOLD_ONCE: [ExceptionKind; 2] = [ExceptionKind::Unvalued, ExceptionKind::Lost];
+/// What stands in no adjustment: it is told when it is found, and again when it has changed.
+fn without_figures(exceptions: &[Exception]) -> impl Iterator<Item = &Exception> {
+    exceptions.iter().filter(|one| matches!(one.kind, ExceptionKind::Unvalued | ExceptionKind::Lost))
+}
 
 /// A late usage in one line, for a person.
 pub fn sentence(one: &Adjustment) -> String {

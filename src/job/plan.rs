@@ -176,6 +176,8 @@ fn is_not_at_stripe(window: &TenantWindow<'_>) -> bool {
 /// What is known when the plan is made.
 pub struct Known<'a> {
     pub period: Period,
+    /// How far earlier runs have brought it.
+    pub was: Option<PeriodStatus>,
     pub windows: &'a PeriodWindows<'a>,
     pub catalogs: &'a Catalogs<'a>,
     pub push: PushMode,
@@ -200,11 +202,11 @@ pub struct Known<'a> {
 
 #[tracing::instrument(level = "debug", name = "plan", skip_all)]
 pub fn plan(mut known: Known<'_>, mut rated: Rated, observation: Observation) -> anyhow::Result<PeriodPlan> {
-    let Observation { totals, quarantine, kept, accruals, newest, look } = observation;
+    let Observation { totals, quarantine, kept, accruals, not_accrued, newest, look } = observation;
     rated.mark_full_cycles(&kept.observed);
     let Rated { due, open } = rated;
     let claims = ages::claims(known.windows, &due, &open);
-    let purpose = purpose(&due, &open, &kept.stored, !known.confirmed.is_empty());
+    let purpose = purpose(&known, (&due, &open), &kept.stored);
     let mut all: Vec<WindowFigures> =
         kept.stored.into_iter().filter(|window| window.status == WindowStatus::Closed).collect();
     let came = late::find(&all, &totals, known.catalogs, kept.adjusted)?;
@@ -229,7 +231,9 @@ pub fn plan(mut known: Known<'_>, mut rated: Rated, observation: Observation) ->
         all.extend(open);
     }
     let beside = (&totals, &quarantine[..], &differences.vanished[..]);
-    let (exceptions, controls) = beside_the_lines(&known, &all, &came, beside)?;
+    let (mut exceptions, controls) = beside_the_lines(&known, &all, &came, beside)?;
+    exceptions.extend(not_accrued);
+    exceptions.sort();
     let ledger = LedgerSeen { records: controls.accepted_records(), recorded_at: newest };
     let report = Report {
         period: known.period,
@@ -318,7 +322,6 @@ fn beside_the_lines(
     }));
     exceptions.extend(resolved(vanished, &looked_at));
     exceptions.extend(came.exceptions.iter().cloned());
-    exceptions.sort();
     let (earlier, now) = looked_at.split_at(came.by_window.len());
     let earlier: Vec<_> = earlier.iter().copied().zip(&came.by_window).collect();
     Ok((exceptions, ControlTotals::prove(&earlier, now, totals)?))
@@ -339,14 +342,22 @@ fn compared_rows(known: &Known<'_>, new: &[WindowFigures]) -> Vec<ComparedRow> {
     rows
 }
 
-fn purpose(due: &[WindowFigures], open: &[WindowFigures], stored: &[WindowFigures], moved: bool) -> Purpose {
-    let key = |window: &WindowFigures| (window.tenant_id.clone(), window.window, window.park);
-    let parked = |window: &&WindowFigures| window.status == WindowStatus::Parked;
-    let known: BTreeSet<_> = stored.iter().filter(parked).map(key).collect();
-    let is_known = |window: &WindowFigures| known.contains(&key(window));
-    if !due.iter().all(is_known) {
+fn purpose(
+    run: &Known<'_>,
+    (due, open): (&[WindowFigures], &[WindowFigures]),
+    stored: &[WindowFigures],
+) -> Purpose {
+    let key = |window: &WindowFigures| (window.tenant_id.clone(), window.window);
+    let parked = stored.iter().filter(|window| window.status == WindowStatus::Parked);
+    let known: BTreeMap<_, _> = parked.map(|window| (key(window), window.park)).collect();
+    let is_known = |window: &WindowFigures| known.get(&key(window)) == Some(&window.park);
+    // The rules were changed, and nobody is set aside in a window that is no longer there.
+    let there: BTreeSet<_> = due.iter().chain(open).map(key).collect();
+    let is_gone = known.keys().any(|one| !there.contains(one));
+    let is_over = there.is_empty() && matches!(run.was, Some(PeriodStatus::Closing | PeriodStatus::Partial));
+    if !due.iter().all(is_known) || is_gone || is_over {
         Purpose::Close
-    } else if open.is_empty() && !due.is_empty() && !moved {
+    } else if open.is_empty() && !due.is_empty() && run.confirmed.is_empty() {
         Purpose::Unchanged
     } else {
         Purpose::Look

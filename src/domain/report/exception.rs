@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::domain::accrual::LeftOut;
 use crate::domain::catalog::Catalog;
 use crate::domain::figures::{Disposition, SegmentUsage, WindowFigures};
 use crate::domain::intent::{Intent, IntentState};
@@ -31,10 +32,12 @@ pub enum ExceptionKind {
     Unvalued,
     /// Records that were closed, and the ledger holds no more.
     Lost,
+    /// Usage of a window that is open at the period's end, and is in no accrual.
+    NotAccrued,
 }
 
 impl ExceptionKind {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::Excluded,
         Self::Parked,
         Self::Quarantined,
@@ -43,6 +46,7 @@ impl ExceptionKind {
         Self::Resolved,
         Self::Unvalued,
         Self::Lost,
+        Self::NotAccrued,
     ];
 
     pub fn parse(text: &str) -> Option<Self> {
@@ -59,6 +63,7 @@ impl ExceptionKind {
             Self::Resolved => "resolved",
             Self::Unvalued => "unvalued",
             Self::Lost => "lost",
+            Self::NotAccrued => "not_accrued",
         }
     }
 }
@@ -129,6 +134,23 @@ pub fn came_late(window: &WindowFigures, late: &Late) -> Vec<Exception> {
         ..of_total(window, ExceptionKind::Lost, "not_in_ledger", (meter, *total))
     });
     excluded.chain(unvalued).chain(lost).collect()
+}
+
+/// What is in no accrual. How much it is nobody can say.
+pub fn not_accrued(left_out: &[LeftOut]) -> Vec<Exception> {
+    let one = |one: &LeftOut| Exception {
+        tenant_id: one.tenant_id.clone(),
+        kind: ExceptionKind::NotAccrued,
+        reason: one.why.as_str().to_owned(),
+        plan: one.plan.key.clone(),
+        meter: one.meter.clone(),
+        tenant_name: String::new(),
+        records: 0,
+        quantity: String::new(),
+        next_step: format!("accruals.csv is without it: {}", one.why.next_step()),
+        amount: None,
+    };
+    left_out.iter().map(one).collect()
 }
 
 fn unvalued_next_step(why: NoValue) -> &'static str {

@@ -44,16 +44,12 @@ impl BooksWrite {
 }
 
 impl BooksView {
-    /// What the newest run with closed figures told of these kinds, in the order of the file.
-    pub async fn last_told(
-        &mut self,
-        period: Period,
-        kinds: &[ExceptionKind],
-    ) -> Result<Vec<Exception>, StoreError> {
-        let Some(run) = self.last_committed(period).await? else { return Ok(Vec::new()) };
-        let mut told = self.exceptions(&run.run_id).await?;
-        told.retain(|one| kinds.contains(&one.kind));
-        Ok(told)
+    /// Those of the newest run with closed figures, in the order of the file.
+    pub async fn last_exceptions(&mut self, period: Period) -> Result<Vec<Exception>, StoreError> {
+        match self.last_committed(period).await? {
+            Some(run) => self.exceptions(&run.run_id).await,
+            None => Ok(Vec::new()),
+        }
     }
 
     async fn exceptions(&mut self, run_id: &str) -> Result<Vec<Exception>, StoreError> {

@@ -88,3 +88,31 @@ fn an_approval_waits_for_the_lease() {
     closed.workspace.run(&approve(&closed.run_id, "Ada")).expect(11);
     assert_eq!(closed.workspace.number(APPROVED), 0);
 }
+
+/// Whoever waits for the lease should not wait for a proof as well: it is made before.
+#[test]
+fn what_does_not_hold_is_told_while_somebody_else_works() {
+    let closed = Closed::new(Engine::Sqlite);
+    let file = closed.folder().join("lines.csv");
+    let text = fs::read_to_string(&file).unwrap();
+    fs::write(&file, text.replacen('1', "2", 1)).unwrap();
+    closed
+        .workspace
+        .sql("UPDATE lease SET holder = 'other/1', expires_at = 99999999999999 WHERE name = 'run'");
+    closed.workspace.run(&approve(&closed.run_id, "Ada")).expect(65);
+}
+
+/// A lease that is taken over leaves a row in the log, so the log has grown since the run was verified.
+#[test]
+fn a_run_is_verified_once_more_when_the_log_has_grown_meanwhile() {
+    for engine in ENGINES {
+        let closed = Closed::new(engine);
+        closed
+            .workspace
+            .sql("UPDATE lease SET holder = 'other/1', expires_at = 1 WHERE name = 'run' RETURNING name");
+        closed.workspace.run(&approve(&closed.run_id, "Ada")).expect(0);
+        let taken_over = "SELECT COUNT(*) FROM audit_log WHERE event = 'lease_taken_over'";
+        assert_eq!((closed.workspace.number(taken_over), closed.workspace.number(APPROVED)), (1, 1));
+        closed.verify().expect(0);
+    }
+}

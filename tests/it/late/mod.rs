@@ -7,6 +7,7 @@ mod accruals;
 mod damaged;
 mod found;
 mod kinds;
+mod laid_anew;
 mod report;
 
 use std::collections::BTreeMap;
