@@ -253,20 +253,6 @@ impl ControlTotals {
     }
 }
 
-/// What the ledger holds of a closed window now, beyond what was closed, by meter.
-pub fn late(
-    window: &WindowFigures,
-    totals: &LedgerTotals,
-) -> Result<BTreeMap<String, UsageTotal>, NumberError> {
-    let mut late = BTreeMap::new();
-    for (meter, now) in window.accepted(totals)? {
-        let mut closed = window.usage.iter().filter(|usage| usage.meter == meter);
-        let of_meter = closed.try_fold(now, |late, usage| late.checked_sub(usage.total))?;
-        late.insert(meter.to_owned(), of_meter);
-    }
-    Ok(late)
-}
-
 /// The meters of a window that are gauges, by the totals that the catalog of its close makes: also one without a reading
 /// when it closed.
 pub(in crate::domain) fn gauges<'a>(

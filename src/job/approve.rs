@@ -39,7 +39,7 @@ pub async fn approve(settings: &Settings, request: &Request, now: Timestamp) -> 
     let store = signals.unless_interrupted(settings.open(Access::Write)).await?;
     let books = store.books();
     // It may read for long, and nobody else should have to wait for that.
-    let proof = signals.unless_interrupted(holding(settings, request, &store)).await?;
+    let proof = signals.unless_interrupted(Box::pin(holding(settings, request, &store))).await?;
     let work = async |lease: &Lease| decide(settings, request, proof, &store, lease, now).await;
     let approved = under_lease(&books, settings.lease_ttl, request.lock_wait, now, &mut signals, work).await;
     store.close().await;
@@ -75,7 +75,7 @@ async fn decide(
     let books = store.books();
     // Whatever is closed, imported or said leaves a row in the log.
     if books.snapshot().await?.audit_head().await? != proof.head {
-        proof = holding(settings, request, store).await?;
+        proof = Box::pin(holding(settings, request, store)).await?;
     }
     let Some(run) = books.snapshot().await?.run(&request.run_id).await? else {
         return Err(Refusal::Usage(format!("there is no run {}", request.run_id)).into());

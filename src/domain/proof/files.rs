@@ -1,8 +1,10 @@
 //! The figures of a set of files, proved from the files alone.
 //!
-//! In: the rows of `lines.csv`, `control_totals.csv`, `exceptions.csv`, `summary.csv` and `adjustments.csv` as text, with
-//! their line numbers. Out: the first figure that does not follow from the others, with file, line and column. Needs no
+//! In: the rows of `lines.csv`, `control_totals.csv`, `exceptions.csv`, `summary.csv`, `adjustments.csv`,
+//! `reconciliation.csv` and `accruals.csv` as text, with their line numbers; the sums of `manifest.json`. Out: the first figure that does not follow from the others, with file, line and column. Needs no
 //! database and no catalog: it is what an auditor can do with the folder in hand.
+
+mod row;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -111,6 +113,10 @@ pub struct FilesProof {
     exceptions: BTreeMap<(String, String), UsageTotal>,
     /// Late usage by meter; `None`: the set has no such file.
     late: Option<BTreeMap<String, UsageTotal>>,
+    /// By currency, in minor units: base fees, usage, late usage.
+    money: BTreeMap<String, [i128; 3]>,
+    /// The keys of accruals.
+    accrued: BTreeSet<Vec<String>>,
 }
 
 const CONTROLS: &str = "control_totals.csv";
@@ -124,6 +130,12 @@ impl FilesProof {
         let priced: Quantity = row.read("priced_quantity", quantity)?;
         let unit_amount = row.read("unit_amount_decimal", UnitAmount::parse_stored)?;
         let currency = row.read("currency", Currency::parse)?;
+        // A base fee is charged once, and so is a fee of a tier, which holds no units.
+        if kind != LineKind::Usage {
+            let quantity = if kind == LineKind::Base { "1" } else { "0" };
+            row.is("quantity", &quantity, "a fee")?;
+            row.is("priced_quantity", &"1", "a fee")?;
+        }
         let exact = priced.times(unit_amount);
         row.is("exact_amount_minor", &exact, "priced_quantity times unit_amount_decimal")?;
         let rounded = MinorAmount::round(exact, currency);
@@ -139,6 +151,8 @@ impl FilesProof {
         plan.tenants.insert(row.text("tenant_id")?.to_owned());
         let side = if kind == LineKind::Base { &mut plan.base } else { &mut plan.usage };
         *side += i128::from(rounded.minor);
+        let [base, usage, _] = self.money.entry(row.text("currency")?.to_owned()).or_default();
+        *(if kind == LineKind::Base { base } else { usage }) += i128::from(rounded.minor);
         Ok(())
     }
 
@@ -194,8 +208,34 @@ impl FilesProof {
         let minor = |column: &str| row.whole::<i128>(column);
         let restated = minor("original_amount_minor")?.saturating_add(minor("late_amount_minor")?);
         row.is("restated_amount_minor", &restated, "original and late together")?;
+        let currency = row.read("currency", Currency::parse)?;
+        for name in ["original", "late", "restated"] {
+            let minor = minor(&format!("{name}_amount_minor"))?;
+            row.is(&format!("{name}_amount"), &MinorSum { minor, currency }, "the same in minor units")?;
+        }
+        let [_, _, money] = self.money.entry(currency.to_string()).or_default();
+        *money = money.saturating_add(minor("late_amount_minor")?);
         let of_meter = self.late.get_or_insert_default().entry(row.text("meter")?.to_owned()).or_default();
         add(of_meter, UsageTotal { records: row.whole("records")?, quantity: late }, row)
+    }
+
+    /// The sums that `manifest.json` names by currency: base fees, usage, late usage.
+    pub fn manifest(&self, totals: &BTreeMap<String, [String; 3]>) -> Result<(), FileFault> {
+        let made: BTreeMap<String, [String; 3]> = self
+            .money
+            .iter()
+            .map(|(currency, sums)| (currency.clone(), sums.map(|sum| sum.to_string())))
+            .collect();
+        if made == *totals {
+            return Ok(());
+        }
+        let all: BTreeSet<&String> = made.keys().chain(totals.keys()).collect();
+        let other = all.into_iter().find(|currency| made.get(*currency) != totals.get(*currency));
+        let problem = format!(
+            "base, usage or late amounts in {} are not the sums of lines.csv and adjustments.csv",
+            other.map_or("", String::as_str)
+        );
+        Err(FileFault { file: "manifest.json", line: 0, column: "totals".to_owned(), problem })
     }
 
     /// Whether all of it holds together.

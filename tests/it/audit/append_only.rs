@@ -58,7 +58,9 @@ fn every_table_that_is_guarded_is_tried_here_told_to_the_auditor_and_kept_from_t
         operations.split("REVOKE UPDATE, DELETE ON ").nth(1).unwrap().split(" FROM ").next().unwrap();
     let revoked: BTreeSet<String> = revoked.split(',').map(|table| table.trim().to_owned()).collect();
     for engine in ENGINES {
-        let guarded = guarded(&crate::support::Workspace::with_company(engine), engine);
+        let mut guarded = guarded(&crate::support::Workspace::with_company(engine), engine);
+        // An intent's name and quantity are frozen; what became of it is written into its row.
+        assert!(guarded.remove("intents"));
         let tried = TABLES.iter().map(|(table, _)| *table).chain(ELSEWHERE).map(str::to_owned).collect();
         assert_eq!(guarded, tried);
         // A run's own row changes until its files are written.

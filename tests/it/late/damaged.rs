@@ -46,6 +46,11 @@ fn records_that_one_tenant_lost_stop_nobody_else_and_are_told() {
         let lost = csv_rows(&files["control_totals.csv"]).into_iter().filter(|row| row["measure"] == "lost");
         assert_eq!(lost.count(), 1);
         files_hold(&workspace, september);
+        let explained = workspace.run(&["explain", "acme", "--period", "2026-09"]).expect(0).stdout;
+        assert!(
+            explained.contains("calls: 1 record, 130 units that were closed are no longer"),
+            "{explained}"
+        );
         // What was told is not told at every wake, and the other months go on.
         wake(&workspace, "2026-10-07T00:00:00Z", 0);
         import(&workspace, &["beta calls 1 2026-10-09 success b3"]);

@@ -26,6 +26,13 @@ fn a_higher_reading_of_a_gauge_is_late_money_and_a_lower_one_is_none() {
         let higher = set(&workspace, of(&outcomes, "2026-09"));
         // 7 x 50.5 = 353.5, a half away from zero; 4 x 50.5 = 202.
         assert_eq!(adjusted(&higher), ["acme pro devices 2 4 3 7 202 152 354 try"]);
+        // Readings are no sum for a person either: 3 and 7 beside the 4 that it stood at.
+        let ask = ["explain", "acme", "--period", "2026-09", "--meter", "devices"];
+        let told = workspace.run(&ask).expect(0).stdout;
+        let words = "devices: 2 records came after the close and changed nothing of it (the gauge would stand higher by 3)";
+        assert!(told.contains(words), "{told}");
+        let json = workspace.run(&[&ask[..], &["--json"]].concat()).expect(0).json();
+        assert_eq!(json["windows"][0]["late"][0]["quantity"], "3");
     }
 }
 
