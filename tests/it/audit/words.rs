@@ -7,8 +7,8 @@ use crate::billing::world::{OPEN, SHADOW, World, tenants, usage};
 use crate::support::{ENGINES, Ended, Engine};
 
 fn say(world: &World, arguments: &[&str]) {
-    let word = ["--note", "seen by hand", "--by", "ada"];
-    Ended::of(world.command(&[arguments, &word].concat()).output().unwrap()).expect(0);
+    let signed = ["--note", "seen by hand", "--by", "ada"];
+    Ended::of(world.command(&[arguments, &signed].concat()).output().unwrap()).expect(0);
 }
 
 fn verify(world: &World) -> Ended {
