@@ -33,6 +33,12 @@ fn partial(engine: crate::support::Engine) -> Workspace {
     workspace
 }
 
+/// What the run of an outcome has made of its period for good.
+fn run_closed(workspace: &Workspace, outcome: &serde_json::Value) -> String {
+    let run_id = outcome["run_id"].as_str().unwrap();
+    workspace.sql(&format!("SELECT period_status FROM runs WHERE run_id = '{run_id}'"))[0][0].clone()
+}
+
 fn tenant(workspace: &Workspace, row: &str) {
     let header = TENANTS.lines().next().unwrap();
     workspace.write("one.csv", format!("{header}\n{row}\n"));
@@ -48,6 +54,8 @@ fn a_partial_month_closes_when_the_tenant_that_was_parked_in_it_starts_later() {
         let september = of(&outcomes, "2026-09");
         assert_eq!((&september["status"], &september["counts"]["parked"]), (&"closed".into(), &0.into()));
         assert_ne!(september["verdict"], serde_json::Value::Null);
+        assert_eq!(run_closed(&workspace, september), "closed");
+        assert_eq!(workspace.number("SELECT COUNT(*) FROM billing_windows WHERE status = 'parked'"), 0);
         assert_eq!(workspace.run(&["status", "--json"]).expect(0).json()["parked"], serde_json::json!([]));
         let again = wake(&workspace, "2026-10-07T00:00:00Z", 0);
         assert!(again.iter().all(|one| one["period"] != "2026-09"), "{again:?}");
@@ -86,5 +94,6 @@ fn a_closing_month_is_over_when_its_open_windows_are_gone() {
         late("2026-10-20T00:00:00Z");
         let second = wake(&workspace, "2026-10-06T00:00:00Z", 0);
         assert_eq!(of(&second, "2026-09")["status"], "closed");
+        assert_eq!(run_closed(&workspace, of(&second, "2026-09")), "closed");
     }
 }
