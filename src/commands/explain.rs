@@ -62,8 +62,17 @@ fn window_text(window: &ExplainedWindow) -> Result<Vec<String>, MoneyError> {
     for part in &window.parts {
         lines.extend(part_text(part));
     }
-    for (meter, late) in window.late.iter().filter(|(_, late)| late.records > 0) {
-        lines.push(format!("  {meter}: {} came after the close and changed nothing of it", total(*late)));
+    for (meter, late) in &window.late {
+        let (what, higher) = match late.higher {
+            None => (total(late.total), String::new()),
+            Some(higher) => {
+                (records(late.total.records), format!(" (the gauge would stand higher by {higher})"))
+            }
+        };
+        lines.push(format!("  {meter}: {what} came after the close and changed nothing of it{higher}"));
+    }
+    for (meter, lost) in &window.lost {
+        lines.push(format!("  {meter}: {} that were closed are no longer in the ledger", total(*lost)));
     }
     if let Some(base) = &window.base {
         lines.push(format!("  base fee of {}: {}", base.plan.key, money(base.line.amount.into())));
@@ -160,8 +169,11 @@ fn money(sum: MinorSum) -> String {
 }
 
 fn total(total: UsageTotal) -> String {
-    let records = if total.records == 1 { "record" } else { "records" };
-    format!("{} {records}, {} units", total.records, total.quantity)
+    format!("{}, {} units", records(total.records), total.quantity)
+}
+
+fn records(count: u64) -> String {
+    format!("{count} {}", if count == 1 { "record" } else { "records" })
 }
 
 fn span(range: Window) -> String {
@@ -196,14 +208,19 @@ fn window_json(window: &ExplainedWindow) -> Result<Value, MoneyError> {
         Ok(json!({ "amount_minor": minor, "amount": sum.to_string(), "currency": sum.currency.to_string() }))
     };
     let totals: Result<Vec<Value>, MoneyError> = sums(window)?.into_iter().map(total).collect();
-    let late = window.late.iter().filter(|(_, late)| late.records > 0);
+    let late = window.late.iter().map(|(meter, late)| {
+        let quantity = late.higher.unwrap_or(late.total.quantity);
+        with_meter(meter, total_json(UsageTotal { quantity, ..late.total }))
+    });
+    let lost = window.lost.iter().map(|(meter, total)| with_meter(meter, total_json(*total)));
     Ok(json!({
         "window_start": figures.window.start.to_string(), "window_end": figures.window.end.to_string(),
         "status": figures.status.as_str(), "trial": window.trial, "catalog_hash": figures.catalog_hash,
         "park_reason": figures.park.map(ParkReason::as_str), "next_step": figures.park.map(ParkReason::next_step),
         "usage": window.parts.iter().map(part_json).collect::<Vec<_>>(),
         "base": window.base.as_ref().map(line_json),
-        "late": late.map(|(meter, late)| with_meter(meter, total_json(*late))).collect::<Vec<_>>(),
+        "late": late.collect::<Vec<_>>(),
+        "lost": lost.collect::<Vec<_>>(),
         "totals": totals?,
     }))
 }

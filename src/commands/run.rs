@@ -200,6 +200,19 @@ fn unfinished(one: Unfinished) -> String {
             ["closed figure has late usage", "closed figures have late usage"],
             "adjustments.csv has its money, and bills for it go out by hand",
         ),
+        Unfinished::Unvalued(figures) => (
+            figures,
+            [
+                "closed figure has late usage without a value",
+                "closed figures have late usage without a value",
+            ],
+            "exceptions.csv says why",
+        ),
+        Unfinished::Lost(figures) => (
+            figures,
+            ["closed figure has lost records", "closed figures have lost records"],
+            "the ledger holds less than was closed: exceptions.csv names them",
+        ),
     };
     format!("{count} {}; {rest}", if count == 1 { single } else { many })
 }

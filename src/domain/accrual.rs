@@ -5,7 +5,6 @@
 //! or a tier counts for the whole of it. Base fees are no accruals: they are known in advance.
 
 use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -15,7 +14,7 @@ use crate::domain::figures::LedgerTotals;
 use crate::domain::money::MinorAmount;
 use crate::domain::number::QuantitySum;
 use crate::domain::period::{Interval, Period, Window};
-use crate::domain::tenant::{Segment, Tenant, TenantWindow};
+use crate::domain::tenant::{ParkReason, Segment, Tenant, TenantWindow};
 
 /// Usage of one window, by plan and meter. The field order is the order of the rows.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,37 +56,56 @@ pub fn parts<'w, 'a>(
     window.invoiced().filter_map(move |segment| Some((segment, segment.range.intersection(before)?)))
 }
 
-/// What the windows come to by `until`, in the order of the file. A part whose plan is not known, or that is more than a bill
-/// can hold, is left out: its tenant is parked when the window closes.
+/// What is in no accrual. The tenant will be parked when the window closes, for the same reason.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeftOut {
+    pub tenant_id: String,
+    pub plan: PlanId,
+    /// Empty: all of them, because the plan is not known.
+    pub meter: String,
+    pub why: ParkReason,
+}
+
+/// What the windows come to by `until`, in the order of the file, and what of them cannot be told: a plan that is not known, a
+/// sum that is more than a bill can hold. Of a sum all parts are told, or none.
 pub fn accruals(
     windows: &[TenantWindow<'_>],
     until: Timestamp,
     catalog: &Catalog,
     totals: &LedgerTotals,
-) -> Vec<Accrual> {
-    let mut rows: BTreeMap<(String, PlanId, String, Window), Accrual> = BTreeMap::new();
+) -> (Vec<Accrual>, Vec<LeftOut>) {
+    let mut sums: BTreeMap<(&str, &PlanId, &str, Window), Option<Accrual>> = BTreeMap::new();
+    let mut left_out = Vec::new();
     for window in windows {
         for (segment, range) in parts(window, until) {
-            let Some(plan) = catalog.plans.get(&segment.subscription.plan) else { continue };
+            let (tenant_id, plan) = (window.tenant.id(), &segment.subscription.plan);
+            let Some(plan) = catalog.plans.get(plan) else {
+                let (tenant_id, plan) = (tenant_id.to_owned(), plan.clone());
+                let why = ParkReason::UnknownPlan;
+                left_out.push(LeftOut { tenant_id, plan, meter: String::new(), why });
+                continue;
+            };
             for meter in plan.usage.keys() {
-                let Some(more) = accrual(window, segment, (range, until), (plan, meter), totals) else {
-                    continue;
+                let more = accrual(window, segment, (range, until), (plan, meter), totals);
+                let key = (tenant_id, &plan.id, meter.as_str(), window.window);
+                let sum = match sums.remove(&key) {
+                    None => more,
+                    Some(before) => before.zip(more).and_then(|(one, more)| joined(&one, &more)),
                 };
-                let key = (more.tenant_id.clone(), more.plan.clone(), meter.clone(), more.window);
-                match rows.entry(key) {
-                    Entry::Vacant(place) => {
-                        place.insert(more);
-                    }
-                    Entry::Occupied(mut row) => {
-                        if let Some(both) = joined(row.get(), &more) {
-                            row.insert(both);
-                        }
-                    }
-                }
+                sums.insert(key, sum);
             }
         }
     }
-    rows.into_values().filter(|one| one.records > 0 || one.amount.minor != 0).collect()
+    let mut accruals = Vec::new();
+    for ((tenant_id, plan, meter, _), sum) in sums {
+        if let Some(one) = sum {
+            accruals.extend((one.records > 0 || one.amount.minor != 0).then_some(one));
+            continue;
+        }
+        let (tenant_id, meter) = (tenant_id.to_owned(), meter.to_owned());
+        left_out.push(LeftOut { tenant_id, plan: plan.clone(), meter, why: ParkReason::Overflow });
+    }
+    (accruals, left_out)
 }
 
 fn accrual(

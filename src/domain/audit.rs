@@ -9,8 +9,10 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
-use crate::domain::period::Period;
+use crate::domain::parking::{Hold, Release};
+use crate::domain::period::{Period, Window};
 use crate::domain::proof::ClosedRecords;
+use crate::domain::tenant::ParkReason;
 
 /// One thing worth remembering for years.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,7 +81,8 @@ pub enum AuditEvent {
     TenantReleased {
         tenant_id: String,
         period: Option<Period>,
-        reason: String,
+        window: Option<Window>,
+        reason: ParkReason,
         by: String,
         note: String,
     },
@@ -91,6 +94,23 @@ pub enum AuditEvent {
 }
 
 impl AuditEvent {
+    /// A tenant is set aside, or no longer.
+    pub fn of_hold(hold: &Hold, goes_on: bool) -> Self {
+        let Hold { tenant_id, period, word } = hold.clone();
+        if goes_on {
+            return Self::TenantHeld { tenant_id, period, by: word.by, note: word.note };
+        }
+        let (window, reason) = (None, ParkReason::Held);
+        Self::TenantReleased { tenant_id, period, window, reason, by: word.by, note: word.note }
+    }
+
+    pub fn of_release(release: &Release) -> Self {
+        let Release { period, window, reason, word } = release.clone();
+        let (tenant_id, window) =
+            window.map(|(tenant_id, window)| (tenant_id, Some(window))).unwrap_or_default();
+        Self::TenantReleased { tenant_id, period: Some(period), window, reason, by: word.by, note: word.note }
+    }
+
     pub fn name(&self) -> &'static str {
         match self {
             Self::CatalogImported { .. } => "catalog_imported",
@@ -163,10 +183,12 @@ impl AuditEvent {
                 ("note", note.clone()),
             ]
             .into(),
-            Self::TenantReleased { tenant_id, period, reason, by, note } => [
+            Self::TenantReleased { tenant_id, period, window, reason, by, note } => [
                 ("tenant_id", tenant_id.clone()),
                 ("period", period.map(|period| period.to_string()).unwrap_or_default()),
-                ("reason", reason.clone()),
+                ("window_start", window.map(|window| window.start.to_string()).unwrap_or_default()),
+                ("window_end", window.map(|window| window.end.to_string()).unwrap_or_default()),
+                ("reason", reason.as_str().to_owned()),
                 ("by", by.clone()),
                 ("note", note.clone()),
             ]

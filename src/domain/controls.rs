@@ -13,8 +13,8 @@ use crate::domain::number::{NumberError, Quantity};
 use crate::domain::rating::LineKind;
 use crate::domain::usage::UsageTotal;
 
-/// One control measure. In records and units: `accepted = in_window + late + excluded + parked`. In units, for `sum` and
-/// `count`: `used = free + billed + capped + parked`. For gauges, in records and units: `in_window = aggregate + superseded`,
+/// One control measure. In records and units: `accepted + lost = in_window + late + excluded + parked`. In units, for `sum`
+/// and `count`: `used = free + billed + capped + parked`. For gauges, in records and units: `in_window = aggregate + superseded`,
 /// and in units `aggregate = free + billed + capped`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Measure {
@@ -23,6 +23,8 @@ pub enum Measure {
     Late,
     Excluded,
     Parked,
+    /// What was closed or adjusted, and the ledger holds no more. It is there only where something is lost.
+    Lost,
     /// The readings of a gauge that count.
     Aggregate,
     /// Its other readings.
@@ -34,12 +36,13 @@ pub enum Measure {
 }
 
 impl Measure {
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Accepted,
         Self::InWindow,
         Self::Late,
         Self::Excluded,
         Self::Parked,
+        Self::Lost,
         Self::Aggregate,
         Self::Superseded,
         Self::Used,
@@ -59,6 +62,7 @@ impl Measure {
             Self::Late => "late",
             Self::Excluded => "excluded",
             Self::Parked => "parked",
+            Self::Lost => "lost",
             Self::Aggregate => "aggregate",
             Self::Superseded => "superseded",
             Self::Used => "used",
@@ -73,9 +77,10 @@ impl Measure {
         self < Self::Used
     }
 
-    /// Those of a gauge, or of a meter that adds up.
+    /// Those of a gauge, or of a meter that adds up, where nothing is lost.
     fn of(is_gauge: bool) -> impl Iterator<Item = Self> {
         let other = move |measure: &Self| match measure {
+            Self::Lost => false,
             Self::Aggregate | Self::Superseded => is_gauge,
             Self::Used => !is_gauge,
             _ => true,
@@ -87,7 +92,8 @@ impl Measure {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ControlFault {
     #[error(
-        "control totals of meter `{0}` do not tie in records: accepted is not in_window + late + excluded + parked"
+        "control totals of meter `{0}` do not tie in records: accepted and lost are not in_window + late + excluded + \
+         parked"
     )]
     Records(String),
     #[error("control totals of meter `{0}` do not tie in units: used is not free + billed + capped + parked")]
@@ -107,8 +113,8 @@ pub struct ControlTotals(pub BTreeMap<String, BTreeMap<Measure, UsageTotal>>);
 
 impl ControlTotals {
     /// Adds up the windows of a period and proves both identities. `totals` is the ledger as it is now: what it holds
-    /// beyond the figures of a window that an `earlier` run closed must be what came late to it; a window looked at `now`
-    /// has nothing late. So a record that got lost on the way breaks the proof.
+    /// beyond the figures of a window that an `earlier` run closed must be what came late to it, and what it lacks of them
+    /// what is lost of it; a window looked at `now` has neither. So a record that got lost on the way breaks the proof.
     pub fn prove(
         earlier: &[(&WindowFigures, &Late)],
         now: &[&WindowFigures],
@@ -116,11 +122,7 @@ impl ControlTotals {
     ) -> Result<Self, ControlFault> {
         let mut control = Self::default();
         let windows = || earlier.iter().map(|(window, _)| window).chain(now);
-        let gauges: BTreeSet<&str> = windows()
-            .flat_map(|window| &window.usage)
-            .filter(|usage| usage.readings.is_some())
-            .map(|usage| usage.meter.as_str())
-            .collect();
+        let gauges: BTreeSet<&str> = windows().flat_map(|window| gauges(window, totals)).collect();
         for window in windows() {
             for (meter, total) in window.accepted(totals)? {
                 control.begin(meter, gauges.contains(meter));
@@ -133,10 +135,15 @@ impl ControlTotals {
         }
         for (_, late) in earlier {
             for (meter, total) in &late.billable {
+                control.begin(meter, gauges.contains(meter.as_str()));
                 control.add(meter, Measure::Late, *total)?;
             }
             for usage in &late.excluded {
                 control.add(&usage.meter, Measure::Excluded, usage.total)?;
+            }
+            for (meter, total) in &late.lost {
+                control.begin(meter, gauges.contains(meter.as_str()));
+                control.add(meter, Measure::Lost, *total)?;
             }
         }
         control.check()?;
@@ -227,7 +234,7 @@ impl ControlTotals {
                 measures.iter().try_fold(UsageTotal::default(), |sum, one| sum.checked_add(total(*one)))
             };
             let parts = sum(&[Measure::InWindow, Measure::Late, Measure::Excluded, Measure::Parked])?;
-            if parts != total(Measure::Accepted) {
+            if parts != sum(&[Measure::Accepted, Measure::Lost])? {
                 return Err(ControlFault::Records(meter.clone()));
             }
             let rated = sum(&[Measure::Free, Measure::Billed, Measure::Capped])?.quantity;
@@ -246,18 +253,16 @@ impl ControlTotals {
     }
 }
 
-/// What the ledger holds of a closed window now, beyond what was closed, by meter.
-pub fn late(
-    window: &WindowFigures,
-    totals: &LedgerTotals,
-) -> Result<BTreeMap<String, UsageTotal>, NumberError> {
-    let mut late = BTreeMap::new();
-    for (meter, now) in window.accepted(totals)? {
-        let mut closed = window.usage.iter().filter(|usage| usage.meter == meter);
-        let of_meter = closed.try_fold(now, |late, usage| late.checked_sub(usage.total))?;
-        late.insert(meter.to_owned(), of_meter);
-    }
-    Ok(late)
+/// The meters of a window that are gauges, by the totals that the catalog of its close makes: also one without a reading
+/// when it closed.
+pub(in crate::domain) fn gauges<'a>(
+    window: &'a WindowFigures,
+    totals: &'a LedgerTotals,
+) -> BTreeSet<&'a str> {
+    let closed = window.usage.iter().filter(|usage| usage.readings.is_some()).map(|usage| &*usage.meter);
+    let by_meter = window.accounted.iter().filter_map(|range| totals.get(range)?.get(&window.tenant_id));
+    let now = by_meter.flatten().filter(|(_, usage)| usage.readings.is_some()).map(|(meter, _)| &**meter);
+    closed.chain(now).collect()
 }
 
 /// The lines of a segment and meter must hold exactly the units that were used, up to a hard cap.

@@ -9,7 +9,9 @@ mod comparison;
 mod exception;
 mod statement;
 
-pub use exception::{Exception, ExceptionKind, QuarantineCount, came_late, exceptions, resolved, unbillable};
+pub use exception::{
+    Exception, ExceptionKind, QuarantineCount, came_late, exceptions, not_accrued, resolved, unbillable,
+};
 pub use statement::Statement;
 
 use std::borrow::Cow;

@@ -22,6 +22,17 @@ const SUMS: &str = "SHA256SUMS";
 #[derive(Deserialize)]
 struct Manifest {
     files: Vec<Listed>,
+    /// Empty in sets of earlier versions.
+    #[serde(default)]
+    totals: Vec<Total>,
+}
+
+#[derive(Deserialize)]
+struct Total {
+    currency: String,
+    base_amount_minor: String,
+    usage_amount_minor: String,
+    late_amount_minor: String,
 }
 
 #[derive(Deserialize)]
@@ -61,24 +72,44 @@ pub fn files(folder: &Path, manifest_sha256: Option<&str>) -> Result<Finding, In
         }
     }
     let proved = if manifest_sha256.is_some() { ", which the audit log proves" } else { "" };
-    Ok(Finding::Holds(format!("{} data files are those of {MANIFEST}{proved}", manifest.files.len())))
+    let mut words = format!("{} data files are those of {MANIFEST}{proved}", manifest.files.len());
+    let strange = strange(folder, &manifest)?;
+    if !strange.is_empty() {
+        words = format!("{words}; not of the set, and proved by nothing: {}", strange.join(", "));
+    }
+    Ok(Finding::Holds(words))
+}
+
+/// What somebody put beside the files of the run, sorted.
+fn strange(folder: &Path, manifest: &Manifest) -> Result<Vec<String>, IngestError> {
+    let mut strange = Vec::new();
+    for entry in fs::read_dir(folder).map_err(|cause| failed(folder, cause))? {
+        let name = entry.map_err(|cause| failed(folder, cause))?.file_name().to_string_lossy().into_owned();
+        if name != MANIFEST && name != SUMS && !manifest.files.iter().any(|file| file.name == name) {
+            strange.push(name);
+        }
+    }
+    strange.sort();
+    Ok(strange)
 }
 
 /// Sums and products of the figures, and what one file says of another.
 pub fn figures(folder: &Path) -> Result<Finding, IngestError> {
     let mut proof = FilesProof::default();
     let read: Result<Result<(), FileFault>, IngestError> = (|| {
-        let steps: [(&'static str, Step); 5] = [
+        let steps: [(&'static str, Step); 7] = [
             ("lines.csv", FilesProof::line),
             ("summary.csv", FilesProof::summary),
             ("control_totals.csv", FilesProof::control),
             ("exceptions.csv", FilesProof::exception),
             ("adjustments.csv", FilesProof::adjustment),
+            ("reconciliation.csv", FilesProof::reconciled),
+            ("accruals.csv", FilesProof::accrual),
         ];
         for (name, step) in steps {
             let Some(file) = open(&folder.join(name))? else {
                 // Sets of earlier versions have none.
-                if name == "adjustments.csv" {
+                if name == "adjustments.csv" || name == "accruals.csv" {
                     continue;
                 }
                 let problem = "is not there".to_owned();
@@ -91,14 +122,27 @@ pub fn figures(folder: &Path) -> Result<Finding, IngestError> {
                 return Ok(Err(fault));
             }
         }
-        Ok(proof.finish())
+        Ok(proof.finish().and_then(|()| manifest_totals(folder, &proof)))
     })();
     Ok(match read? {
         Ok(()) => {
-            Finding::Holds("lines, sums, control totals and exceptions follow from each other".to_owned())
+            let words = "lines, sums, control totals, exceptions and comparison follow from each other";
+            Finding::Holds(words.to_owned())
         }
         Err(fault) => Finding::Fails(fault.to_string()),
     })
+}
+
+/// A manifest that cannot be read is named with the files.
+fn manifest_totals(folder: &Path, proof: &FilesProof) -> Result<(), FileFault> {
+    let manifest = fs::read(folder.join(MANIFEST)).ok();
+    let manifest: Option<Manifest> = manifest.and_then(|text| serde_json::from_slice(&text).ok());
+    let totals = manifest.map(|manifest| manifest.totals).unwrap_or_default();
+    let by_currency = totals
+        .into_iter()
+        .map(|one| (one.currency, [one.base_amount_minor, one.usage_amount_minor, one.late_amount_minor]));
+    let by_currency: BTreeMap<_, _> = by_currency.collect();
+    if by_currency.is_empty() { Ok(()) } else { proof.manifest(&by_currency) }
 }
 
 /// What one row of a file adds.

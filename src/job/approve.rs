@@ -13,7 +13,7 @@ use crate::job::interrupt::Signals;
 use crate::job::lease::{Lease, under_lease};
 use crate::job::verify::{Proof, Subject, verify_in};
 use crate::job::{Refusal, Settings, person};
-use crate::store::books::{Approval, Run, RunState};
+use crate::store::books::{Approval, Run};
 use crate::store::{Access, Store};
 
 #[derive(Clone, Debug)]
@@ -38,39 +38,48 @@ pub async fn approve(settings: &Settings, request: &Request, now: Timestamp) -> 
     let mut signals = Signals::listen()?;
     let store = signals.unless_interrupted(settings.open(Access::Write)).await?;
     let books = store.books();
-    let work = async |lease: &Lease| decide(settings, request, &store, lease, now).await;
+    // It may read for long, and nobody else should have to wait for that.
+    let proof = signals.unless_interrupted(Box::pin(holding(settings, request, &store))).await?;
+    let work = async |lease: &Lease| decide(settings, request, proof, &store, lease, now).await;
     let approved = under_lease(&books, settings.lease_ttl, request.lock_wait, now, &mut signals, work).await;
     store.close().await;
     approved
 }
 
+/// The proof of a run that can be approved.
+async fn holding(settings: &Settings, request: &Request, store: &Store) -> anyhow::Result<Proof> {
+    let run_id = &request.run_id;
+    let proofs = verify_in(store, settings, &Subject::Run(run_id.clone()), None).await?;
+    let proof = proofs.into_iter().next().unwrap_or_default();
+    if proof.closed_manifest.is_none() {
+        let text = format!("run {run_id} closed nothing that could be approved, or is not finished");
+        return Err(Refusal::Usage(text).into());
+    }
+    match proof.first_fault() {
+        None => Ok(proof),
+        Some(fault) => {
+            let text = format!("run {run_id} is not approved, because it does not hold: {fault}");
+            Err(Refusal::BadData(text).into())
+        }
+    }
+}
+
 async fn decide(
     settings: &Settings,
     request: &Request,
+    mut proof: Proof,
     store: &Store,
     lease: &Lease,
     now: Timestamp,
 ) -> anyhow::Result<Approved> {
     let books = store.books();
-    let proofs = verify_in(store, settings, &Subject::Run(request.run_id.clone()), None).await?;
-    let proof = proofs.into_iter().next().unwrap_or_default();
-    let mut view = books.snapshot().await?;
-    let Some(run) = view.run(&request.run_id).await? else {
+    // Whatever is closed, imported or said leaves a row in the log.
+    if books.snapshot().await?.audit_head().await? != proof.head {
+        proof = Box::pin(holding(settings, request, store)).await?;
+    }
+    let Some(run) = books.snapshot().await?.run(&request.run_id).await? else {
         return Err(Refusal::Usage(format!("there is no run {}", request.run_id)).into());
     };
-    let log = view.audit_log().await?;
-    drop(view);
-    let closing = log.iter().any(|row| row.run_id == run.run_id && row.event == "run_committed");
-    let written = log.iter().rfind(|row| row.run_id == run.run_id && row.event == "reports_written");
-    let manifest = written.and_then(|row| crate::store::books::details(row).remove("manifest_sha256"));
-    let Some(manifest_sha256) = manifest.filter(|_| closing && run.state == RunState::Finished) else {
-        let text = format!("run {} closed nothing that could be approved, or is not finished", run.run_id);
-        return Err(Refusal::Usage(text).into());
-    };
-    if let Some(fault) = proof.first_fault() {
-        let text = format!("run {} is not approved, because it does not hold: {fault}", run.run_id);
-        return Err(Refusal::BadData(text).into());
-    }
     let os_user = person::os_user();
     if !settings.runner_may_approve {
         refuse_runner(&run, request, &os_user)?;
@@ -89,7 +98,7 @@ async fn decide(
     let event = AuditEvent::RunApproved {
         period: run.period,
         status: period_status.clone(),
-        manifest_sha256,
+        manifest_sha256: proof.closed_manifest.unwrap_or_default(),
         by: approval.by.clone(),
         note: approval.note.clone(),
         os_user: approval.os_user.clone(),
@@ -126,7 +135,7 @@ fn refuse_runner(run: &Run, request: &Request, os_user: &OsUser) -> Result<(), R
 mod tests {
     use super::*;
     use crate::domain::period::Period;
-    use crate::store::books::PeriodStatus;
+    use crate::store::books::{PeriodStatus, RunState};
 
     fn refused(runner: &str, typed_by: &str, by: &str) -> bool {
         let run = Run {

@@ -1,7 +1,7 @@
 //! Catalog versions: the current one for what is open, and for each closed window the one that it was closed with.
 //!
-//! In: the current catalog, the windows that are stored, the books. Out: the catalog of any window. A closed period keeps the
-//! prices that it was closed with, whatever is imported later.
+//! In: the current catalog, the windows that are stored, the books. Out: the catalog of any window, or nothing where it cannot
+//! be read. A closed period keeps the prices that it was closed with, whatever is imported later: never those of another.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,10 +13,16 @@ use crate::store::books::BooksView;
 #[derive(Debug)]
 pub struct Catalogs<'a> {
     pub current: &'a Catalog,
+    current_hash: String,
     older: BTreeMap<String, Catalog>,
 }
 
 impl<'a> Catalogs<'a> {
+    /// Where no closed window is looked at.
+    pub fn only(current: &'a Catalog) -> Self {
+        Self { current, current_hash: String::new(), older: BTreeMap::new() }
+    }
+
     /// Reads the versions that stored windows name besides the current one.
     pub async fn read(
         current: &'a Catalog,
@@ -27,14 +33,21 @@ impl<'a> Catalogs<'a> {
         let named: BTreeSet<&str> = stored.iter().map(|window| window.catalog_hash.as_str()).collect();
         let mut older = BTreeMap::new();
         for hash in named.into_iter().filter(|hash| !hash.is_empty() && *hash != current_hash) {
-            let Some(stored) = view.catalog_version(hash).await? else { continue };
+            // What was closed stands; only what is asked of it anew cannot be told.
+            let stands =
+                "windows that closed with it keep their figures, and nothing new of them has a value";
+            let Some(stored) = view.catalog_version(hash).await? else {
+                tracing::warn!("catalog version {hash} is no longer there: {stands}");
+                continue;
+            };
             match catalog::read(&stored.body, "an older catalog") {
                 Ok(catalog) => drop(older.insert(hash.to_owned(), catalog)),
-                // What was closed stands; only what is asked of it anew is told by the current prices.
-                Err(error) => tracing::warn!("catalog version {hash} can no longer be read: {error}"),
+                Err(error) => {
+                    tracing::warn!("catalog version {hash} can no longer be read: {error}; {stands}");
+                }
             }
         }
-        Ok(Self { current, older })
+        Ok(Self { current, current_hash: current_hash.to_owned(), older })
     }
 
     /// The version that a window closed with, where its meters count otherwise than the current ones.
@@ -49,7 +62,10 @@ impl<'a> Catalogs<'a> {
         &older.unwrap_or(self.current).meters
     }
 
-    pub fn of(&self, window: &WindowFigures) -> &Catalog {
-        self.older.get(&window.catalog_hash).unwrap_or(self.current)
+    /// `None`: the version that the window closed with cannot be read. What has none is rated by the current one.
+    pub fn of(&self, window: &WindowFigures) -> Option<&Catalog> {
+        let hash = &window.catalog_hash;
+        let is_current = hash.is_empty() || *hash == self.current_hash;
+        if is_current { Some(self.current) } else { self.older.get(hash) }
     }
 }

@@ -10,7 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::domain::period::{Period, Window};
 use crate::domain::tenant::{ParkReason, Tenant, TenantWindow};
 use crate::job::{Refusal, Settings};
-use crate::store::books::ClosedWindow;
+use crate::store::books::{ClosedWindow, PeriodJob, PeriodStatus};
 
 /// Closed windows near a period, by tenant.
 pub type ClosedWindows = BTreeMap<String, Vec<ClosedWindow>>;
@@ -26,6 +26,20 @@ pub struct PeriodWindows<'a> {
     pub closed: Vec<TenantWindow<'a>>,
     /// The tenant has no plan in them; they matter only where there is usage all the same.
     pub without_plan: Vec<TenantWindow<'a>>,
+}
+
+impl PeriodWindows<'_> {
+    /// Of a closed period whose windows lie otherwise now, though no tenant was imported since: in another time zone, say.
+    /// Late usage belongs to those that closed; of the others nothing was read from Stripe.
+    pub fn keep_closed(&mut self, period: Period) {
+        let count = self.due.len() + self.open.len();
+        tracing::warn!(
+            "{period} is closed, and {count} of its windows lie otherwise than when it closed: what came late belongs to \
+             those that closed; set time_zone back, or look with `billrecon run --period {period}`"
+        );
+        self.due.clear();
+        self.open.clear();
+    }
 }
 
 /// Lays out the windows of a period.
@@ -74,6 +88,11 @@ pub fn reach(period: Period, tenants: &[Tenant], settings: &Settings) -> Window 
 /// Whether a window is final where no invoice says so.
 pub fn is_settled(window: &TenantWindow<'_>, settle_delay: SignedDuration, now: Timestamp) -> bool {
     window.window.end.saturating_add(settle_delay).is_ok_and(|settled| settled <= now)
+}
+
+/// A closed period gets a new window only by an import of tenants.
+pub fn is_final(job: &PeriodJob, tenants_version: i64) -> bool {
+    job.status == PeriodStatus::Closed && job.tenants_version == tenants_version
 }
 
 /// The first period that can be due: the configured one, else the one in which the first tenant started.

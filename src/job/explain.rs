@@ -9,16 +9,18 @@ use jiff::Timestamp;
 
 use crate::domain::aggregation::Tally;
 use crate::domain::catalog::{Catalog, Meter, UsagePrice};
-use crate::domain::controls;
 use crate::domain::figures::{
     Disposition, LedgerTotals, SegmentUsage, WindowFigures, WindowLine, WindowStatus,
 };
+use crate::domain::late::{self, Late};
+use crate::domain::number::{NumberError, QuantitySum};
 use crate::domain::period::{Period, Window};
 use crate::domain::tenant::{Tenant, TenantWindow};
 use crate::domain::usage::{UsageRecord, UsageTotal};
 use crate::ingest::did_you_mean;
 use crate::job::catalogs::Catalogs;
 use crate::job::connection::mode_of;
+use crate::job::observe::{self, Ranges};
 use crate::job::{Refusal, Settings, current_catalog};
 use crate::store::Access;
 use crate::store::ledger::{LedgerSnapshot, StoredRecord};
@@ -50,7 +52,18 @@ pub struct ExplainedWindow {
     pub parts: Vec<Part>,
     pub base: Option<WindowLine>,
     /// By meter: what came after the window was closed.
-    pub late: BTreeMap<String, UsageTotal>,
+    pub late: BTreeMap<String, CameLate>,
+    /// By meter: what was closed, and the ledger holds no more.
+    pub lost: BTreeMap<String, UsageTotal>,
+}
+
+/// What came late on a meter.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct CameLate {
+    /// Its units are no sum where the meter is a gauge, and left at 0 there.
+    pub total: UsageTotal,
+    /// Of a gauge: by how much it would stand higher.
+    pub higher: Option<QuantitySum>,
 }
 
 /// One meter in one segment or gap.
@@ -112,7 +125,7 @@ pub async fn explain(settings: &Settings, question: &Question) -> anyhow::Result
     drop(view);
     let laid = tenant.windows(question.period, &settings.time_zone);
     let mut snapshot = store.ledger().snapshot().await?;
-    let totals = totals(tenant, &laid, &stored, &catalog, &mut snapshot).await?;
+    let totals = totals(tenant, &laid, &stored, &catalogs, &mut snapshot).await?;
     let figures = figures(&laid, stored, (&catalog, &current.catalog_hash), &totals);
     if let Some(meter) = &question.meter {
         known(meter, &catalog, &figures, &totals)?;
@@ -169,20 +182,19 @@ async fn totals(
     tenant: &Tenant,
     laid: &[TenantWindow<'_>],
     stored: &[WindowFigures],
-    catalog: &Catalog,
+    catalogs: &Catalogs<'_>,
     snapshot: &mut LedgerSnapshot,
 ) -> anyhow::Result<LedgerTotals> {
-    let mut ranges: BTreeSet<Window> =
-        stored.iter().flat_map(|window| window.accounted.iter().copied()).collect();
+    let mut ranges = Ranges::new();
     for window in laid {
-        ranges.extend(window.accounted.iter().chain(&window.gaps));
-        ranges.extend(window.segments.iter().map(|segment| segment.range));
+        for range in observe::pieces(window) {
+            ranges.entry((range, None)).or_default().insert(tenant.id());
+        }
     }
-    let mut totals = LedgerTotals::new();
-    for range in ranges {
-        totals.insert(range, snapshot.totals(&catalog.meters, range, [tenant.id(); 2]).await?);
+    for window in stored.iter().filter(|window| window.status == WindowStatus::Closed) {
+        observe::add_closed(&mut ranges, window, catalogs);
     }
-    Ok(totals)
+    observe::totals_in(ranges, std::slice::from_ref(tenant), catalogs, snapshot).await
 }
 
 /// Closed windows as they were closed; the others as they would be now.
@@ -212,15 +224,23 @@ fn figures(
 async fn window(
     mut figures: WindowFigures,
     laid: &[TenantWindow<'_>],
-    catalog: &Catalog,
+    catalog: Option<&Catalog>,
     question: &Question,
     totals: &LedgerTotals,
     snapshot: &mut LedgerSnapshot,
 ) -> anyhow::Result<ExplainedWindow> {
     let is_closed = figures.status == WindowStatus::Closed;
-    let mut late = if is_closed { controls::late(&figures, totals)? } else { BTreeMap::new() };
+    let (mut late, mut lost) = Default::default();
+    if is_closed {
+        let found = late::late(&figures, totals, catalog, &[])?;
+        (late, lost) = (by_meter(&found, catalog)?, found.lost);
+    }
+    // Of a version that cannot be read no meter and no price is told.
+    let unknown = Catalog::default();
+    let catalog = catalog.unwrap_or(&unknown);
     if let Some(only) = &question.meter {
         late.retain(|meter, _| meter == only);
+        lost.retain(|meter, _| meter == only);
         figures.usage.retain(|usage| usage.meter == *only);
         // A base fee is of no meter.
         figures.lines.retain(|line| line.meter == *only);
@@ -236,9 +256,31 @@ async fn window(
         trial: laid.iter().any(|one| one.window == figures.window && one.trial),
         base: figures.lines.iter().find(|line| line.meter.is_empty()).cloned(),
         late,
+        lost,
         parts,
         figures,
     })
+}
+
+/// All that is late, whether it was adjusted, excluded or has no value.
+fn by_meter(late: &Late, catalog: Option<&Catalog>) -> Result<BTreeMap<String, CameLate>, NumberError> {
+    let meters = catalog.map(|catalog| &catalog.meters);
+    let is_gauge = |meter: &str| {
+        meters.and_then(|meters| meters.get(meter)).is_some_and(|meter| meter.aggregation.is_gauge())
+    };
+    let excluded = late.excluded.iter().map(|one| (one.meter.as_str(), one.total));
+    let mut all: BTreeMap<String, CameLate> = BTreeMap::new();
+    for (meter, mut total) in late.billable.iter().map(|(meter, total)| (&**meter, *total)).chain(excluded) {
+        let one = all.entry(meter.to_owned()).or_default();
+        if is_gauge(meter) {
+            let changes = late.adjustments.iter().filter(|one| one.meter == meter);
+            let higher =
+                changes.map(|one| one.quantity).try_fold(QuantitySum::ZERO, QuantitySum::checked_add)?;
+            (one.higher, total.quantity) = (Some(higher), QuantitySum::ZERO);
+        }
+        one.total = one.total.checked_add(total)?;
+    }
+    Ok(all)
 }
 
 /// By time and meter, in the order of time.

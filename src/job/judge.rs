@@ -56,7 +56,9 @@ fn facts(policy: &Policy, case: &Case<'_>) -> PeriodFacts {
     let is_billed = |one: &&WindowFigures| {
         let mut segments = find(case.windows, one).into_iter().flat_map(TenantWindow::invoiced);
         segments.any(|segment| {
-            let plan = case.catalogs.of(one).plans.get(&segment.subscription.plan);
+            // In doubt it is.
+            let Some(catalog) = case.catalogs.of(one) else { return true };
+            let plan = catalog.plans.get(&segment.subscription.plan);
             plan.is_some_and(|plan| !plan.usage.is_empty())
         })
     };
@@ -88,16 +90,16 @@ fn find<'a>(windows: &'a PeriodWindows<'a>, figures: &WindowFigures) -> Option<&
 /// (a record of 0, two that cancel out); observing, all of a tenant whose meter total differs.
 fn push_records(figures: &WindowFigures, differing: &Differing<'_>, case: &Case<'_>) -> PushRecords {
     let mut sum = PushRecords::default();
+    let Some(catalog) = case.catalogs.of(figures) else { return sum };
     for usage in &figures.usage {
-        let Some(target) = target(usage, case.catalogs.of(figures)) else { continue };
+        let Some(target) = target(usage, catalog) else { continue };
         let records = usage.total.records;
         let arrived = match case.push {
             // Stripe shows one level of a gauge, that of the last segment with usage: no other needs an intent.
             PushMode::Push if usage.readings.is_some() && !is_last_of_meter(usage, figures) => records,
             PushMode::Push => {
                 let counted = || case.intents.counted(&figures.tenant_id, &usage.meter, usage.range);
-                let meters = &case.catalogs.of(figures).meters;
-                let aggregation = meters.get(&usage.meter).map(|meter| meter.aggregation);
+                let aggregation = catalog.meters.get(&usage.meter).map(|meter| meter.aggregation);
                 let quantity = aggregation.map(|aggregation| intent::arrived(aggregation, counted()));
                 let carried: u64 = counted().map(|one| one.records).sum();
                 if quantity == Some(Ok(target)) { records } else { carried.min(records) }
@@ -155,7 +157,8 @@ fn population<'a>(policy: &'a Policy, meter: &'a str, case: &'a Case<'_>) -> Pop
         if !window.segments.iter().any(|segment| segment.subscription.plan.key == policy.plan) {
             continue;
         }
-        match member(figures, window, meter, case.catalogs.of(figures)) {
+        let member = case.catalogs.of(figures).and_then(|catalog| member(figures, window, meter, catalog));
+        match member {
             Some(member) => population.members.push(member),
             None => population.left_out += 1,
         }

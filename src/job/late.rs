@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::domain::figures::{LedgerTotals, WindowFigures};
 use crate::domain::late::{Adjustment, Late, LateFault, late};
 use crate::domain::period::{Period, Window};
-use crate::domain::report::{Exception, came_late};
+use crate::domain::report::{Exception, ExceptionKind, came_late};
 use crate::job::catalogs::Catalogs;
 use crate::store::books::{Look, PeriodJob, PeriodStatus};
 use crate::store::ledger::Arrivals;
@@ -51,8 +51,19 @@ pub struct CameLate {
     pub new: Vec<Adjustment>,
     /// What was adjusted by now.
     pub all: Vec<Adjustment>,
-    /// What a person has to look at: adjustments with an effect, and late usage that no bill can hold.
-    pub unfinished: u64,
+    /// What a person should look at, sorted.
+    pub exceptions: Vec<Exception>,
+}
+
+/// What a person has to do about closed figures, each in figures.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Waits {
+    /// Adjusted by this run, with an effect.
+    pub adjusted: u64,
+    /// Late, and nobody can say what it is worth.
+    pub unvalued: u64,
+    /// The ledger holds less of it than was closed.
+    pub lost: u64,
 }
 
 pub fn find(
@@ -65,32 +76,39 @@ pub fn find(
     for one in &adjusted {
         earlier.entry((one.tenant_id.clone(), one.window)).or_default().push(one.clone());
     }
-    let mut came = CameLate { by_window: Vec::new(), new: Vec::new(), all: adjusted, unfinished: 0 };
+    let (by_window, exceptions) = (Vec::new(), Vec::new());
+    let mut came = CameLate { by_window, new: Vec::new(), all: adjusted, exceptions };
     for window in closed {
         let of_window = earlier.get(&(window.tenant_id.clone(), window.window));
         let of_window = of_window.map(Vec::as_slice).unwrap_or_default();
         let late = late(window, totals, catalogs.of(window), of_window)?;
-        for meter in &late.without_value {
-            let tenant_id = &window.tenant_id;
-            tracing::warn!(
-                "late usage of tenant {tenant_id} on {meter} is more than a bill can hold: it is not adjusted"
-            );
-        }
+        came.exceptions.extend(came_late(window, &late));
         came.new.extend(late.adjustments.iter().cloned());
-        came.unfinished += late.without_value.len() as u64;
         came.by_window.push(late);
     }
+    came.exceptions.sort();
     came.all.extend(came.new.iter().cloned());
-    came.unfinished += came.new.iter().filter(|one| one.has_effect()).count() as u64;
     Ok(came)
 }
 
 impl CameLate {
-    /// Late records that no bill would have held either.
-    pub fn exceptions(&self, closed: &[WindowFigures]) -> Vec<Exception> {
-        let pairs = closed.iter().zip(&self.by_window);
-        pairs.flat_map(|(window, late)| came_late(window, &late.excluded)).collect()
+    /// Whether there is anything that the last close does not tell: an adjustment, late usage without a value, records that
+    /// are gone.
+    pub fn is_news(&self, told: &[Exception]) -> bool {
+        !self.new.is_empty() || !without_figures(&self.exceptions).eq(without_figures(told))
     }
+
+    pub fn waits(&self) -> Waits {
+        let adjusted = self.new.iter().filter(|one| one.has_effect()).count();
+        let of = |kind| self.exceptions.iter().filter(|one| one.kind == kind).count() as u64;
+        let (unvalued, lost) = (of(ExceptionKind::Unvalued), of(ExceptionKind::Lost));
+        Waits { adjusted: adjusted as u64, unvalued, lost }
+    }
+}
+
+/// What stands in no adjustment: it is told when it is found, and again when it has changed.
+fn without_figures(exceptions: &[Exception]) -> impl Iterator<Item = &Exception> {
+    exceptions.iter().filter(|one| matches!(one.kind, ExceptionKind::Unvalued | ExceptionKind::Lost))
 }
 
 /// A late usage in one line, for a person.

@@ -16,7 +16,7 @@ use crate::domain::intent::PushMode;
 use crate::domain::late::Adjustment;
 use crate::domain::period::{Period, Window};
 use crate::domain::reconcile::{KnownDifference, ReconciliationRow};
-use crate::domain::report::QuarantineCount;
+use crate::domain::report::{Exception, ExceptionKind, QuarantineCount, not_accrued};
 use crate::domain::tenant::{Tenant, TenantWindow};
 use crate::domain::usage::TotalsByMeter;
 use crate::job::catalogs::Catalogs;
@@ -37,6 +37,8 @@ pub struct Observation {
     pub kept: Kept,
     /// What was used of windows that were open at the period's end; nothing before that.
     pub accruals: Vec<Accrual>,
+    /// What is in none of them.
+    pub not_accrued: Vec<Exception>,
     /// When the newest record behind the totals was imported.
     pub newest: Option<Timestamp>,
     /// How the period was looked at, for later wakes.
@@ -63,6 +65,8 @@ pub struct Kept {
     pub accrued: Vec<Accrual>,
     /// What the last run set aside.
     pub parked: Vec<ParkedWindow>,
+    /// The exceptions of the last close.
+    pub told: Vec<Exception>,
 }
 
 impl Kept {
@@ -83,6 +87,7 @@ impl Kept {
             beside: Vec::new(),
             accrued: Vec::new(),
             parked: view.parked_in(period).await?,
+            told: view.last_exceptions(period).await?,
         };
         // Windows that closed before their layout was kept.
         for one in kept.stored.iter_mut().filter(|one| one.stretches.is_empty()) {
@@ -132,27 +137,24 @@ pub async fn observe(scope: &Scope<'_>, kept: Kept, ledger: &Ledger) -> anyhow::
         scope.tenants.iter().flat_map(|tenant| open_at_end(tenant, period, scope.zone)).collect()
     };
     let mut snapshot = ledger.snapshot().await?;
-    let mut totals = LedgerTotals::new();
     let mut ranges = ranges(scope, &kept.stored);
     for window in &open {
         for (_, range) in parts(window, end) {
             ranges.entry((range, None)).or_default().insert(window.tenant.id());
         }
     }
-    for ((range, version), ids) in ranges {
-        let meters = scope.catalogs.meters(version);
-        let of_range = totals_of(range, &ids, scope.tenants, meters, &mut snapshot).await?;
-        totals.entry(range).or_default().extend(of_range);
-    }
+    let totals = totals_in(ranges, scope.tenants, scope.catalogs, &mut snapshot).await?;
     let closed = kept.stored.iter().filter(|one| one.status == WindowStatus::Closed);
     let reach = closed.fold(scope.reach, |all, one| Window {
         start: all.start.min(one.window.start),
         end: all.end.max(one.window.end),
     });
-    let accruals = if scope.is_settled {
-        kept.accrued.clone()
+    let (accruals, not_accrued) = if scope.is_settled {
+        let told = kept.told.iter().filter(|one| one.kind == ExceptionKind::NotAccrued);
+        (kept.accrued.clone(), told.cloned().collect())
     } else {
-        accruals(&open, end, scope.catalogs.current, &totals)
+        let (accruals, left_out) = accruals(&open, end, scope.catalogs.current, &totals);
+        (accruals, not_accrued(&left_out))
     };
     Ok(Observation {
         quarantine: snapshot.quarantine(&period.to_string()).await?,
@@ -161,30 +163,50 @@ pub async fn observe(scope: &Scope<'_>, kept: Kept, ledger: &Ledger) -> anyhow::
         totals,
         kept,
         accruals,
+        not_accrued,
     })
 }
 
-/// Each range of time that is needed, by the catalog version whose meters count there, with the tenants that need it:
-/// windows, segments and gaps, and where the application sends also what lies beside them in the minutes that Stripe's
+/// Ranges of time, each with the catalog version whose meters count there (`None`: the current one) and the tenants that it is
+/// needed of.
+pub type Ranges<'a> = BTreeMap<(Window, Option<&'a str>), BTreeSet<&'a str>>;
+
+/// What the ledger holds in these ranges.
+pub async fn totals_in(
+    ranges: Ranges<'_>,
+    tenants: &[Tenant],
+    catalogs: &Catalogs<'_>,
+    snapshot: &mut LedgerSnapshot,
+) -> anyhow::Result<LedgerTotals> {
+    let mut totals = LedgerTotals::new();
+    for ((range, version), ids) in ranges {
+        let of_range = totals_of(range, &ids, tenants, catalogs.meters(version), snapshot).await?;
+        totals.entry(range).or_default().extend(of_range);
+    }
+    Ok(totals)
+}
+
+/// As it was laid out when it closed, whatever the tenant's rows say now, and by the meters of then.
+pub fn add_closed<'a>(ranges: &mut Ranges<'a>, window: &'a WindowFigures, catalogs: &'a Catalogs<'_>) {
+    let version = catalogs.other_meters(window);
+    for range in window.accounted.iter().copied().chain(window.stretches.iter().map(|one| one.range)) {
+        ranges.entry((range, version)).or_default().insert(&window.tenant_id);
+    }
+}
+
+/// Each range of time that is needed: windows, segments and gaps, and where the application sends also what lies beside them in the minutes that Stripe's
 /// totals widen them to. Most companies need one: all tenants on the same calendar month.
-fn ranges<'a>(
-    scope: &'a Scope<'_>,
-    stored: &'a [WindowFigures],
-) -> BTreeMap<(Window, Option<&'a str>), BTreeSet<&'a str>> {
-    let mut ranges: BTreeMap<_, BTreeSet<&str>> = BTreeMap::new();
+fn ranges<'a>(scope: &'a Scope<'_>, stored: &'a [WindowFigures]) -> Ranges<'a> {
+    let mut ranges = Ranges::new();
     let windows = scope.windows;
     for window in [&windows.due, &windows.open, &windows.without_plan].into_iter().flatten() {
         for range in pieces(window) {
             ranges.entry((range, None)).or_default().insert(window.tenant.id());
         }
     }
-    // As it was laid out when it closed, whatever the tenant's rows say now: what came late to it is looked for.
-    // A parked one is laid out and counted anew, by the rules of now.
+    // What came late to a closed one is looked for. A parked one is laid out and counted anew, by the rules of now.
     for window in stored.iter().filter(|window| window.status == WindowStatus::Closed) {
-        let version = scope.catalogs.other_meters(window);
-        for range in window.accounted.iter().copied().chain(window.stretches.iter().map(|one| one.range)) {
-            ranges.entry((range, version)).or_default().insert(&window.tenant_id);
-        }
+        add_closed(&mut ranges, window, scope.catalogs);
     }
     if scope.push == PushMode::Observe {
         for window in windows.due.iter().chain(&windows.open) {
@@ -218,7 +240,7 @@ pub async fn totals_of(
 }
 
 /// Splits tenants into runs of neighbours in the list of all, so that a page reads nobody else's records.
-fn pages<'a>(ids: &BTreeSet<&str>, tenants: &'a [Tenant]) -> Vec<(&'a str, &'a str)> {
+fn pages<'a>(ids: &BTreeSet<&'a str>, tenants: &'a [Tenant]) -> Vec<(&'a str, &'a str)> {
     let mut pages = Vec::new();
     let mut page: Vec<&str> = Vec::new();
     for tenant in tenants {
@@ -232,6 +254,9 @@ fn pages<'a>(ids: &BTreeSet<&str>, tenants: &'a [Tenant]) -> Vec<(&'a str, &'a s
         }
     }
     pages.extend(ends(&page));
+    // Whoever is a tenant no more has records all the same.
+    let gone = |id: &&&str| tenants.binary_search_by(|tenant| tenant.id().cmp(id)).is_err();
+    pages.extend(ids.iter().filter(gone).map(|id| (*id, *id)));
     pages
 }
 

@@ -29,8 +29,12 @@ pub enum Unfinished {
     Refused(u64),
     /// It can no longer be sent since this run.
     Unbillable(u64),
-    /// Usage of closed windows that this run has adjusted, or that no bill can hold.
+    /// Usage of closed windows that this run has adjusted.
     Late(u64),
+    /// Usage that came late, and nobody can say what it is worth.
+    Unvalued(u64),
+    /// Records of closed windows that the ledger holds no more.
+    Lost(u64),
 }
 
 impl Unfinished {
@@ -42,7 +46,9 @@ impl Unfinished {
             | Self::Incomplete(count)
             | Self::Refused(count)
             | Self::Unbillable(count)
-            | Self::Late(count) => count,
+            | Self::Late(count)
+            | Self::Unvalued(count)
+            | Self::Lost(count) => count,
         }
     }
 }
@@ -174,7 +180,9 @@ fn unfinished(plan: &PeriodPlan) -> Vec<Unfinished> {
         Unfinished::Incomplete(incomplete as u64),
         Unfinished::Refused(counts.errors.saturating_sub(unbillable)),
         Unfinished::Unbillable(unbillable),
-        Unfinished::Late(plan.late),
+        Unfinished::Late(plan.late.adjusted),
+        Unfinished::Unvalued(plan.late.unvalued),
+        Unfinished::Lost(plan.late.lost),
     ])
 }
 

@@ -58,13 +58,18 @@ pub async fn play(period: Period, wake: &Wake<'_>) -> anyhow::Result<Option<Peri
     let mut view = wake.store.books().snapshot().await?;
     let rules = wake.rules;
     let reach = due::reach(period, &rules.tenants, wake.settings);
-    let windows = wake.windows(period, &view.closed_windows(reach).await?);
+    let mut windows = wake.windows(period, &view.closed_windows(reach).await?);
     let job = rules.jobs.get(&period);
-    let settled = match (windows.due.is_empty() && windows.open.is_empty(), job) {
-        (true, Some(job)) if job.status == PeriodStatus::Closed => Some(job),
-        (true, _) if !rules.explicit => return Ok(None),
-        // What is asked of Stripe was not read for it.
-        (false, _) if rules.is_only_late(period) => return Ok(None),
+    let is_empty = windows.due.is_empty() && windows.open.is_empty();
+    let settled = match job.filter(|job| job.status == PeriodStatus::Closed) {
+        Some(job) if is_empty => Some(job),
+        Some(job) if rules.is_only_late(period) => {
+            windows.keep_closed(period);
+            Some(job)
+        }
+        // What was open or parked in it is gone: it is over.
+        None if is_empty && job.is_some_and(|job| job.status != PeriodStatus::Open) => None,
+        _ if is_empty && !rules.explicit => return Ok(None),
         _ => None,
     };
     if let Some(job) = settled.filter(|_| !rules.explicit && !rules.late.contains(&period)) {
@@ -89,6 +94,7 @@ pub async fn play(period: Period, wake: &Wake<'_>) -> anyhow::Result<Option<Peri
     let sends = if is_off { Vec::new() } else { exchange.pushes.sends };
     let known = Known {
         period,
+        was: job.map(|job| job.status),
         windows: &windows,
         catalogs: &catalogs,
         push: wake.wire.push,

@@ -30,10 +30,10 @@ use crate::job::compare::Compared;
 use crate::job::due::PeriodWindows;
 use crate::job::intents::Intents;
 use crate::job::judge::{Case, judge};
-use crate::job::late::{self, CameLate};
+use crate::job::late::{self, CameLate, Waits};
 use crate::job::mapping::{Mapped, Present, map};
 use crate::job::notes::Notes;
-use crate::job::observe::{Kept, Observation};
+use crate::job::observe::Observation;
 use crate::job::plan::counts::counts;
 use crate::job::stage::Stage;
 use crate::job::standing::Standing;
@@ -70,8 +70,8 @@ pub struct PeriodPlan {
     pub unbillable: Vec<Intent>,
     /// What came late to closed windows and is adjusted by this run.
     pub adjustments: Vec<Adjustment>,
-    /// Late usage waits for a person.
-    pub late: u64,
+    /// What of closed windows waits for a person.
+    pub late: Waits,
     pub look: Look,
     /// Where in the report's windows those stand that close now or are parked.
     new: Range<usize>,
@@ -176,6 +176,8 @@ fn is_not_at_stripe(window: &TenantWindow<'_>) -> bool {
 /// What is known when the plan is made.
 pub struct Known<'a> {
     pub period: Period,
+    /// How far earlier runs have brought it.
+    pub was: Option<PeriodStatus>,
     pub windows: &'a PeriodWindows<'a>,
     pub catalogs: &'a Catalogs<'a>,
     pub push: PushMode,
@@ -200,36 +202,27 @@ pub struct Known<'a> {
 
 #[tracing::instrument(level = "debug", name = "plan", skip_all)]
 pub fn plan(mut known: Known<'_>, mut rated: Rated, observation: Observation) -> anyhow::Result<PeriodPlan> {
-    let Observation { totals, quarantine, kept, accruals, newest, look } = observation;
-    let Kept {
-        stored,
-        observed,
-        compared: earlier_rows,
-        differences,
-        adjusted,
-        judged: judged_before,
-        parked,
-        ..
-    } = kept;
-    rated.mark_full_cycles(&observed);
+    let Observation { totals, quarantine, kept, accruals, not_accrued, newest, look } = observation;
+    rated.mark_full_cycles(&kept.observed);
     let Rated { due, open } = rated;
     let claims = ages::claims(known.windows, &due, &open);
-    let purpose = purpose(&due, &open, &stored, !known.confirmed.is_empty());
+    let purpose = purpose(&known, (&due, &open), &kept.stored);
     let mut all: Vec<WindowFigures> =
-        stored.into_iter().filter(|window| window.status == WindowStatus::Closed).collect();
-    let came = late::find(&all, &totals, known.catalogs, adjusted)?;
-    let purpose = if purpose == Purpose::Close || came.new.is_empty() { purpose } else { Purpose::Adjust };
+        kept.stored.into_iter().filter(|window| window.status == WindowStatus::Closed).collect();
+    let came = late::find(&all, &totals, known.catalogs, kept.adjusted)?;
+    let is_news = came.is_news(&kept.told);
+    let purpose = if purpose == Purpose::Close || !is_news { purpose } else { Purpose::Adjust };
     let new = all.len()..all.len() + due.len();
     all.extend(due);
     let status = status(&open, &all);
     let counts = counts(&known, &open, &all);
-    let notes = Notes::new(&known, &parked, &all[new.clone()], &open);
+    let notes = Notes::new(&known, &kept.parked, &all[new.clone()], &open);
     let mut rows = compared_rows(&known, &all[new.clone()]);
-    let differences = aged(&earlier_rows, &mut rows, differences, &claims, known.now);
+    let differences = aged(&kept.compared, &mut rows, kept.differences, &claims, known.now);
     known.evidence.extend(ages::evidence(&differences, &rows));
-    let comparison = with_new(earlier_rows, &rows);
+    let comparison = with_new(kept.compared, &rows);
     let judged = matches!(status, PeriodStatus::Closed | PeriodStatus::Partial);
-    let decision = match judged_before.filter(|_| judged && purpose == Purpose::Adjust) {
+    let decision = match kept.judged.filter(|_| judged && purpose == Purpose::Adjust) {
         // Late usage changes no closed figure, so what was said of them stands.
         Some(decision) => decision,
         None => judge_period(&known, &all, &comparison, counts.pending_after)?,
@@ -238,7 +231,9 @@ pub fn plan(mut known: Known<'_>, mut rated: Rated, observation: Observation) ->
         all.extend(open);
     }
     let beside = (&totals, &quarantine[..], &differences.vanished[..]);
-    let (exceptions, controls) = beside_the_lines(&known, &all, &came, beside)?;
+    let (mut exceptions, controls) = beside_the_lines(&known, &all, &came, beside)?;
+    exceptions.extend(not_accrued);
+    exceptions.sort();
     let ledger = LedgerSeen { records: controls.accepted_records(), recorded_at: newest };
     let report = Report {
         period: known.period,
@@ -263,8 +258,8 @@ pub fn plan(mut known: Known<'_>, mut rated: Rated, observation: Observation) ->
         notes,
         confirmed: known.confirmed,
         unbillable: known.unbillable,
+        late: came.waits(),
         adjustments: came.new,
-        late: came.unfinished,
         look,
         new,
     })
@@ -326,8 +321,7 @@ fn beside_the_lines(
         known.catalogs.of(window)
     }));
     exceptions.extend(resolved(vanished, &looked_at));
-    exceptions.extend(came.exceptions(windows));
-    exceptions.sort();
+    exceptions.extend(came.exceptions.iter().cloned());
     let (earlier, now) = looked_at.split_at(came.by_window.len());
     let earlier: Vec<_> = earlier.iter().copied().zip(&came.by_window).collect();
     Ok((exceptions, ControlTotals::prove(&earlier, now, totals)?))
@@ -348,14 +342,22 @@ fn compared_rows(known: &Known<'_>, new: &[WindowFigures]) -> Vec<ComparedRow> {
     rows
 }
 
-fn purpose(due: &[WindowFigures], open: &[WindowFigures], stored: &[WindowFigures], moved: bool) -> Purpose {
-    let key = |window: &WindowFigures| (window.tenant_id.clone(), window.window, window.park);
-    let parked = |window: &&WindowFigures| window.status == WindowStatus::Parked;
-    let known: BTreeSet<_> = stored.iter().filter(parked).map(key).collect();
-    let is_known = |window: &WindowFigures| known.contains(&key(window));
-    if !due.iter().all(is_known) {
+fn purpose(
+    run: &Known<'_>,
+    (due, open): (&[WindowFigures], &[WindowFigures]),
+    stored: &[WindowFigures],
+) -> Purpose {
+    let key = |window: &WindowFigures| (window.tenant_id.clone(), window.window);
+    let parked = stored.iter().filter(|window| window.status == WindowStatus::Parked);
+    let known: BTreeMap<_, _> = parked.map(|window| (key(window), window.park)).collect();
+    let is_known = |window: &WindowFigures| known.get(&key(window)) == Some(&window.park);
+    // The rules were changed, and nobody is set aside in a window that is no longer there.
+    let there: BTreeSet<_> = due.iter().chain(open).map(key).collect();
+    let is_gone = known.keys().any(|one| !there.contains(one));
+    let is_over = there.is_empty() && matches!(run.was, Some(PeriodStatus::Closing | PeriodStatus::Partial));
+    if !due.iter().all(is_known) || is_gone || is_over {
         Purpose::Close
-    } else if open.is_empty() && !due.is_empty() && !moved {
+    } else if open.is_empty() && !due.is_empty() && run.confirmed.is_empty() {
         Purpose::Unchanged
     } else {
         Purpose::Look

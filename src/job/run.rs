@@ -306,7 +306,7 @@ impl Rules {
         }
         let late = touched.near;
         periods.retain(|period| {
-            let is_final = jobs.get(period).is_some_and(|job| is_final(job, tenants_version));
+            let is_final = jobs.get(period).is_some_and(|job| due::is_final(job, tenants_version));
             explicit || !is_final || late.contains(period)
         });
         let mut last_runs = BTreeMap::new();
@@ -330,7 +330,7 @@ impl Rules {
 
     /// Nothing of the period is left to close; only late usage is looked for.
     pub fn is_only_late(&self, period: Period) -> bool {
-        let is_final = |job| is_final(job, self.tenants_version);
+        let is_final = |job| due::is_final(job, self.tenants_version);
         !self.explicit && self.late.contains(&period) && self.jobs.get(&period).is_some_and(is_final)
     }
 
@@ -344,11 +344,6 @@ impl Rules {
         let outcome = PeriodOutcome::done_before(job, self.last_run(job), settings);
         (self.explicit || job.status != PeriodStatus::Closed).then_some(outcome)
     }
-}
-
-/// A closed period gets a new window only by an import of tenants.
-fn is_final(job: &PeriodJob, tenants_version: i64) -> bool {
-    job.status == PeriodStatus::Closed && job.tenants_version == tenants_version
 }
 
 fn warn_of_far(periods: &BTreeSet<Period>, back: usize) {

@@ -3,16 +3,16 @@
 //! In: parked windows, tenants, the catalog, the ledger as it is now. Out: money of each, at the candidate price and at the
 //! price in force; `None` where it cannot be rated. Never writes, and nothing of it enters a report.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use crate::domain::catalog::{Billing, Catalog};
-use crate::domain::figures::{LedgerTotals, WindowFigures, WindowStatus};
+use crate::domain::figures::{WindowFigures, WindowStatus};
 use crate::domain::money::{Currency, MinorSum};
-use crate::domain::period::Window;
 use crate::domain::rating::LineKind;
 use crate::domain::tenant::{Tenant, TenantWindow};
 use crate::job::Settings;
-use crate::job::observe::totals_of;
+use crate::job::catalogs::Catalogs;
+use crate::job::observe::{Ranges, totals_in};
 use crate::store::Store;
 use crate::store::books::ParkedWindow;
 
@@ -40,17 +40,14 @@ pub async fn stakes(
             Some(TenantWindow { park: None, ..window })
         })
         .collect();
-    let mut ranges: BTreeMap<Window, BTreeSet<&str>> = BTreeMap::new();
+    let mut ranges = Ranges::new();
     for window in laid.iter().flatten() {
         for segment in &window.segments {
-            ranges.entry(segment.range).or_default().insert(window.tenant.id());
+            ranges.entry((segment.range, None)).or_default().insert(window.tenant.id());
         }
     }
     let mut snapshot = store.ledger().snapshot().await?;
-    let mut totals = LedgerTotals::new();
-    for (range, ids) in ranges {
-        totals.insert(range, totals_of(range, &ids, tenants, &catalog.meters, &mut snapshot).await?);
-    }
+    let totals = totals_in(ranges, tenants, &Catalogs::only(catalog), &mut snapshot).await?;
     let figures =
         |window: &TenantWindow<'_>| WindowFigures::new(window, (catalog, ""), &totals, WindowStatus::Open);
     Ok(laid.iter().map(|window| stake(&figures(window.as_ref()?), catalog)).collect())

@@ -14,7 +14,7 @@ use crate::job::connection::mode_of;
 pub use crate::job::stake::Stake;
 use crate::job::stake::{stakes, totals};
 use crate::job::{Settings, due};
-use crate::store::books::{Approval, BooksView, DraftWatch, ParkedWindow, PeriodJob, PeriodStatus, Run};
+use crate::store::books::{Approval, BooksView, DraftWatch, ParkedWindow, PeriodJob, Run};
 use crate::store::lease::Holder;
 use crate::store::{Access, Store};
 
@@ -195,13 +195,11 @@ async fn due_periods(
 ) -> anyhow::Result<Vec<Period>> {
     let jobs = view.period_jobs().await?;
     let tenants_version = view.tenants_version().await?;
-    let is_final =
-        |job: &PeriodJob| job.status == PeriodStatus::Closed && job.tenants_version == tenants_version;
     let mut due = Vec::new();
     // Without a first period nothing is due by itself; `run` says what to configure.
     if let Some(first) = due::first_period(tenants, settings).ok().flatten() {
         for period in due::begun(first, settings, now) {
-            if !jobs.get(&period).is_some_and(is_final)
+            if !jobs.get(&period).is_some_and(|job| due::is_final(job, tenants_version))
                 && has_due_window(period, tenants, settings, view, now).await?
             {
                 due.push(period);

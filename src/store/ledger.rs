@@ -257,22 +257,27 @@ impl LedgerSnapshot {
         self.tx.fetch_map(sql, values, stored).await
     }
 
-    /// The sums of all records of the tenants from `first` to `last`, by the instant at which they were imported, added to
-    /// `sums`.
+    /// The sums of all records of the tenants after one and up to another, by the instant at which they were imported, added
+    /// to `sums`. `None`: from the first, to the last.
     pub async fn add_sums(
         &mut self,
-        [first, last]: [&str; 2],
+        after: Option<&str>,
+        to: Option<&str>,
         sums: &mut BTreeMap<Timestamp, RecordSum>,
     ) -> Result<(), StoreError> {
+        let bounds = after.map(|_| "tenant_id > ?").into_iter().chain(to.map(|_| "tenant_id <= ?"));
+        let bounds: Vec<&str> = bounds.collect();
+        let bounds =
+            if bounds.is_empty() { String::new() } else { format!(" WHERE {}", bounds.join(" AND ")) };
         let sql = "SELECT tenant_id, source_event_id, meter, {exact:quantity}, occurred_at, outcome, source, properties,
-            recorded_at FROM usage_ledger WHERE tenant_id >= ? AND tenant_id <= ?";
+            recorded_at FROM usage_ledger";
         let add = |mut row: Row| {
             let record = record_of(&mut row)?;
             sums.entry(row.instant()?).or_default().add(&record);
             Ok(())
         };
-        let sql = self.tx.dialect().render(sql);
-        self.tx.for_each(sql, vec![first.into(), last.into()], add).await
+        let sql = self.tx.dialect().render(&format!("{sql}{bounds}"));
+        self.tx.for_each(sql, after.into_iter().chain(to).map(Value::from).collect(), add).await
     }
 }
 

@@ -115,7 +115,7 @@ fn what_the_ledger_holds_beyond_a_closed_window_is_late() {
     let then = totals(&[(window.window, "calls", total(3, "130"))]);
     let closed = WindowFigures::new(&window, (&catalog(), "v1"), &then, WindowStatus::Closed);
     let now = totals(&[(window.window, "calls", total(4, "137.5"))]);
-    let late = late(&closed, &now, &catalog(), &[]).unwrap();
+    let late = late(&closed, &now, Some(&catalog()), &[]).unwrap();
     let control = ControlTotals::prove(&[(&closed, &late)], &[], &now).unwrap();
     assert_eq!(measure(&control, "calls", Measure::Late), (1, "7.5".into()));
     assert_eq!(measure(&control, "calls", Measure::InWindow), (3, "130".into()));

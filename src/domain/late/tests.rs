@@ -97,10 +97,10 @@ proptest! {
         for round in rounds {
             records.extend(&round);
             let totals = ledger(span, &records);
-            let came = late(&window, &totals, &catalog(), &adjusted).unwrap();
+            let came = late(&window, &totals, Some(&catalog()), &adjusted).unwrap();
             prop_assert_eq!(came.adjustments.iter().map(|one| one.records).sum::<u64>(), round.len() as u64);
             adjusted.extend(came.adjustments);
-            let again = late(&window, &totals, &catalog(), &adjusted).unwrap();
+            let again = late(&window, &totals, Some(&catalog()), &adjusted).unwrap();
             prop_assert!(again.adjustments.is_empty(), "{:?}", again.adjustments);
             prop_assert_eq!(again.billable, came.billable);
         }
@@ -116,26 +116,58 @@ proptest! {
     }
 }
 
+/// `now + lost = closed + late`, and nothing that was adjusted is taken back.
 #[test]
-fn records_that_are_gone_from_the_ledger_are_named() {
+fn records_that_are_gone_from_the_ledger_are_lost_and_nothing_else_of_the_meter_is_valued() {
     let (window, span) = closed(&[5_000, 7_000]);
-    let lost = LateFault::Lost("acme".into(), "calls".into());
-    assert_eq!(late(&window, &ledger(span, &[5_000]), &catalog(), &[]), Err(lost.clone()));
-    assert_eq!(late(&window, &LedgerTotals::new(), &catalog(), &[]), Err(lost.clone()));
-    // One that was adjusted is not to be lost either.
+    let total = |records, units| UsageTotal { records, quantity: QuantitySum::from_parts(units, 0).unwrap() };
+    let one = |total: UsageTotal| BTreeMap::from([("calls".to_owned(), total)]);
+    let of = |totals: &LedgerTotals, earlier: &[Adjustment]| {
+        let late = late(&window, totals, Some(&catalog()), earlier).unwrap();
+        assert!(late.adjustments.is_empty() && late.unvalued.is_empty() && late.excluded.is_empty());
+        (late.billable, late.lost)
+    };
+    assert_eq!(of(&ledger(span, &[5_000]), &[]), (BTreeMap::new(), one(total(1, 7))));
+    assert_eq!(of(&LedgerTotals::new(), &[]), (BTreeMap::new(), one(total(2, 12))));
+    // What was adjusted is not to be lost either.
     let totals = ledger(span, &[5_000, 7_000, 1_000]);
-    let came = late(&window, &totals, &catalog(), &[]).unwrap();
-    assert_eq!(late(&window, &ledger(span, &[5_000, 7_000]), &catalog(), &came.adjustments), Err(lost));
+    let came = late(&window, &totals, Some(&catalog()), &[]).unwrap().adjustments;
+    assert_eq!(of(&ledger(span, &[5_000, 7_000]), &came), (one(total(1, 1)), one(total(1, 1))));
+    assert_eq!(of(&LedgerTotals::new(), &came), (one(total(1, 1)), one(total(3, 13))));
+    // A window that closed without any.
+    let (empty, span) = closed(&[]);
+    let came = late(&empty, &ledger(span, &[1_000]), Some(&catalog()), &[]).unwrap().adjustments;
+    let gone = late(&empty, &LedgerTotals::new(), Some(&catalog()), &came).unwrap();
+    assert_eq!((gone.billable, gone.lost), (one(total(1, 1)), one(total(1, 1))));
 }
 
 #[test]
 fn what_came_for_a_window_of_unknown_layout_is_excluded() {
-    let (mut window, span) = closed(&[5_000]);
-    window.stretches.clear();
-    let came = late(&window, &ledger(span, &[5_000, 1_500]), &catalog(), &[]).unwrap();
-    assert!(came.adjustments.is_empty() && came.billable.is_empty());
-    let [one] = &came.excluded[..] else { panic!("{:?}", came.excluded) };
-    assert_eq!((one.total.records, one.total.quantity.to_string()), (1, "1.5".to_owned()));
-    let quiet = late(&window, &ledger(span, &[5_000]), &catalog(), &[]).unwrap();
-    assert_eq!(quiet, Late::default());
+    let (known, span) = closed(&[5_000]);
+    let strange = Window { start: span.start, end: span.start + jiff::SignedDuration::from_hours(1) };
+    for stretches in
+        [Vec::new(), vec![crate::domain::figures::Stretch { range: strange, ..known.stretches[0].clone() }]]
+    {
+        let window = WindowFigures { stretches, ..known.clone() };
+        let came = late(&window, &ledger(span, &[5_000, 1_500]), Some(&catalog()), &[]).unwrap();
+        assert!(came.adjustments.is_empty() && came.billable.is_empty() && came.lost.is_empty());
+        let [one] = &came.excluded[..] else { panic!("{:?}", came.excluded) };
+        assert_eq!((one.total.records, one.total.quantity.to_string()), (1, "1.5".to_owned()));
+        let quiet = late(&window, &ledger(span, &[5_000]), Some(&catalog()), &[]).unwrap();
+        assert_eq!(quiet, Late::default());
+        let short = late(&window, &LedgerTotals::new(), Some(&catalog()), &[]).unwrap();
+        assert_eq!(short.lost["calls"].records, 1);
+    }
+}
+
+/// The prices of another version would be wrong, and adjustments stay for ever.
+#[test]
+fn what_came_for_a_window_whose_catalog_cannot_be_read_has_no_value() {
+    let (window, span) = closed(&[5_000]);
+    let earlier = late(&window, &ledger(span, &[5_000, 1_500]), Some(&catalog()), &[]).unwrap().adjustments;
+    let came = late(&window, &ledger(span, &[5_000, 1_500, 2_000]), None, &earlier).unwrap();
+    assert!(came.adjustments.is_empty() && came.excluded.is_empty());
+    let [one] = &came.unvalued[..] else { panic!("{:?}", came.unvalued) };
+    assert_eq!((one.why, one.total.records, &*one.total.quantity.to_string()), (NoValue::NoCatalog, 1, "2"));
+    assert_eq!((came.billable["calls"].records, &*came.billable["calls"].quantity.to_string()), (2, "3.5"));
 }

@@ -1,8 +1,10 @@
 //! The figures of a set of files, proved from the files alone.
 //!
-//! In: the rows of `lines.csv`, `control_totals.csv`, `exceptions.csv`, `summary.csv` and `adjustments.csv` as text, with
-//! their line numbers. Out: the first figure that does not follow from the others, with file, line and column. Needs no
+//! In: the rows of `lines.csv`, `control_totals.csv`, `exceptions.csv`, `summary.csv`, `adjustments.csv`,
+//! `reconciliation.csv` and `accruals.csv` as text, with their line numbers; the sums of `manifest.json`. Out: the first figure that does not follow from the others, with file, line and column. Needs no
 //! database and no catalog: it is what an auditor can do with the folder in hand.
+
+mod row;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -111,6 +113,10 @@ pub struct FilesProof {
     exceptions: BTreeMap<(String, String), UsageTotal>,
     /// Late usage by meter; `None`: the set has no such file.
     late: Option<BTreeMap<String, UsageTotal>>,
+    /// By currency, in minor units: base fees, usage, late usage.
+    money: BTreeMap<String, [i128; 3]>,
+    /// The keys of accruals.
+    accrued: BTreeSet<Vec<String>>,
 }
 
 const CONTROLS: &str = "control_totals.csv";
@@ -124,6 +130,12 @@ impl FilesProof {
         let priced: Quantity = row.read("priced_quantity", quantity)?;
         let unit_amount = row.read("unit_amount_decimal", UnitAmount::parse_stored)?;
         let currency = row.read("currency", Currency::parse)?;
+        // A base fee is charged once, and so is a fee of a tier, which holds no units.
+        if kind != LineKind::Usage {
+            let quantity = if kind == LineKind::Base { "1" } else { "0" };
+            row.is("quantity", &quantity, "a fee")?;
+            row.is("priced_quantity", &"1", "a fee")?;
+        }
         let exact = priced.times(unit_amount);
         row.is("exact_amount_minor", &exact, "priced_quantity times unit_amount_decimal")?;
         let rounded = MinorAmount::round(exact, currency);
@@ -139,6 +151,8 @@ impl FilesProof {
         plan.tenants.insert(row.text("tenant_id")?.to_owned());
         let side = if kind == LineKind::Base { &mut plan.base } else { &mut plan.usage };
         *side += i128::from(rounded.minor);
+        let [base, usage, _] = self.money.entry(row.text("currency")?.to_owned()).or_default();
+        *(if kind == LineKind::Base { base } else { usage }) += i128::from(rounded.minor);
         Ok(())
     }
 
@@ -194,8 +208,34 @@ impl FilesProof {
         let minor = |column: &str| row.whole::<i128>(column);
         let restated = minor("original_amount_minor")?.saturating_add(minor("late_amount_minor")?);
         row.is("restated_amount_minor", &restated, "original and late together")?;
+        let currency = row.read("currency", Currency::parse)?;
+        for name in ["original", "late", "restated"] {
+            let minor = minor(&format!("{name}_amount_minor"))?;
+            row.is(&format!("{name}_amount"), &MinorSum { minor, currency }, "the same in minor units")?;
+        }
+        let [_, _, money] = self.money.entry(currency.to_string()).or_default();
+        *money = money.saturating_add(minor("late_amount_minor")?);
         let of_meter = self.late.get_or_insert_default().entry(row.text("meter")?.to_owned()).or_default();
         add(of_meter, UsageTotal { records: row.whole("records")?, quantity: late }, row)
+    }
+
+    /// The sums that `manifest.json` names by currency: base fees, usage, late usage.
+    pub fn manifest(&self, totals: &BTreeMap<String, [String; 3]>) -> Result<(), FileFault> {
+        let made: BTreeMap<String, [String; 3]> = self
+            .money
+            .iter()
+            .map(|(currency, sums)| (currency.clone(), sums.map(|sum| sum.to_string())))
+            .collect();
+        if made == *totals {
+            return Ok(());
+        }
+        let all: BTreeSet<&String> = made.keys().chain(totals.keys()).collect();
+        let other = all.into_iter().find(|currency| made.get(*currency) != totals.get(*currency));
+        let problem = format!(
+            "base, usage or late amounts in {} are not the sums of lines.csv and adjustments.csv",
+            other.map_or("", String::as_str)
+        );
+        Err(FileFault { file: "manifest.json", line: 0, column: "totals".to_owned(), problem })
     }
 
     /// Whether all of it holds together.
@@ -206,8 +246,8 @@ impl FilesProof {
         }
         for meter in self.billed.keys().chain(self.exceptions.keys().map(|(_, meter)| meter)) {
             let is_counted = |kind: &str| self.exception_of(kind, meter) != UsageTotal::default();
-            let matters =
-                self.billed.contains_key(meter) || ["excluded", "capped"].into_iter().any(is_counted);
+            let matters = self.billed.contains_key(meter)
+                || ["excluded", "capped", "lost", "unvalued"].into_iter().any(is_counted);
             if matters && !self.controls.contains_key(meter) {
                 return Err(Self::whole_file(format!("no rows for meter {meter}, which other files have")));
             }
@@ -217,14 +257,15 @@ impl FilesProof {
 
     fn finish_meter(&self, meter: &str) -> Result<(), FileFault> {
         use Measure::{
-            Accepted, Aggregate, Billed, Capped, Excluded, Free, InWindow, Late, Parked, Superseded, Used,
+            Accepted, Aggregate, Billed, Capped, Excluded, Free, InWindow, Late, Lost, Parked, Superseded,
+            Used,
         };
-        self.tie(meter, Accepted, &[InWindow, Late, Excluded, Parked])?;
+        self.tie(meter, &[Accepted, Lost], &[InWindow, Late, Excluded, Parked])?;
         if self.controls.get(meter).is_some_and(|measures| measures.contains_key(&Aggregate)) {
-            self.tie(meter, InWindow, &[Aggregate, Superseded])?;
-            self.tie_units(meter, Aggregate, &[Free, Billed, Capped])?;
+            self.tie(meter, &[InWindow], &[Aggregate, Superseded])?;
+            self.tie_units(meter, &[Aggregate], &[Free, Billed, Capped])?;
         } else {
-            self.tie_units(meter, Used, &[Free, Billed, Capped, Parked])?;
+            self.tie_units(meter, &[Used], &[Free, Billed, Capped, Parked])?;
         }
         let units = |quantity| UsageTotal { records: 0, quantity };
         let billed = units(self.billed.get(meter).copied().unwrap_or_default());
@@ -236,7 +277,7 @@ impl FilesProof {
             );
             return Err(self.at(meter, Billed, "quantity", problem));
         }
-        for (kind, measure) in [("excluded", Excluded), ("capped", Capped)] {
+        for (kind, measure) in [("excluded", Excluded), ("capped", Capped), ("lost", Lost)] {
             let (rows, total) = (self.exception_of(kind, meter), self.total(meter, measure));
             let same =
                 rows.quantity == total.quantity && (measure == Capped || rows.records == total.records);
@@ -248,20 +289,24 @@ impl FilesProof {
         self.finish_late(meter)
     }
 
-    /// A gauge's late readings are records all the same; what they come to is no sum.
+    /// A gauge's late readings are records all the same; what they come to is no sum. What has no value is no adjustment.
     fn finish_late(&self, meter: &str) -> Result<(), FileFault> {
         let Some(late) = &self.late else { return Ok(()) };
         let (rows, total) = (late.get(meter).copied().unwrap_or_default(), self.total(meter, Measure::Late));
+        let rows = rows.checked_add(self.exception_of("unvalued", meter));
+        let rows = rows.map_err(|error| Self::whole_file(format!("meter {meter}: a sum {error}")))?;
         let is_gauge = self.controls.get(meter).is_some_and(|one| one.contains_key(&Measure::Aggregate));
         if rows.records == total.records && (is_gauge || rows.quantity == total.quantity) {
             return Ok(());
         }
-        let problem = format!("meter {meter}: the rows of adjustments.csv do not add up to it");
+        let problem = format!(
+            "meter {meter}: the rows of adjustments.csv and the unvalued ones of exceptions.csv do not add up to it"
+        );
         Err(self.at(meter, Measure::Late, "quantity", problem))
     }
 
-    fn tie(&self, meter: &str, whole: Measure, parts: &[Measure]) -> Result<(), FileFault> {
-        let (sum, total) = (self.sum(meter, parts)?, self.total(meter, whole));
+    fn tie(&self, meter: &str, whole: &[Measure], parts: &[Measure]) -> Result<(), FileFault> {
+        let (sum, total) = (self.sum(meter, parts)?, self.sum(meter, whole)?);
         if sum.records != total.records {
             return Err(self.untied(
                 meter,
@@ -274,8 +319,8 @@ impl FilesProof {
         self.tie_units(meter, whole, parts)
     }
 
-    fn tie_units(&self, meter: &str, whole: Measure, parts: &[Measure]) -> Result<(), FileFault> {
-        let (sum, total) = (self.sum(meter, parts)?.quantity, self.total(meter, whole).quantity);
+    fn tie_units(&self, meter: &str, whole: &[Measure], parts: &[Measure]) -> Result<(), FileFault> {
+        let (sum, total) = (self.sum(meter, parts)?.quantity, self.sum(meter, whole)?.quantity);
         if sum == total {
             return Ok(());
         }
@@ -285,16 +330,23 @@ impl FilesProof {
     fn untied(
         &self,
         meter: &str,
-        (whole, written): (Measure, String),
+        (whole, written): (&[Measure], String),
         parts: &[Measure],
         column: &str,
         sum: &impl ToString,
     ) -> FileFault {
-        let parts: Vec<&str> = parts.iter().map(|part| part.as_str()).collect();
-        let name = whole.as_str();
-        let problem =
-            format!("meter {meter}: {name} is {written}, but {} make {}", parts.join(" + "), sum.to_string());
-        self.at(meter, whole, column, problem)
+        // What is not there is 0, and not worth a word.
+        let is_there = |one: &&Measure| self.at.contains_key(&(meter.to_owned(), **one));
+        let words = |all: &[Measure]| {
+            all.iter().filter(is_there).map(|one| one.as_str()).collect::<Vec<_>>().join(" + ")
+        };
+        let problem = format!(
+            "meter {meter}: {} is {written}, but {} make {}",
+            words(whole),
+            words(parts),
+            sum.to_string()
+        );
+        self.at(meter, whole[0], column, problem)
     }
 
     fn sum(&self, meter: &str, parts: &[Measure]) -> Result<UsageTotal, FileFault> {

@@ -59,6 +59,42 @@ fn records_of_a_run_are_read_back_and_a_fault_names_the_table() {
     }
 }
 
+#[test]
+fn a_row_of_accruals_stands_for_one_window_and_its_amount_for_its_minor_units() {
+    let good = [
+        ("tenant_id", "acme"),
+        ("plan", "pro"),
+        ("interval", "month"),
+        ("meter", "calls"),
+        ("window_start", "2026-09-20T00:00:00Z"),
+        ("window_end", "2026-10-20T00:00:00Z"),
+        ("accrued_until", "2026-10-01T00:00:00Z"),
+        ("records", "1"),
+        ("quantity", "120"),
+        ("amount_minor", "14000"),
+        ("amount", "140.00"),
+        ("currency", "try"),
+    ];
+    let row = |changed: Option<(&'static str, &'static str)>| {
+        let mut by_column = BTreeMap::from(good);
+        by_column.extend(changed);
+        Cells { file: "accruals.csv", line: 2, by_column }
+    };
+    let mut proof = FilesProof::default();
+    assert_eq!(proof.accrual(&row(None)), Ok(()));
+    assert_eq!(proof.accrual(&row(None)).unwrap_err().column, "meter");
+    for (column, text, named) in [
+        ("amount", "140.01", "amount"),
+        ("amount_minor", "14001", "amount"),
+        ("quantity", "x", "quantity"),
+        ("records", "-1", "records"),
+        ("accrued_until", "2026-10-20T00:00:00Z", "accrued_until"),
+    ] {
+        let fault = FilesProof::default().accrual(&row(Some((column, text)))).unwrap_err();
+        assert_eq!(fault.column, named, "{fault}");
+    }
+}
+
 proptest! {
     #[test]
     fn a_sum_of_records_is_the_same_in_any_order_and_another_for_other_records(

@@ -5,14 +5,17 @@
 
 use std::collections::BTreeMap;
 
+use crate::domain::accrual::LeftOut;
 use crate::domain::catalog::Catalog;
 use crate::domain::figures::{Disposition, SegmentUsage, WindowFigures};
 use crate::domain::intent::{Intent, IntentState};
+use crate::domain::late::{Late, NoValue};
 use crate::domain::money::MinorAmount;
 use crate::domain::number::Quantity;
 use crate::domain::reconcile::{Cause, KnownDifference};
 use crate::domain::report::{Cell, Report, Table, number, number_text, text, word};
 use crate::domain::tenant::ParkReason;
+use crate::domain::usage::UsageTotal;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ExceptionKind {
@@ -25,13 +28,29 @@ pub enum ExceptionKind {
     Capped,
     /// A difference that is gone since the last run, and its comparison with it.
     Resolved,
+    /// Usage of a closed window that came late, and nobody can say what it is worth.
+    Unvalued,
+    /// Records that were closed, and the ledger holds no more.
+    Lost,
+    /// Usage of a window that is open at the period's end, and is in no accrual.
+    NotAccrued,
 }
 
 impl ExceptionKind {
+    const ALL: [Self; 9] = [
+        Self::Excluded,
+        Self::Parked,
+        Self::Quarantined,
+        Self::Unbillable,
+        Self::Capped,
+        Self::Resolved,
+        Self::Unvalued,
+        Self::Lost,
+        Self::NotAccrued,
+    ];
+
     pub fn parse(text: &str) -> Option<Self> {
-        let all =
-            [Self::Excluded, Self::Parked, Self::Quarantined, Self::Unbillable, Self::Capped, Self::Resolved];
-        all.into_iter().find(|kind| kind.as_str() == text)
+        Self::ALL.into_iter().find(|kind| kind.as_str() == text)
     }
 
     pub fn as_str(self) -> &'static str {
@@ -42,6 +61,9 @@ impl ExceptionKind {
             Self::Unbillable => "unbillable",
             Self::Capped => "capped",
             Self::Resolved => "resolved",
+            Self::Unvalued => "unvalued",
+            Self::Lost => "lost",
+            Self::NotAccrued => "not_accrued",
         }
     }
 }
@@ -91,14 +113,74 @@ pub fn exceptions(windows: &[&WindowFigures], quarantine: &[QuarantineCount]) ->
     exceptions
 }
 
-/// What came late to a closed window and would have been excluded there.
-pub fn came_late(window: &WindowFigures, excluded: &[SegmentUsage]) -> Vec<Exception> {
-    let one = |usage: &SegmentUsage| Exception {
+/// What a person should look at of a window that earlier runs closed: what came late and would have been excluded, what
+/// came late and has no value, what is gone.
+pub fn came_late(window: &WindowFigures, late: &Late) -> Vec<Exception> {
+    let excluded = late.excluded.iter().map(|usage| Exception {
         quantity: usage.total.quantity.to_string(),
         next_step: format!("came after the close: {}", excluded_next_step(usage.disposition)),
         ..of_usage(window, usage, ExceptionKind::Excluded, usage.disposition.as_str())
+    });
+    let unvalued = late.unvalued.iter().map(|one| Exception {
+        plan: one.plan.as_ref().map(|plan| plan.key.clone()).unwrap_or_default(),
+        next_step: unvalued_next_step(one.why).to_owned(),
+        ..of_total(window, ExceptionKind::Unvalued, one.why.as_str(), (&one.meter, one.total))
+    });
+    let lost = late.lost.iter().map(|(meter, total)| Exception {
+        plan: window.last_plan().map(|plan| plan.key.clone()).unwrap_or_default(),
+        next_step: "somebody took records out of the ledger that were closed, or changed them: `billrecon verify --all` \
+                    names their import; put them back from a backup"
+            .to_owned(),
+        ..of_total(window, ExceptionKind::Lost, "not_in_ledger", (meter, *total))
+    });
+    excluded.chain(unvalued).chain(lost).collect()
+}
+
+/// What is in no accrual. How much it is nobody can say.
+pub fn not_accrued(left_out: &[LeftOut]) -> Vec<Exception> {
+    let one = |one: &LeftOut| Exception {
+        tenant_id: one.tenant_id.clone(),
+        kind: ExceptionKind::NotAccrued,
+        reason: one.why.as_str().to_owned(),
+        plan: one.plan.key.clone(),
+        meter: one.meter.clone(),
+        tenant_name: String::new(),
+        records: 0,
+        quantity: String::new(),
+        next_step: format!("accruals.csv is without it: {}", one.why.next_step()),
+        amount: None,
     };
-    excluded.iter().map(one).collect()
+    left_out.iter().map(one).collect()
+}
+
+fn unvalued_next_step(why: NoValue) -> &'static str {
+    match why {
+        NoValue::TooLarge => "it is more than a bill can hold, so it is not adjusted: look at the records",
+        NoValue::NoCatalog => {
+            "the catalog that the window was closed with cannot be read, so it is not adjusted: put that version back \
+             (`billrecon verify --all` names it)"
+        }
+    }
+}
+
+fn of_total(
+    window: &WindowFigures,
+    kind: ExceptionKind,
+    reason: &str,
+    (meter, total): (&str, UsageTotal),
+) -> Exception {
+    Exception {
+        tenant_id: window.tenant_id.clone(),
+        kind,
+        reason: reason.to_owned(),
+        plan: String::new(),
+        meter: meter.to_owned(),
+        tenant_name: window.tenant_name.clone(),
+        records: total.records,
+        quantity: total.quantity.to_string(),
+        next_step: String::new(),
+        amount: None,
+    }
 }
 
 fn of_usage(window: &WindowFigures, usage: &SegmentUsage, kind: ExceptionKind, reason: &str) -> Exception {
@@ -153,7 +235,7 @@ pub fn resolved(vanished: &[KnownDifference], windows: &[&WindowFigures]) -> Vec
 pub fn unbillable<'a>(
     intents: impl Iterator<Item = &'a Intent>,
     windows: &[&WindowFigures],
-    catalog_of: impl Fn(&WindowFigures) -> &'a Catalog,
+    catalog_of: impl Fn(&WindowFigures) -> Option<&'a Catalog>,
 ) -> Vec<Exception> {
     let mut by_tenant: BTreeMap<&str, Vec<&WindowFigures>> = BTreeMap::new();
     for window in windows {
@@ -163,7 +245,7 @@ pub fn unbillable<'a>(
     let exception = |intent: &Intent| {
         let of_tenant = by_tenant.get(intent.key.tenant_id.as_str()).into_iter().flatten();
         let window = of_tenant.copied().find(|one| one.window.intersection(intent.key.segment).is_some());
-        unbillable_one(intent, window, window.map(&catalog_of))
+        unbillable_one(intent, window, window.and_then(&catalog_of))
     };
     unbillable.map(exception).collect()
 }

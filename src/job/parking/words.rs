@@ -44,7 +44,7 @@ pub async fn park(settings: &Settings, order: &Order, wait: Duration) -> anyhow:
         drop(view);
         let mut write = books.write(lease.term()?).await?;
         write.add_hold(&hold, true).await?;
-        write.audit(&held(&hold), "", hold.word.at).await?;
+        write.audit(&AuditEvent::of_hold(&hold, true), "", hold.word.at).await?;
         write.commit().await?;
         Ok((hold.clone(), true))
     };
@@ -80,14 +80,11 @@ pub async fn unpark(settings: &Settings, order: &Order, wait: Duration) -> anyho
         for hold in &done.ended {
             let ended = Hold { word: order.word.clone(), ..hold.clone() };
             write.add_hold(&ended, false).await?;
-            let reason = ParkReason::Held;
-            write.audit(&released(&hold.tenant_id, hold.period, reason, order), "", order.word.at).await?;
+            write.audit(&AuditEvent::of_hold(&ended, false), "", order.word.at).await?;
         }
         for release in &done.released {
             write.add_release(release).await?;
-            let tenant_id = release.window.as_ref().map_or("", |(tenant_id, _)| tenant_id.as_str());
-            let event = released(tenant_id, Some(release.period), release.reason, order);
-            write.audit(&event, "", order.word.at).await?;
+            write.audit(&AuditEvent::of_release(release), "", order.word.at).await?;
         }
         write.commit().await?;
         Ok(done)
@@ -207,23 +204,4 @@ fn decide_period(order: &Order, parking: &Parking, parked: &[ParkedWindow]) -> R
         done.released = vec![Release { period, window: None, reason, word: order.word.clone() }];
     }
     Ok(done)
-}
-
-fn held(hold: &Hold) -> AuditEvent {
-    AuditEvent::TenantHeld {
-        tenant_id: hold.tenant_id.clone(),
-        period: hold.period,
-        by: hold.word.by.clone(),
-        note: hold.word.note.clone(),
-    }
-}
-
-fn released(tenant_id: &str, period: Option<Period>, reason: ParkReason, order: &Order) -> AuditEvent {
-    AuditEvent::TenantReleased {
-        tenant_id: tenant_id.to_owned(),
-        period,
-        reason: reason.as_str().to_owned(),
-        by: order.word.by.clone(),
-        note: order.word.note.clone(),
-    }
 }

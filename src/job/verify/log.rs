@@ -1,14 +1,16 @@
 //! The audit log: its chain, and whether it tells of all that is there.
 //!
-//! In: the log, runs, receipts, catalogs. Out: the first thing that does not hold, and what the log says of a run. The
+//! In: the log, runs, receipts, catalogs, people's words. Out: the first thing that does not hold, and what the log says of a run. The
 //! chain alone cannot show that its last rows are missing: but what they told of is there, and misses them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
-use crate::domain::audit::{AuditRow, prove_chain, sha256_hex};
+use crate::domain::audit::{AuditEvent, AuditRow, prove_chain, sha256_hex};
+use crate::domain::parking::{Hold, Release};
 use crate::domain::proof::Finding;
+use crate::domain::tenant::ParkReason;
 use crate::store::StoreError;
 use crate::store::books::{Approval, BooksView, CatalogVersion, RunFiles, RunState, details};
 use crate::store::ledger::Receipt;
@@ -22,6 +24,11 @@ pub struct Log {
     closing: BTreeSet<String>,
     receipts: Vec<(Receipt, Timestamp)>,
     catalogs: Vec<CatalogVersion>,
+    /// Holds with whether they go on, and releases, oldest first.
+    holds: Vec<(Hold, bool)>,
+    releases: Vec<Release>,
+    /// By run: which rows are about it, oldest first.
+    by_run: BTreeMap<String, Vec<usize>>,
 }
 
 /// Where the log ends: position and hash.
@@ -29,12 +36,20 @@ pub type Head = (i64, String);
 
 impl Log {
     pub async fn read(view: &mut BooksView) -> Result<Self, StoreError> {
+        let rows = view.audit_log().await?;
+        let mut by_run: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+        for (index, row) in rows.iter().enumerate() {
+            by_run.entry(row.run_id.clone()).or_default().push(index);
+        }
         Ok(Self {
-            rows: view.audit_log().await?,
+            rows,
+            by_run,
             runs: view.run_files().await?,
             closing: view.closing_runs().await?,
             receipts: view.receipts().await?,
             catalogs: view.catalog_versions().await?,
+            holds: view.hold_rows().await?,
+            releases: view.parking().await?.releases,
         })
     }
 
@@ -49,7 +64,8 @@ impl Log {
             .and_then(|()| kept.map_or(Ok(()), |kept| self.has(kept)))
             .and_then(|()| self.tells_of_runs())
             .and_then(|()| self.tells_of_imports())
-            .and_then(|()| self.tells_of_catalogs());
+            .and_then(|()| self.tells_of_catalogs())
+            .and_then(|()| self.tells_of_words());
         match (proved, self.head()) {
             (Err(fault), _) => Finding::Fails(fault),
             (Ok(()), None) => Finding::Holds("the log is empty, and nothing misses a row in it".to_owned()),
@@ -61,12 +77,23 @@ impl Log {
 
     /// The last row of that name about a run.
     pub fn event(&self, run_id: &str, event: &str) -> Option<(i64, Details)> {
-        let row = self.rows.iter().rev().find(|row| row.run_id == run_id && row.event == event)?;
+        let row = self.about(run_id).rfind(|row| row.event == event)?;
         Some((row.position, details(row)))
     }
 
+    /// The manifest's hash of a run that is finished and closed something.
+    pub fn closed_manifest(&self, run: &RunFiles) -> Option<String> {
+        self.event(&run.run_id, "run_committed").filter(|_| run.state == RunState::Finished)?;
+        self.event(&run.run_id, "reports_written")?.1.remove("manifest_sha256")
+    }
+
     pub fn approvals(&self, run_id: &str) -> Vec<Approval> {
-        self.rows.iter().filter(|row| row.run_id == run_id).filter_map(Approval::of).collect()
+        self.about(run_id).filter_map(Approval::of).collect()
+    }
+
+    /// The rows about a run, oldest first.
+    fn about(&self, run_id: &str) -> impl DoubleEndedIterator<Item = &AuditRow> {
+        self.by_run.get(run_id).into_iter().flatten().filter_map(|index| self.rows.get(*index))
     }
 
     /// Imports of usage: what the log says of each, with the instant.
@@ -198,4 +225,48 @@ impl Log {
             Err(format!("catalog_versions: the catalog of audit position {} is missing", row.position))
         })
     }
+
+    /// Every run acts on people's words, so each of them must have its row, to the letter.
+    fn tells_of_words(&self) -> Result<(), String> {
+        let holds =
+            self.holds.iter().map(|(hold, goes_on)| (AuditEvent::of_hold(hold, *goes_on), hold.word.at));
+        let releases = self.releases.iter().map(|one| (AuditEvent::of_release(one), one.word.at));
+        let ends_hold = |row: &&AuditRow| {
+            details(row).get("reason").is_some_and(|reason| reason == ParkReason::Held.as_str())
+        };
+        let words =
+            self.rows.iter().filter(|row| row.event == "tenant_held" || row.event == "tenant_released");
+        let (of_holds, of_releases) =
+            words.partition::<Vec<&AuditRow>, _>(|row| row.event == "tenant_held" || ends_hold(row));
+        same_words("holds", holds, &of_holds)?;
+        same_words("releases", releases, &of_releases)
+    }
+}
+
+fn same_words(
+    table: &str,
+    stored: impl Iterator<Item = (AuditEvent, Timestamp)>,
+    told: &[&AuditRow],
+) -> Result<(), String> {
+    let mut told = told.iter();
+    for (number, (event, at)) in (1..).zip(stored) {
+        let own: Details = event.details().into_iter().map(|(name, text)| (name.to_owned(), text)).collect();
+        let whose = own.get("tenant_id").map(String::as_str).unwrap_or_default();
+        let Some(row) = told.next() else {
+            return Err(format!(
+                "{table}, position {number} (tenant `{whose}`): no row {} of the audit log tells of it: it was not said to \
+                 billrecon, or the last rows of the log are missing",
+                event.name()
+            ));
+        };
+        if row.event != event.name() || details(row) != own || row.recorded_at != at {
+            return Err(format!(
+                "{table}, position {number} (tenant `{whose}`): audit position {} tells of another word: {} {}",
+                row.position, row.event, row.details
+            ));
+        }
+    }
+    told.next().map_or(Ok(()), |row| {
+        Err(format!("{table}: the word that audit position {} tells of is missing", row.position))
+    })
 }

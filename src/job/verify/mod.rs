@@ -36,6 +36,8 @@ pub struct Proof {
     pub run_id: String,
     pub period: Option<Period>,
     pub checks: Vec<Check>,
+    /// The manifest's hash, where the run closed something and its files are written.
+    pub closed_manifest: Option<String>,
     pub approvals: Vec<Approval>,
     /// Where the audit log ends; to be kept elsewhere.
     pub head: Option<Head>,
@@ -104,6 +106,7 @@ pub(in crate::job) async fn verify_in(
         let mut proof = Proof {
             run_id: one.run_id.clone(),
             period: Some(one.period),
+            closed_manifest: log.closed_manifest(one),
             approvals: log.approvals(&one.run_id),
             ..std::mem::take(&mut first)
         };

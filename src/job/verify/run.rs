@@ -3,13 +3,13 @@
 //! In: a run, the audit log, the database, its folder. Out: a finding for each check. Stored data that cannot be read is a
 //! finding, never the end; a disk or a database that does not answer ends it.
 
-use std::collections::{BTreeMap, BTreeSet};
-
-use crate::domain::figures::{LedgerTotals, WindowFigures, WindowStatus};
+use crate::domain::figures::{WindowFigures, WindowStatus};
 use crate::domain::number::NumberError;
 use crate::domain::proof::{CheckName, ClosedRecords, Finding, controls_fault, ledger_fault};
 use crate::domain::report::Report;
 use crate::ingest::{IngestError, report_set};
+use crate::job::catalogs::Catalogs;
+use crate::job::observe::Ranges;
 use crate::job::verify::log::Log;
 use crate::job::verify::{Proof, has_figures};
 use crate::job::{Refusal, Settings, current_catalog, observe};
@@ -147,25 +147,20 @@ fn control_totals(report: &Report) -> Finding {
     }
 }
 
-/// The closed windows against the ledger as it is now.
+/// The closed windows against the ledger as it is now, by the meters that they closed with.
 async fn totals(windows: &[WindowFigures], store: &Store, view: &mut BooksView) -> anyhow::Result<Finding> {
-    let catalog = match caught(current_catalog(view).await)? {
-        Ok((_, catalog)) => catalog,
+    let (current, catalog) = match caught(current_catalog(view).await)? {
+        Ok(found) => found,
         Err(problem) => return Ok(Finding::NotChecked(problem)),
     };
+    let catalogs = Catalogs::read(&catalog, &current.catalog_hash, windows, view).await?;
     let tenants = view.tenants().await?;
-    let mut ranges: BTreeMap<_, BTreeSet<&str>> = BTreeMap::new();
+    let mut ranges = Ranges::new();
     for window in windows.iter().filter(|window| window.status == WindowStatus::Closed) {
-        for range in &window.accounted {
-            ranges.entry(*range).or_default().insert(&window.tenant_id);
-        }
+        observe::add_closed(&mut ranges, window, &catalogs);
     }
     let mut snapshot = store.ledger().snapshot().await?;
-    let mut totals = LedgerTotals::new();
-    for (range, ids) in ranges {
-        let of_range = observe::totals_of(range, &ids, &tenants, &catalog.meters, &mut snapshot).await?;
-        totals.insert(range, of_range);
-    }
+    let totals = observe::totals_in(ranges, &tenants, &catalogs, &mut snapshot).await?;
     Ok(match ledger_fault(windows, &totals)? {
         Some(fault) => Finding::Fails(fault),
         None => Finding::Holds(String::new()),

@@ -119,6 +119,11 @@ impl BooksView {
         self.tx.fetch_map(sql, Vec::new(), audit_of).await
     }
 
+    /// Where the log ends: position and hash of its last row.
+    pub async fn audit_head(&mut self) -> Result<Option<(i64, String)>, StoreError> {
+        last(&mut self.tx).await
+    }
+
     /// All approvals, oldest first.
     pub async fn approvals(&mut self) -> Result<Vec<Approval>, StoreError> {
         let sql = "SELECT position, recorded_at, run_id, event, details, hash FROM audit_log
@@ -191,6 +196,12 @@ fn audit_of(mut row: Row) -> Result<AuditRow, StoreError> {
     })
 }
 
+async fn last(tx: &mut Tx) -> Result<Option<(i64, String)>, StoreError> {
+    let sql = "SELECT position, hash FROM audit_log ORDER BY position DESC LIMIT 1";
+    let row = tx.fetch(sql, Vec::new()).await?.pop();
+    row.map(|mut row| Ok((row.integer()?, row.text()?))).transpose()
+}
+
 pub(in crate::store::books) async fn append(
     tx: &mut Tx,
     event: &AuditEvent,
@@ -200,11 +211,7 @@ pub(in crate::store::books) async fn append(
     if tx.dialect() == Dialect::Postgres {
         tx.fetch(LOCK, Vec::new()).await?;
     }
-    let last = "SELECT position, hash FROM audit_log ORDER BY position DESC LIMIT 1";
-    let (position, before) = match tx.fetch(last, Vec::new()).await?.pop() {
-        Some(mut row) => (row.integer()? + 1, row.text()?),
-        None => (1, String::new()),
-    };
+    let (position, before) = last(tx).await?.map_or((1, String::new()), |(last, hash)| (last + 1, hash));
     let details = serde_json::to_string(&event.details())
         .map_err(|error| StoreError::inconsistent("an event", error))?;
     let row = AuditRow {

@@ -43,15 +43,23 @@ pub struct DraftWatch {
 }
 
 impl BooksView {
+    /// Every row of holds, oldest first: the hold, and whether it goes on from there or ends.
+    pub async fn hold_rows(&mut self) -> Result<Vec<(Hold, bool)>, StoreError> {
+        let sql = "SELECT tenant_id, period, held, held_by, note, recorded_at FROM holds ORDER BY position";
+        let hold = |mut row: Row| {
+            let (tenant_id, period, goes_on) = (row.text()?, known(&row.text()?)?, row.integer()? != 0);
+            Ok((Hold { tenant_id, period, word: word_of(&mut row)? }, goes_on))
+        };
+        self.tx.fetch_map(sql, Vec::new(), hold).await
+    }
+
     /// The holds that nobody has ended, and all releases, oldest first.
     pub async fn parking(&mut self) -> Result<Parking, StoreError> {
-        let sql = "SELECT tenant_id, period, held, held_by, note, recorded_at FROM holds ORDER BY position";
-        let mut holds: BTreeMap<(String, String), Hold> = BTreeMap::new();
-        for mut row in self.tx.fetch(sql, Vec::new()).await? {
-            let (tenant_id, label, held) = (row.text()?, row.text()?, row.integer()? != 0);
-            let key = (tenant_id.clone(), label.clone());
-            if held {
-                holds.insert(key, Hold { tenant_id, period: known(&label)?, word: word_of(&mut row)? });
+        let mut holds: BTreeMap<(String, Option<Period>), Hold> = BTreeMap::new();
+        for (hold, goes_on) in self.hold_rows().await? {
+            let key = (hold.tenant_id.clone(), hold.period);
+            if goes_on {
+                holds.insert(key, hold);
             } else {
                 holds.remove(&key);
             }

@@ -44,12 +44,24 @@ impl BooksWrite {
 }
 
 impl BooksView {
+    /// Those of the newest run with closed figures, in the order of the file.
+    pub async fn last_exceptions(&mut self, period: Period) -> Result<Vec<Exception>, StoreError> {
+        match self.last_committed(period).await? {
+            Some(run) => self.exceptions(&run.run_id).await,
+            None => Ok(Vec::new()),
+        }
+    }
+
+    async fn exceptions(&mut self, run_id: &str) -> Result<Vec<Exception>, StoreError> {
+        let sql = "SELECT tenant_id, kind, reason, plan, meter, tenant_name, records, quantity, next_step,
+            amount, currency FROM run_exceptions WHERE run_id = ? ORDER BY position";
+        self.tx.fetch_map(sql, vec![run_id.into()], exception_of).await
+    }
+
     /// What a committed run reports: the period as it stood when the run had ended, also where later ones went on.
     pub async fn report(&mut self, period: Period, run_id: &str) -> Result<Report, StoreError> {
         let windows = self.windows_as_of(period, run_id).await?;
-        let sql = "SELECT tenant_id, kind, reason, plan, meter, tenant_name, records, quantity, next_step,
-            amount, currency FROM run_exceptions WHERE run_id = ? ORDER BY position";
-        let exceptions = self.tx.fetch_map(sql, vec![run_id.into()], exception_of).await?;
+        let exceptions = self.exceptions(run_id).await?;
         let sql = "SELECT meter, measure, records, quantity FROM run_control_totals WHERE run_id = ?";
         let mut controls = ControlTotals::default();
         for mut row in self.tx.fetch(sql, vec![run_id.into()]).await? {

@@ -88,3 +88,40 @@ fn an_approval_waits_for_the_lease() {
     closed.workspace.run(&approve(&closed.run_id, "Ada")).expect(11);
     assert_eq!(closed.workspace.number(APPROVED), 0);
 }
+
+/// Whoever waits for the lease should not wait for a proof as well: it is made before.
+#[test]
+fn what_does_not_hold_is_told_while_somebody_else_works() {
+    let closed = Closed::new(Engine::Sqlite);
+    let file = closed.folder().join("lines.csv");
+    let text = fs::read_to_string(&file).unwrap();
+    fs::write(&file, text.replacen('1', "2", 1)).unwrap();
+    closed
+        .workspace
+        .sql("UPDATE lease SET holder = 'other/1', expires_at = 99999999999999 WHERE name = 'run'");
+    closed.workspace.run(&approve(&closed.run_id, "Ada")).expect(65);
+}
+
+/// A lease that is taken over leaves a row in the log, so the log has grown since the run was verified.
+#[test]
+fn a_run_is_verified_once_more_when_the_log_has_grown_meanwhile() {
+    for (engine, is_changed) in [(Engine::Sqlite, false), (Engine::Postgres, false), (Engine::Sqlite, true)] {
+        let closed = Closed::new(engine);
+        let workspace = &closed.workspace;
+        if is_changed {
+            // At that very moment somebody changes a closed line.
+            workspace.unprotect("window_lines");
+            workspace.sql(
+                "CREATE TRIGGER sneaks AFTER INSERT ON audit_log WHEN NEW.event = 'lease_taken_over'
+                 BEGIN UPDATE window_lines SET tier = 3 WHERE tier = 2; END",
+            );
+        }
+        workspace
+            .sql("UPDATE lease SET holder = 'other/1', expires_at = 1 WHERE name = 'run' RETURNING name");
+        let code = if is_changed { 65 } else { 0 };
+        workspace.run(&approve(&closed.run_id, "Ada")).expect(code);
+        let taken_over = "SELECT COUNT(*) FROM audit_log WHERE event = 'lease_taken_over'";
+        let rows = (workspace.number(taken_over), workspace.number(APPROVED));
+        assert_eq!(rows, (1, i64::from(!is_changed)), "{engine:?}");
+    }
+}

@@ -139,3 +139,52 @@ fn every_control_total_is_tied_to_the_others_or_to_the_lines() {
         assert!(told.starts_with("control_totals.csv, line "), "{name}, {column}: {told}");
     }
 }
+
+#[test]
+fn a_row_of_the_comparison_or_a_fee_that_was_forged_is_named_by_its_own_row() {
+    let closed = Closed::new(Engine::Sqlite);
+    let set = files(&closed.folder());
+    let (meter, invoice) = (("source", "meter_total"), ("source", "invoice"));
+    for (name, column, by, named) in [
+        ("reconciliation.csv", "ledger_quantity", meter, "difference_quantity"),
+        ("reconciliation.csv", "stripe_quantity", meter, "difference_quantity"),
+        ("reconciliation.csv", "difference_quantity", meter, "difference_quantity"),
+        ("reconciliation.csv", "ledger_amount_minor", invoice, "difference_amount_minor"),
+        ("reconciliation.csv", "stripe_amount", invoice, "stripe_amount"),
+        ("lines.csv", "quantity", ("kind", "base"), "quantity"),
+        ("lines.csv", "priced_quantity", ("kind", "base"), "priced_quantity"),
+    ] {
+        let (changed, line) = with_cell(&set, (name, column), by);
+        forge(&closed.folder(), changed);
+        let told = fault(&verify(&closed.workspace, &closed.folder()).expect(65));
+        assert!(
+            told.starts_with(&format!("{name}, line {line}, column {named}: ")),
+            "{name}, {column}: {told}"
+        );
+    }
+}
+
+#[test]
+fn sums_of_the_manifest_are_those_of_the_files() {
+    let closed = Closed::new(Engine::Sqlite);
+    let path = closed.folder().join("manifest.json");
+    let manifest: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    for sum in ["base_amount_minor", "usage_amount_minor", "late_amount_minor"] {
+        let mut forged = manifest.clone();
+        let cell = &mut forged["totals"][0][sum];
+        *cell = other_digit(cell.as_str().unwrap(), 0).into();
+        fs::write(&path, format!("{forged:#}\n")).unwrap();
+        let told = fault(&verify(&closed.workspace, &closed.folder()).expect(65));
+        assert!(told.starts_with("manifest.json, column totals: "), "{sum}: {told}");
+    }
+}
+
+#[test]
+fn a_file_that_the_manifest_does_not_name_is_told() {
+    let closed = Closed::new(Engine::Sqlite);
+    fs::write(closed.folder().join("adjustments-final.csv"), "x\n").unwrap();
+    let words = "not of the set, and proved by nothing: adjustments-final.csv";
+    let told = verify(&closed.workspace, &closed.folder()).expect(0).stdout;
+    assert!(told.contains(words), "{told}");
+    assert!(closed.verify().expect(0).stdout.contains(words));
+}

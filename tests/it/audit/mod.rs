@@ -9,6 +9,7 @@ mod digits;
 mod files_alone;
 mod log;
 mod runs;
+mod words;
 
 use std::path::PathBuf;
 

@@ -113,3 +113,51 @@ fn both_databases_leave_the_same_hashes_of_the_same_figures() {
     assert!(sqlite.len() >= 7, "{sqlite:?}");
     assert_eq!(sqlite, postgres);
 }
+
+/// What a meter counts says the catalog of the close: without that meter five units of a record would be five.
+#[test]
+fn a_closed_window_is_counted_by_the_meters_of_its_close() {
+    for engine in ENGINES {
+        let workspace = Workspace::new(engine).observing();
+        let hits = "[[meter]]\nkey = \"hits\"\naggregation = \"count\"\n";
+        let calls = "[[meter]]\nkey = \"calls\"\naggregation = \"sum\"\n";
+        let plan = |meter: &str| {
+            format!(
+                "[[plan]]\nkey = \"pro\"\ncurrency = \"try\"\namount = 0\n[[plan.usage]]\nmeter = \"{meter}\"\n\
+                 price = {{ billing_scheme = \"per_unit\", unit_amount_decimal = \"7\" }}\n"
+            )
+        };
+        let catalog = |text: String| {
+            workspace.write("catalog.toml", text);
+            workspace.run(&["import", "catalog", "catalog.toml"]).expect(0);
+        };
+        catalog(format!("{hits}{}", plan("hits")));
+        let header = "tenant_id,name,plan,currency,stripe_customer_id,stripe_subscription_id,started_at";
+        workspace
+            .write("tenants.csv", format!("{header}\nacme,Acme,pro,try,cus_a,sub_a,2026-09-01T00:00:00Z\n"));
+        workspace.run(&["import", "tenants", "tenants.csv"]).expect(0);
+        let records = "acme,hits,5,2026-09-10T00:00:00Z,h1\nacme,hits,5,2026-09-11T00:00:00Z,h2\n";
+        workspace
+            .write("usage.csv", format!("tenant_id,meter,quantity,occurred_at,source_event_id\n{records}"));
+        workspace.run(&["import", "usage", "usage.csv"]).expect(0);
+        workspace.run(&["run", "--period", "2026-09", "--as-of", "2026-10-05T00:00:00Z"]).expect(0);
+        catalog(format!("{calls}{}", plan("calls")));
+        workspace.run(&["verify", "--all"]).expect(0);
+    }
+}
+
+/// Somebody took the tenant's rows away; its records and its closed windows are there all the same.
+#[test]
+fn records_and_windows_of_a_tenant_that_is_gone_are_proved_too() {
+    for engine in ENGINES {
+        let closed = Closed::new(engine);
+        closed.workspace.sql("DELETE FROM tenants WHERE tenant_id IN ('acme', 'dodo') RETURNING tenant_id");
+        closed.workspace.run(&["verify", "--all"]).expect(0);
+        closed.workspace.unprotect("usage_ledger");
+        closed.workspace.sql("DELETE FROM usage_ledger WHERE source_event_id = 'a-1' RETURNING meter");
+        let told = fault(&closed.workspace.run(&["verify", "--all"]).expect(65));
+        assert!(told.starts_with("usage_ledger: the records of import "), "{told}");
+        let (finding, words) = check(&closed.proof(), "control_totals");
+        assert!(finding == "fails" && words.contains("tenant acme"), "{words}");
+    }
+}

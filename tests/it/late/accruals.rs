@@ -109,3 +109,29 @@ fn a_company_of_calendar_months_has_nothing_to_accrue() {
         assert!(accrued(&workspace, of(&outcomes, "2026-09")).is_empty());
     }
 }
+
+/// 1,100 records of nearly 10¹⁵ units are more than a bill can hold.
+#[test]
+fn an_accrual_that_no_bill_can_hold_is_named_also_when_late_usage_is_adjusted() {
+    for engine in ENGINES {
+        let workspace = anchored(engine);
+        let huge: Vec<String> = (0..1_100)
+            .map(|number| format!("year calls 999999999999999 2026-09-26 success h{number}"))
+            .collect();
+        import(&workspace, &huge.iter().map(String::as_str).collect::<Vec<_>>());
+        let closed = wake(&workspace, "2026-10-25T00:00:00Z", 0);
+        let closed = of(&closed, "2026-09").clone();
+        import(&workspace, &["acme calls 1 2026-09-28 success a2"]);
+        let outcomes = wake(&workspace, "2026-10-26T00:00:00Z", 3);
+        for outcome in [&closed, of(&outcomes, "2026-09")] {
+            assert_eq!(outcome["status"], "closed");
+            assert!(accrued(&workspace, outcome).iter().all(|row| !row.starts_with("year ")));
+            let rows = csv_rows(&set(&workspace, outcome)["exceptions.csv"]).into_iter();
+            let named: Vec<String> = rows
+                .filter(|row| row["kind"] == "not_accrued")
+                .map(|row| ["tenant_id", "plan", "meter", "reason"].map(|name| row[name].clone()).join(" "))
+                .collect();
+            assert_eq!(named, ["year flat calls overflow"]);
+        }
+    }
+}

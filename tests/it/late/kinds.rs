@@ -26,6 +26,33 @@ fn a_higher_reading_of_a_gauge_is_late_money_and_a_lower_one_is_none() {
         let higher = set(&workspace, of(&outcomes, "2026-09"));
         // 7 x 50.5 = 353.5, a half away from zero; 4 x 50.5 = 202.
         assert_eq!(adjusted(&higher), ["acme pro devices 2 4 3 7 202 152 354 try"]);
+        // Readings are no sum for a person either: 3 and 7 beside the 4 that it stood at.
+        let ask = ["explain", "acme", "--period", "2026-09", "--meter", "devices"];
+        let told = workspace.run(&ask).expect(0).stdout;
+        let words = "devices: 2 records came after the close and changed nothing of it (the gauge would stand higher by 3)";
+        assert!(told.contains(words), "{told}");
+        let json = workspace.run(&[&ask[..], &["--json"]].concat()).expect(0).json();
+        assert_eq!(json["windows"][0]["late"][0]["quantity"], "3");
+    }
+}
+
+/// Whether a meter is a gauge is no matter of what was closed of it.
+#[test]
+fn late_readings_of_a_gauge_that_closed_without_one_are_proved_as_a_gauges() {
+    for engine in ENGINES {
+        let workspace = super::company_of(engine, &super::USAGE[..2]);
+        wake(&workspace, "2026-10-05T00:00:00Z", 0);
+        import(&workspace, &["beta devices 5 2026-09-12 success d2", "beta devices 3 2026-09-13 success d3"]);
+        let files = after(&workspace, 3);
+        // 5 x 50.5 = 252.5, a half away from zero.
+        assert_eq!(adjusted(&files), ["beta pro devices 2 0 5 5 0 253 253 try"]);
+        assert_eq!(control(&files, "devices", "late"), "2 8");
+        assert_eq!(control(&files, "devices", "aggregate"), "0 0");
+        let run_id = workspace.sql("SELECT run_id FROM runs WHERE period = '2026-09' ORDER BY fence DESC")[0]
+            [0]
+        .clone();
+        workspace.run(&["verify", &run_id]).expect(0);
+        workspace.run(&["approve", &run_id, "--by", "Ada", "--note", "seen"]).expect(0);
     }
 }
 
@@ -203,14 +230,16 @@ fn late_usage_that_no_bill_can_hold_is_named_and_stops_nobody() {
         lines.push("beta calls 10.5 2026-09-01 success b2");
         import(&workspace, &lines);
         let ended = workspace.run(&["run", "--as-of", "2026-10-06T00:00:00Z", "--json"]).expect(3);
-        assert!(
-            ended.stderr.contains("late usage of tenant acme on calls is more than a bill can hold"),
-            "{}",
-            ended.stderr
-        );
+        let told = serde_json::from_str::<serde_json::Value>(ended.stdout.lines().next().unwrap()).unwrap();
+        assert_eq!(told["status"], "closed");
         let folder = workspace.report_folders("2026-09").pop().unwrap();
         let files = crate::support::files(&folder);
         assert_eq!(adjusted(&files), ["beta pro calls 1 99.5 10.5 110 0 7000 7000 try"]);
         assert_eq!(control(&files, "calls", "late"), "201 199999999999999810.5");
+        let exceptions = csv_rows(&files["exceptions.csv"]);
+        let one = exceptions.iter().find(|row| row["kind"] == "unvalued").unwrap();
+        let texts = ["tenant_id", "reason", "meter", "records", "quantity"].map(|name| one[name].as_str());
+        assert_eq!(texts, ["acme", "too_large", "calls", "200", "199999999999999800"]);
+        workspace.run(&["verify", "--files", folder.to_str().unwrap()]).expect(0);
     }
 }

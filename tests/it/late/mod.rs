@@ -4,8 +4,10 @@
 //! that keep their bytes, exit codes. What windows that are still open owe at a month's end is `accruals`' matter.
 
 mod accruals;
+mod damaged;
 mod found;
 mod kinds;
+mod laid_anew;
 mod report;
 
 use std::collections::BTreeMap;
@@ -71,12 +73,16 @@ const USAGE: [&str; 4] = [
 
 /// The company, with September's usage imported.
 fn company(engine: Engine) -> Workspace {
+    company_of(engine, &USAGE)
+}
+
+fn company_of(engine: Engine, usage: &[&str]) -> Workspace {
     let workspace = Workspace::new(engine).observing();
     workspace.write("catalog.toml", CATALOG);
     workspace.write("tenants.csv", TENANTS);
     workspace.run(&["import", "catalog", "catalog.toml"]).expect(0);
     workspace.run(&["import", "tenants", "tenants.csv"]).expect(0);
-    import(&workspace, &USAGE);
+    import(&workspace, usage);
     workspace
 }
 
