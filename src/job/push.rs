@@ -79,7 +79,10 @@ pub fn plan(
                 Settlement::Confirmed => plan.confirm(&mut known, |_| true),
                 Settlement::Partly { arrived, absent } => {
                     plan.confirm(&mut known, |one| arrived.contains(one));
-                    // Stripe says nowhere how late a total may be, and a delta that comes twice is billed twice.
+                    // What Stripe has said it took is in its hands: it was dropped, and would be again, or its total is
+                    // later than Stripe says anywhere that it may be. A delta that comes twice is billed twice, so a
+                    // person decides. Of one in doubt nobody has said that it arrived, and what its last request may
+                    // have brought would be shown by now: that is the proof, and the next intent takes its place.
                     let took = |one: &Intent| one.state == IntentState::Sent && !using.aggregation.is_gauge();
                     if open && absent.iter().any(took) {
                         plan.park(one, ParkReason::RejectedAsync);
