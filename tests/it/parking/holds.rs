@@ -1,6 +1,7 @@
 //! `park` and `unpark` of a tenant that nothing is wrong with.
 
 use super::{audited, exceptions, say, status};
+use crate::billing::server::Act;
 use crate::billing::world::{
     DRAFT, FINAL, OPEN, Row, SHADOW, World, compared, outcome, table, tenants, usage,
 };
@@ -49,6 +50,29 @@ fn nothing_of_a_held_tenant_is_sent_or_closed_and_the_others_go_on() {
         assert_eq!(compared(&done, "a"), rows);
         world.run(LATER).expect(0);
         assert_eq!(totals(&world), pair("0", "130"));
+    }
+}
+
+#[test]
+fn what_was_kept_back_is_not_late_because_an_answer_was_missing_in_between() {
+    for engine in ENGINES {
+        let mut world = two(engine);
+        let proxy = world.through_proxy();
+        say(&world, &["park", "a"]).expect(0);
+        for wake in [OPEN, DRAFT, FINAL] {
+            world.run(wake).expect(3);
+        }
+        say(&world, &["unpark", "a"]).expect(0);
+        proxy.rule(|asked| if asked.is_total() { Act::Answer(400, "{}") } else { Act::Pass });
+        // Twice: the second run knows of no other reason than this one.
+        for wake in [LATER, "2026-11-01T03:30:00Z"] {
+            assert_eq!(exceptions(&outcome(&world.run(wake).expect(3), "2026-10")), ["a parked incomplete"]);
+        }
+        proxy.rule(|_| Act::Pass);
+        let done = outcome(&world.run("2026-11-01T04:30:00Z").expect(3), "2026-10");
+        let reason = "not sent while the tenant was parked, and now the invoice is final";
+        assert_eq!(exceptions(&done), [format!("a unbillable {reason}")]);
+        assert_eq!(compared(&done, "a")[1], "meter_total quantity_mismatch 160 0 not_pushed");
     }
 }
 
