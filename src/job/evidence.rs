@@ -65,7 +65,7 @@ pub fn of_bill<'a>(
         quantity,
         cause: total.reason.filter(|_| !is_at_the_edge),
         explained: total.explained_quantity.unwrap_or_default(),
-        ids: total.evidence.split(' ').skip(1).map(str::to_owned).collect(),
+        ids: total.evidence.iter().skip(1).collect(),
     };
     let total = total.stripe_quantity.map(seen);
     let bill = Bill {

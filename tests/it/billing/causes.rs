@@ -135,6 +135,30 @@ fn a_second_look_that_fails_names_no_cause_and_does_not_stop_the_run() {
     assert!(looks.values().all(|answer| answer.starts_with("no cause is looked for: ")), "{looks:?}");
 }
 
+#[test]
+fn source_event_ids_of_any_kind_can_be_told_apart() {
+    let hostile = ["call 7, \"a\"", "=cmd|' /C calc'!A0", "50%20off %", "\u{a0}x\u{2028}y;\u{1f4de}  z"];
+    for engine in ENGINES {
+        let mut world = World::remote(engine, SHADOW, &tenants(["a"]), &usage(&[]), START);
+        world.workspace.write("billrecon.toml", "[push]\nmode = \"observe\"\n");
+        let mut csv = usage(&[]);
+        for (number, id) in hostile.iter().enumerate() {
+            let id = id.replace('"', "\"\"");
+            csv += &format!("a,{METER},{},2026-10-05T0{number}:00:00Z,\"{id}\"\n", number + 1);
+        }
+        world.import_usage(&csv);
+        // The records together are there again, and with them each of their ids.
+        for (number, units) in ["10", "10"].iter().enumerate() {
+            send(&world, "cus_a", units, "2026-10-05T10:00:00Z", &format!("app-{number}"));
+        }
+        world.connect(&world.sandbox().url());
+        let row = total(&outcome(&world.run(FINAL).expect(0), "2026-10"), "a");
+        assert_eq!((&*row["reason"], &*row["explained_quantity"]), ("duplicate_push", "10"));
+        let ids = row["evidence"].split(' ').skip(1).map(|id| id.replace("%20", " ").replace("%25", "%"));
+        assert_eq!(ids.collect::<Vec<_>>(), hostile, "{}", row["evidence"]);
+    }
+}
+
 /// What the second look says of each tenant, by `evidence.ndjson`.
 fn looks(outcome: &Value) -> BTreeMap<String, String> {
     let evidence = fs::read_to_string(folder(outcome).join("evidence.ndjson")).unwrap();
