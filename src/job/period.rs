@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use crate::domain::bounds::Charge;
-use crate::domain::intent::Intent;
+use crate::domain::intent::{Intent, IntentState};
 use crate::domain::period::{Period, Window};
 use crate::domain::reconcile::ReconciliationRow;
 use crate::domain::tenant::TenantWindow;
@@ -87,6 +87,14 @@ pub async fn play(period: Period, wake: &Wake<'_>) -> anyhow::Result<Option<Peri
     let what_if = wake.what_if(&exchange, &rated).await?;
     let is_off = send::is_off(&wake.settings.off_switch);
     let sends = if is_off { Vec::new() } else { exchange.pushes.sends };
+    let mut pushed = exchange.counts.pushed;
+    if wake.lease.is_none() {
+        // A dry run takes it that what it would send arrives.
+        pushed = sends.len() as u64;
+        for one in &sends {
+            intents.put(Intent { state: IntentState::Confirmed, ..one.clone() });
+        }
+    }
     let known = Known {
         period,
         windows: &windows,
@@ -101,7 +109,7 @@ pub async fn play(period: Period, wake: &Wake<'_>) -> anyhow::Result<Option<Peri
         confirmed: exchange.confirmed,
         unbillable: exchange.pushes.unbillable,
         pending_before: exchange.pending_before,
-        pushed: exchange.counts.pushed,
+        pushed,
         errors: exchange.counts.errors,
         compared: exchange.compared,
         beside,
@@ -113,7 +121,7 @@ pub async fn play(period: Period, wake: &Wake<'_>) -> anyhow::Result<Option<Peri
             wake.keep(job, Some(plan.look)).await?;
             return Ok(rules.settled(job, wake.settings));
         }
-        plan.counts = job.counts;
+        (plan.counts, plan.refused) = (job.counts, None);
     }
     let outcome = wake.finish(run, plan, sends).await?;
     Ok(Some(PeriodOutcome { what_if, ..outcome }))

@@ -60,6 +60,8 @@ pub struct PeriodPlan {
     pub purpose: Purpose,
     pub status: PeriodStatus,
     pub counts: JobCounts,
+    /// Pushes that Stripe refused in this run. `None`: none was due, and the counts are those of the run before.
+    pub refused: Option<u64>,
     pub report: Report,
     /// The rows that this run adds to the comparison.
     pub compared: Vec<ComparedRow>,
@@ -257,6 +259,7 @@ pub fn plan(mut known: Known<'_>, mut rated: Rated, observation: Observation) ->
         purpose,
         status,
         counts,
+        refused: Some(known.errors),
         report,
         compared: rows,
         differences,
