@@ -72,10 +72,7 @@ const USAGE: [&str; 4] = [
 /// The company, with September's usage imported.
 fn company(engine: Engine) -> Workspace {
     let workspace = Workspace::new(engine).observing();
-    workspace.write("catalog.toml", CATALOG);
-    workspace.write("tenants.csv", TENANTS);
-    workspace.run(&["import", "catalog", "catalog.toml"]).expect(0);
-    workspace.run(&["import", "tenants", "tenants.csv"]).expect(0);
+    workspace.import_rules(CATALOG, TENANTS);
     import(&workspace, &USAGE);
     workspace
 }
