@@ -36,7 +36,7 @@ pub async fn under_lease<T>(
     signals: &mut Signals,
     work: impl AsyncFnOnce(&Lease) -> anyhow::Result<T>,
 ) -> anyhow::Result<T> {
-    let lease = signals.unless_interrupted(Lease::take(books, ttl, wait)).await?;
+    let lease = Lease::take(books, ttl, wait, signals).await?;
     let result = signals
         .unless_interrupted(async {
             lease.audit_takeover(now).await?;
@@ -50,7 +50,14 @@ pub async fn under_lease<T>(
 }
 
 impl Lease {
-    async fn take(books: &Books, ttl: Duration, wait: Duration) -> anyhow::Result<Self> {
+    /// A signal ends the waiting between two questions, never a question: its answer may be that the lease is ours, and what
+    /// was won must be given back. The database's own time limits bound how long that takes.
+    async fn take(
+        books: &Books,
+        ttl: Duration,
+        wait: Duration,
+        signals: &mut Signals,
+    ) -> anyhow::Result<Self> {
         let holder = crate::job::holder_name();
         let since = Instant::now();
         let give_up = since + wait;
@@ -64,7 +71,11 @@ impl Lease {
                     return Ok(lease);
                 }
                 Err(StoreError::LeaseHeld(_) | StoreError::Busy(_)) if asked < give_up => {
-                    tokio::time::sleep(ASK_AGAIN).await;
+                    let pause = async {
+                        tokio::time::sleep(ASK_AGAIN).await;
+                        Ok(())
+                    };
+                    signals.unless_interrupted(pause).await?;
                 }
                 Err(error) => return Err(error.into()),
             }

@@ -7,7 +7,7 @@
 
 mod cluster;
 mod month;
-mod points;
+pub mod points;
 mod step;
 mod torn;
 mod witness;

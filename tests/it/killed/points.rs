@@ -12,6 +12,7 @@ use tempfile::TempDir;
 
 pub const KILL: u8 = 9;
 pub const STOP: u8 = 19;
+pub const TERMINATE: u8 = 15;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {

@@ -9,10 +9,9 @@ use std::process::{Child, Stdio};
 
 use super::company::{Prepared, tenants, usage};
 use super::hold::{Lock, send, stop_when, waits_for};
-use super::state::{
-    LeaseRow, assert_audit_chain, assert_closed_once, lease, state_of_newest_push, state_of_newest_run,
-};
+use super::state::{LeaseRow, assert_audit_chain, assert_closed_once, lease, state_of_newest_push};
 use super::{PERIOD, PUSH, RUN, RUN_PATIENTLY, end_of, lease_of, wait_until, with_lease};
+use crate::killed::points::{self, Point};
 use crate::support::gate::Gated;
 use crate::support::{CATALOG, Ended, Engine, TENANTS, Workspace};
 
@@ -130,7 +129,6 @@ fn signalled_as_it_wins(engine: Engine) {
         let ended = gated.open().join().unwrap();
         assert_says_how_to_go_on(ended, code, words);
         assert!(lease(&workspace).unwrap().is_free());
-        assert_eq!(state_of_newest_run(&workspace), None);
         assert_goes_on(&workspace, &twin);
     }
 }
@@ -139,6 +137,44 @@ fn signalled_as_it_wins(engine: Engine) {
 fn a_signal_at_the_moment_in_which_the_lease_is_won_is_not_lost() {
     signalled_as_it_wins(Engine::Sqlite);
     signalled_as_it_wins(Engine::Postgres);
+}
+
+/// The signal comes before each of the writes and sends that lead to the lease: whoever breaks off the question after the
+/// database has said yes leaves a lease that nobody holds.
+fn signalled_on_its_way_to_the_lease(engine: Engine) {
+    let company = Workspace::with_watched_company(engine);
+    let leading = points_before_the_first_words(&company);
+    assert!(leading.len() >= LEADING, "{leading:?}");
+    for &point in leading.iter().rev().take(LEADING) {
+        let workspace = Workspace::with_watched_company(engine);
+        let mut command = workspace.command(&RUN);
+        points::arm(&mut command, point, points::TERMINATE);
+        assert_says_how_to_go_on(Ended::of(command.output().unwrap()), 143, "billrecon: terminated");
+        let left = lease(&workspace).filter(|row| !row.is_free());
+        assert_eq!(left, None, "{point:?}");
+    }
+}
+
+/// How many points before its first words a run is signalled at: more than it takes to win the lease.
+const LEADING: usize = 8;
+
+/// The first words say that the lease is won.
+fn points_before_the_first_words(company: &Workspace) -> Vec<Point> {
+    let log = company.path("points.log");
+    let mut command = company.command(&RUN);
+    points::watch(&mut command, &log);
+    let ended = Ended::of(command.output().unwrap()).expect(0);
+    let first = ended.stderr.lines().next().unwrap();
+    assert!(first.contains("lease won by"), "{first}");
+    let text = std::fs::read_to_string(&log).unwrap();
+    let words = text.lines().position(|line| line.starts_with("write pipe:")).unwrap();
+    points::read(&log).into_iter().take(words).collect()
+}
+
+#[test]
+fn a_signal_on_the_way_to_the_lease_leaves_none_taken() {
+    signalled_on_its_way_to_the_lease(Engine::Sqlite);
+    signalled_on_its_way_to_the_lease(Engine::Postgres);
 }
 
 /// Caught behind its first row and before it has pushed everything, so that there is work left in which the signal can
