@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use crate::domain::bounds::Charge;
-use crate::domain::intent::{Intent, IntentState};
+use crate::domain::intent::Intent;
 use crate::domain::period::{Period, Window};
 use crate::domain::reconcile::ReconciliationRow;
 use crate::domain::tenant::TenantWindow;
@@ -87,14 +87,7 @@ pub async fn play(period: Period, wake: &Wake<'_>) -> anyhow::Result<Option<Peri
     let what_if = wake.what_if(&exchange, &rated).await?;
     let is_off = send::is_off(&wake.settings.off_switch);
     let sends = if is_off { Vec::new() } else { exchange.pushes.sends };
-    let mut pushed = exchange.counts.pushed;
-    if wake.lease.is_none() {
-        // A dry run takes it that what it would send arrives.
-        pushed = sends.len() as u64;
-        for one in &sends {
-            intents.put(Intent { state: IntentState::Confirmed, ..one.clone() });
-        }
-    }
+    let pushed = if wake.lease.is_some() { exchange.counts.pushed } else { intents.all_arrive(&sends) };
     let known = Known {
         period,
         windows: &windows,

@@ -223,8 +223,7 @@ pub fn plan(mut known: Known<'_>, mut rated: Rated, observation: Observation) ->
     let purpose = if purpose == Purpose::Close || came.new.is_empty() { purpose } else { Purpose::Adjust };
     let new = all.len()..all.len() + due.len();
     all.extend(due);
-    let status = status(&open, &all);
-    let counts = counts(&known, &open, &all);
+    let (status, counts) = (status(&open, &all), counts(&known, &open, &all));
     let notes = Notes::new(&known, &parked, &all[new.clone()], &open);
     let mut rows = compared_rows(&known, &all[new.clone()]);
     let differences = aged(&earlier_rows, &mut rows, differences, &claims, known.now);

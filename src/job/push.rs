@@ -96,21 +96,7 @@ pub fn plan(
             }
         }
     }
-    // A tenant that is set aside on one meter is set aside whole.
-    let parked = std::mem::take(&mut plan.parked);
-    let mut windows: BTreeMap<&str, Vec<Window>> = BTreeMap::new();
-    for (tenant_id, window) in parked.keys() {
-        windows.entry(tenant_id).or_default().push(*window);
-    }
-    let goes = |one: &Intent| {
-        let mut windows = windows.get(one.key.tenant_id.as_str()).into_iter().flatten();
-        windows.all(|window| one.key.segment.intersection(*window).is_none())
-    };
-    plan.new.retain(goes);
-    plan.sends.retain(goes);
-    plan.unbillable.retain(goes);
-    plan.parked = parked;
-    Ok(plan)
+    Ok(plan.without_parked())
 }
 
 impl PushPlan {
@@ -134,6 +120,22 @@ impl PushPlan {
         self.unbillable.extend(more.unbillable);
         self.parked.extend(more.parked);
         self.unread.extend(more.unread);
+    }
+
+    /// A tenant that is set aside on one meter is set aside whole.
+    fn without_parked(mut self) -> Self {
+        let mut windows: BTreeMap<&str, Vec<Window>> = BTreeMap::new();
+        for (tenant_id, window) in self.parked.keys() {
+            windows.entry(tenant_id).or_default().push(*window);
+        }
+        let goes = |one: &Intent| {
+            let mut windows = windows.get(one.key.tenant_id.as_str()).into_iter().flatten();
+            windows.all(|window| one.key.segment.intersection(*window).is_none())
+        };
+        self.new.retain(goes);
+        self.sends.retain(goes);
+        self.unbillable.retain(goes);
+        self
     }
 
     fn park(&mut self, one: &Mapped, reason: ParkReason) {
