@@ -258,29 +258,34 @@ impl LedgerSnapshot {
     }
 
     /// What `keep` makes of the readings of one tenant and meter in `range`, each with the instant of its import, in the order
-    /// of time. `None` where there are more than `most`: no more are read than tell that.
+    /// of time. `None` where there are more than `most`: then none is read. They are counted first, because a statement on the
+    /// ledger has no `LIMIT`.
     pub async fn readings<T>(
         &mut self,
         range: Window,
         (tenant_id, meter): (&str, &str),
-        most: u32,
+        most: u64,
         mut keep: impl FnMut(Reading, Timestamp) -> Option<T>,
     ) -> Result<Option<Vec<T>>, StoreError> {
+        let values = || vec![tenant_id.into(), meter.into(), range.start.into(), range.end.into()];
+        let sql = "SELECT COUNT(*) FROM usage_ledger WHERE tenant_id = ? AND meter = ? AND occurred_at >= ?
+            AND occurred_at < ?";
+        let counted = self.tx.fetch_map(sql, values(), |mut row| row.count()).await?;
+        if counted.iter().any(|count| *count > most) {
+            return Ok(None);
+        }
         let sql =
             "SELECT source_event_id, {exact:quantity}, occurred_at, outcome, source, properties, recorded_at
             FROM usage_ledger WHERE tenant_id = ? AND meter = ? AND occurred_at >= ? AND occurred_at < ?
-            ORDER BY occurred_at, source_event_id LIMIT ?";
-        let limit = i64::from(most) + 1;
-        let values = vec![tenant_id.into(), meter.into(), range.start.into(), range.end.into(), limit.into()];
-        let (mut read, mut kept) = (0, Vec::new());
+            ORDER BY occurred_at, source_event_id";
+        let mut kept = Vec::new();
         let take = |mut row: Row| {
-            read += 1;
             kept.extend(keep(reading_of(&mut row)?, row.instant()?));
             Ok(())
         };
         let sql = self.tx.dialect().render(sql);
-        self.tx.for_each(sql, values, take).await?;
-        Ok((read <= most).then_some(kept))
+        self.tx.for_each(sql, values(), take).await?;
+        Ok(Some(kept))
     }
 
     /// The sums of all records of the tenants from `first` to `last`, by the instant at which they were imported, added to

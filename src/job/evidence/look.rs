@@ -31,7 +31,7 @@ use crate::stripe::{StripeError, Total};
 /// Whoever has more differences than that has one cause for most of them, and finds it in these.
 const TENANTS_PER_RUN: usize = 200;
 /// Records of a window and of the time beside it that are looked at one by one.
-const MOST_RECORDS: u32 = 50_000;
+const MOST_RECORDS: u64 = 50_000;
 /// How much of the time beside a window is looked at.
 const LONGEST_NEIGHBOUR: SignedDuration = SignedDuration::from_hours(31 * 24);
 
