@@ -34,11 +34,14 @@ CREATE TABLE parked_windows (
     reason          TEXT COLLATE "C" NOT NULL,
     since           BIGINT NOT NULL,
     run_id          TEXT COLLATE "C" NOT NULL,
+    -- 1: usage was kept back, for this reason or an earlier one.
+    kept_back       BIGINT NOT NULL,
     PRIMARY KEY (tenant_id, window_start, window_end)
 );
 CREATE INDEX parked_windows_by_period ON parked_windows (period);
-INSERT INTO parked_windows (tenant_id, window_start, window_end, period, reason, since, run_id)
-    SELECT w.tenant_id, w.window_start, w.window_end, w.period, w.park_reason, r.started_at, w.run_id
+INSERT INTO parked_windows (tenant_id, window_start, window_end, period, reason, since, run_id, kept_back)
+    SELECT w.tenant_id, w.window_start, w.window_end, w.period, w.park_reason, r.started_at, w.run_id,
+        CASE WHEN w.park_reason = 'incomplete' THEN 0 ELSE 1 END
     FROM billing_windows w JOIN runs r ON r.run_id = w.run_id WHERE w.status = 'parked';
 
 -- What the price in force comes to for each window that closed and is billed through Stripe; the basis is the plan with

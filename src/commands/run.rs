@@ -231,7 +231,16 @@ fn pushed(outcome: &PeriodOutcome, dry_run: bool) -> String {
     if dry_run {
         return format!("  would push for {} tenants' meters", outcome.pushes.len());
     }
-    format!("  pushed {}, refused {}, pending {}", counts.pushed, counts.errors, counts.pending_after)
+    let (pushed, pending) = (counts.pushed, counts.pending_after);
+    match outcome.refused {
+        Some(refused) => {
+            let late = counts.errors.saturating_sub(refused);
+            format!("  pushed {pushed}, refused {refused}, too late {late}, pending {pending}")
+        }
+        None => {
+            format!("  before: pushed {pushed}, refused or too late {}, pending {pending}", counts.errors)
+        }
+    }
 }
 
 fn deed(outcome: &PeriodOutcome, dry_run: bool) -> String {

@@ -495,10 +495,10 @@ mod tests {
     }
 
     #[test]
-    fn without_a_candidate_price_on_the_plan_there_is_nothing_to_judge() {
+    fn without_a_quota_on_the_plan_there_is_nothing_to_judge() {
         let other = Population { plan: "enterprise", ..population("m", &[(20, "130")]) };
         let decision = decided(PeriodFacts { pending_after: 1, ..CLEAN }, &[other]);
-        let reason = "the plan `pro` has no meter with a candidate price, so there is nothing to judge";
+        let reason = "no price of the plan `pro` has a free quota above 0, so there is nothing to judge";
         assert_eq!(
             (decision.verdict.word, decision.verdict.reasons),
             (InsufficientData, vec![reason.to_owned()])

@@ -24,7 +24,7 @@ pub use state::{IntentState, PushMode};
 
 /// How long Stripe remembers an identifier at least; a little is kept back for clocks.
 const REMEMBERED: SignedDuration = SignedDuration::from_hours(23);
-/// By then a total shows what the last request has brought, and Stripe has forgotten the identifier.
+/// So long after a request a total is taken to show what it has brought, and Stripe has forgotten the identifier.
 const SHOWN: SignedDuration = SignedDuration::from_hours(25);
 /// The oldest event that Stripe takes (meter events, `timestamp`); an hour is kept back for clocks.
 const OLDEST: SignedDuration = SignedDuration::from_hours(35 * 24 - 1);
@@ -130,12 +130,13 @@ impl Intent {
         self.state == IntentState::Sent && !self.attempted_at.is_none_or(is_late)
     }
 
-    /// Whether nothing can come of it any more, if it is not there yet.
-    fn is_past(&self, open: bool, now: Timestamp) -> bool {
+    /// Whether nothing can come of it any more, if it is not there yet. `shown`: how long after its first request a total
+    /// shows it.
+    fn is_past(&self, open: bool, now: Timestamp, shown: SignedDuration) -> bool {
         if self.may_yet_show(now) {
             return false;
         }
-        let is_shown = self.attempted_at.is_none_or(|first| now.duration_since(first) >= SHOWN);
+        let is_shown = self.attempted_at.is_none_or(|first| now.duration_since(first) >= shown);
         !open || is_shown || now.duration_since(self.timestamp) >= OLDEST
     }
 }

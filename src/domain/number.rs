@@ -470,6 +470,7 @@ mod tests {
             }
         }
 
+        /// Stripe adds a meter up in a binary float: here the float is what is tested.
         #[test]
         fn what_a_float_adds_up_of_a_few_amounts_is_read_as_their_sum(
             parts in prop::collection::vec(0i128..250_000_000_000_000, 1..5),

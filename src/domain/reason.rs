@@ -35,7 +35,7 @@ pub(in crate::domain) fn of_advice(rule: &Rule, value: Option<Ratio>, about: Abo
 
 /// That the policy's plan has nothing to judge.
 pub(in crate::domain) fn of_no_pair(plan: &str) -> String {
-    format!("the plan `{plan}` has no meter with a candidate price, so there is nothing to judge")
+    format!("no price of the plan `{plan}` has a free quota above 0, so there is nothing to judge")
 }
 
 fn fact(rule: &Rule, value: Option<Ratio>, about: About<'_>) -> String {

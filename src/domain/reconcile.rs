@@ -27,7 +27,7 @@ pub use age::{Age, Claims, Followed, KnownDifference, follow};
 pub use beside::{ItemKind, MeterLines, OneInvoice, Told, beside, is_in_advance};
 pub use cause::{Cause, Difference, Named, decide};
 pub use evidence::{Bill, BillState, Evidence, Item, Nature, OtherFormula, OtherPrice, TotalSeen};
-pub use ids::Ids;
+pub use ids::{Ids, Proofs};
 pub use look::{Asked, Look, Seen, Span, ZONES, whole_days};
 pub use pushes::{Lack, Pushes};
 pub use rates::Rates;
@@ -97,8 +97,8 @@ pub struct ReconciliationRow {
     pub stripe_amount: Option<i128>,
     pub currency: Option<Currency>,
     pub reason: Option<Cause>,
-    /// Lasting ids only, with a space between: meter, invoice or subscription, then what proves the reason.
-    pub evidence: String,
+    /// Lasting ids only: meter, invoice or subscription, then what proves the reason.
+    pub evidence: Ids,
     /// Of differences whose numbers are known: the part that the reason accounts for.
     pub explained_quantity: Option<Quantity>,
     pub explained_amount: Option<i128>,
@@ -158,17 +158,16 @@ impl ReconciliationRow {
             reason: named.cause,
             explained_quantity: named.explained_quantity,
             explained_amount: named.explained_amount,
-            evidence: format!("{}{}", self.evidence, named.ids),
+            evidence: self.evidence.proven_by(&named.ids),
             next_step: named.next_step.to_owned(),
             ..self
         }
     }
 
     /// As it was before somebody asked why.
-    fn without_cause(mut self) -> Self {
-        let own_id = self.evidence.find(' ').unwrap_or(self.evidence.len());
-        self.evidence.truncate(own_id);
+    fn without_cause(self) -> Self {
         Self {
+            evidence: Ids::of([self.evidence.first()]),
             reason: None,
             explained_quantity: None,
             explained_amount: None,
@@ -285,7 +284,7 @@ pub fn orphan(subscription_id: &str, meter: &str) -> ReconciliationRow {
         stripe_amount: None,
         currency: None,
         reason: None,
-        evidence: subscription_id.to_owned(),
+        evidence: Ids::of([subscription_id]),
         explained_quantity: None,
         explained_amount: None,
         next_step: String::new(),
@@ -312,7 +311,7 @@ impl Expected {
         lines.iter().filter_map(|line| line.price_id.as_ref()).any(is_other)
     }
 
-    fn row(&self, source: Source, evidence: &str) -> ReconciliationRow {
+    fn row(&self, source: Source, id: &str) -> ReconciliationRow {
         ReconciliationRow {
             tenant_id: self.tenant_id.clone(),
             plan: self.plan.key.clone(),
@@ -326,7 +325,7 @@ impl Expected {
             stripe_amount: None,
             currency: Some(self.amount.currency),
             reason: None,
-            evidence: evidence.to_owned(),
+            evidence: Ids::of([id]),
             explained_quantity: None,
             explained_amount: None,
             next_step: String::new(),

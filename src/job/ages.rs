@@ -36,7 +36,7 @@ pub fn evidence(followed: &Followed, rows: &[ComparedRow]) -> Vec<String> {
         let start = row.window.map(|window| window.start.to_string()).unwrap_or_default();
         let line = json!({
             "tenant_id": row.tenant_id, "window_start": start, "source": "difference",
-            "id": row.evidence.split(' ').next().unwrap_or_default(), "request_id": "",
+            "id": row.evidence.first(), "request_id": "",
             "answer": format!("seen since {}, {} runs", one.first_seen, one.runs),
         });
         Some(line.to_string())

@@ -11,7 +11,7 @@ use crate::domain::intent::{Intent, PushMode};
 use crate::domain::invoice::Invoice;
 use crate::domain::number::{NumberError, Quantity};
 use crate::domain::period::Window;
-use crate::domain::reconcile::{Bill, BillState, Evidence, Ids, Pushes, ReconciliationRow, TotalSeen};
+use crate::domain::reconcile::{Bill, BillState, Evidence, Pushes, ReconciliationRow, TotalSeen};
 use crate::job::connection::Wire;
 use crate::job::mapping::{Mapped, MeterUse};
 use crate::job::stage::Stage;
@@ -67,7 +67,7 @@ pub fn of_bill<'a>(
         quantity,
         cause: total.reason.filter(|_| !is_at_the_edge),
         explained: total.explained_quantity.unwrap_or_default(),
-        ids: Ids::of_evidence(&total.evidence),
+        ids: total.evidence.proofs(),
     };
     let total = total.stripe_quantity.map(seen);
     let bill = Bill {

@@ -140,7 +140,7 @@ pub fn difference(row: &ReconciliationRow) -> String {
         .filter(|minor| *minor != 0)
         .zip(row.currency)
         .map(|(minor, currency)| format!(", {}", in_currency(MinorSum { minor, currency })));
-    let who = if row.tenant_id.is_empty() { &row.evidence } else { &row.tenant_id };
+    let who = if row.tenant_id.is_empty() { row.evidence.first() } else { row.tenant_id.clone() };
     let reason = row.reason.map(|reason| format!(" ({})", reason.as_str())).unwrap_or_default();
     let (class, source) = (row.class.as_str(), row.source.as_str());
     format!("{who}, {}: {class}{reason} by {source}: {quantities}{}", row.meter, money.unwrap_or_default())

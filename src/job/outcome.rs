@@ -64,6 +64,9 @@ pub struct PeriodOutcome {
     /// The metrics behind the verdict.
     pub decision: Vec<DecisionRow>,
     pub counts: JobCounts,
+    /// How many of the errors Stripe has refused in this run; the others came too late. `None`: the counts are those of the run
+    /// before.
+    pub refused: Option<u64>,
     pub reports_dir: Option<PathBuf>,
     /// What the run did, or would do.
     pub purpose: Option<Purpose>,
@@ -113,6 +116,7 @@ impl PeriodOutcome {
             verdict: report.verdict.clone(),
             decision: report.decision.clone(),
             counts: plan.counts,
+            refused: plan.refused,
             reports_dir,
             purpose: Some(plan.purpose),
             newly_closed: plan.writes().iter().filter(|one| one.status == WindowStatus::Closed).count()
@@ -142,6 +146,7 @@ impl PeriodOutcome {
             verdict: run.and_then(|run| run.verdict.clone()),
             decision: Vec::new(),
             counts: job.counts,
+            refused: None,
             reports_dir: delivered.then_some(folder),
             purpose: None,
             newly_closed: 0,
@@ -172,14 +177,13 @@ fn unfinished(plan: &PeriodPlan) -> Vec<Unfinished> {
         .map(|one| one.tenant_id.as_str())
         .collect();
     let incomplete = plan.report.comparison.iter().filter(|row| row.class == Class::Incomplete).count();
-    let unbillable = plan.unbillable.len() as u64;
     some([
         Unfinished::Parked(parked.len() as u64),
         Unfinished::Quarantined(quarantined.map(|one| one.records).sum()),
         Unfinished::Pending(counts.pending_after),
         Unfinished::Incomplete(incomplete as u64),
-        Unfinished::Refused(counts.errors.saturating_sub(unbillable)),
-        Unfinished::Unbillable(unbillable),
+        Unfinished::Refused(plan.refused.unwrap_or_default()),
+        Unfinished::Unbillable(plan.unbillable.len() as u64),
         Unfinished::Late(plan.late.adjusted),
         Unfinished::Unvalued(plan.late.unvalued),
         Unfinished::Lost(plan.late.lost),

@@ -26,18 +26,18 @@ pub fn hold(parking: &Parking, period: Period, windows: &mut PeriodWindows<'_>) 
     }
 }
 
-/// Marks what stands as it is at Stripe, and what was kept back by earlier runs. An answer that was missing kept nothing back.
+/// Marks what stands as it is at Stripe, and what was kept back by earlier runs.
 pub fn mark(mapped: &mut [Mapped], parking: &Parking, before: &[ParkedWindow]) {
-    let kept_back: BTreeMap<(&str, Window), ParkReason> = by_window(before);
+    let before = by_window(before);
     let released: BTreeSet<&str> = parking.released().collect();
     for one in mapped {
-        let reason = kept_back.get(&(one.tenant_id.as_str(), one.window));
-        one.was_parked = reason.is_some_and(|reason| *reason != ParkReason::Incomplete);
+        one.was_parked = before.get(&(one.tenant_id.as_str(), one.window)).is_some_and(|one| one.kept_back);
         one.stands = released.contains(one.tenant_id.as_str()) && parking.stands(&one.tenant_id, one.window);
     }
 }
 
-/// All that is set aside now. Who was for the same reason keeps the run that found it first.
+/// All that is set aside now. Who was for the same reason keeps the run that found it first. An answer that is missing keeps
+/// nothing back, and brings nothing forward that was.
 pub fn parked<'a>(
     figures: impl Iterator<Item = &'a WindowFigures>,
     before: &[ParkedWindow],
@@ -45,12 +45,11 @@ pub fn parked<'a>(
     run_id: &str,
     now: Timestamp,
 ) -> Vec<ParkedWindow> {
-    let earlier: BTreeMap<(&str, Window), &ParkedWindow> =
-        before.iter().map(|one| ((one.tenant_id.as_str(), one.window), one)).collect();
+    let before = by_window(before);
     let parked = |one: &WindowFigures| {
         let reason = one.park?;
-        let known = earlier.get(&(one.tenant_id.as_str(), one.window)).filter(|one| one.reason == reason);
-        Some(match known {
+        let earlier = before.get(&(one.tenant_id.as_str(), one.window));
+        Some(match earlier.filter(|one| one.reason == reason) {
             Some(known) => (*known).clone(),
             None => ParkedWindow {
                 tenant_id: one.tenant_id.clone(),
@@ -59,12 +58,13 @@ pub fn parked<'a>(
                 reason,
                 since: now,
                 run_id: run_id.to_owned(),
+                kept_back: reason != ParkReason::Incomplete || earlier.is_some_and(|one| one.kept_back),
             },
         })
     };
     figures.filter_map(parked).collect()
 }
 
-fn by_window(parked: &[ParkedWindow]) -> BTreeMap<(&str, Window), ParkReason> {
-    parked.iter().map(|one| ((one.tenant_id.as_str(), one.window), one.reason)).collect()
+fn by_window(parked: &[ParkedWindow]) -> BTreeMap<(&str, Window), &ParkedWindow> {
+    parked.iter().map(|one| ((one.tenant_id.as_str(), one.window), one)).collect()
 }

@@ -92,6 +92,7 @@ pub async fn play(period: Period, wake: &Wake<'_>) -> anyhow::Result<Option<Peri
     let what_if = wake.what_if(&exchange, &rated).await?;
     let is_off = send::is_off(&wake.settings.off_switch);
     let sends = if is_off { Vec::new() } else { exchange.pushes.sends };
+    let pushed = if wake.lease.is_some() { exchange.counts.pushed } else { intents.all_arrive(&sends) };
     let known = Known {
         period,
         was: job.map(|job| job.status),
@@ -107,7 +108,7 @@ pub async fn play(period: Period, wake: &Wake<'_>) -> anyhow::Result<Option<Peri
         confirmed: exchange.confirmed,
         unbillable: exchange.pushes.unbillable,
         pending_before: exchange.pending_before,
-        pushed: exchange.counts.pushed,
+        pushed,
         errors: exchange.counts.errors,
         compared: exchange.compared,
         beside,
@@ -119,7 +120,7 @@ pub async fn play(period: Period, wake: &Wake<'_>) -> anyhow::Result<Option<Peri
             wake.keep(job, Some(plan.look)).await?;
             return Ok(rules.settled(job, wake.settings));
         }
-        plan.counts = job.counts;
+        (plan.counts, plan.refused) = (job.counts, None);
     }
     let outcome = wake.finish(run, plan, sends).await?;
     Ok(Some(PeriodOutcome { what_if, ..outcome }))

@@ -60,6 +60,8 @@ pub struct PeriodPlan {
     pub purpose: Purpose,
     pub status: PeriodStatus,
     pub counts: JobCounts,
+    /// Pushes that Stripe refused in this run. `None`: none was due, and the counts are those of the run before.
+    pub refused: Option<u64>,
     pub report: Report,
     /// The rows that this run adds to the comparison.
     pub compared: Vec<ComparedRow>,
@@ -214,8 +216,7 @@ pub fn plan(mut known: Known<'_>, mut rated: Rated, observation: Observation) ->
     let purpose = if purpose == Purpose::Close || !is_news { purpose } else { Purpose::Adjust };
     let new = all.len()..all.len() + due.len();
     all.extend(due);
-    let status = status(&open, &all);
-    let counts = counts(&known, &open, &all);
+    let (status, counts) = (status(&open, &all), counts(&known, &open, &all));
     let notes = Notes::new(&known, &kept.parked, &all[new.clone()], &open);
     let mut rows = compared_rows(&known, &all[new.clone()]);
     let differences = aged(&kept.compared, &mut rows, kept.differences, &claims, known.now);
@@ -252,6 +253,7 @@ pub fn plan(mut known: Known<'_>, mut rated: Rated, observation: Observation) ->
         purpose,
         status,
         counts,
+        refused: Some(known.errors),
         report,
         compared: rows,
         differences,

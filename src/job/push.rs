@@ -79,7 +79,10 @@ pub fn plan(
                 Settlement::Confirmed => plan.confirm(&mut known, |_| true),
                 Settlement::Partly { arrived, absent } => {
                     plan.confirm(&mut known, |one| arrived.contains(one));
-                    // Stripe says nowhere how late a total may be, and a delta that comes twice is billed twice.
+                    // What Stripe has said it took is in its hands: it was dropped, and would be again, or its total is
+                    // later than Stripe says anywhere that it may be. A delta that comes twice is billed twice, so a
+                    // person decides. Of one in doubt nobody has said that it arrived, and what its last request may
+                    // have brought would be shown by now: that is the proof, and the next intent takes its place.
                     let took = |one: &Intent| one.state == IntentState::Sent && !using.aggregation.is_gauge();
                     if open && absent.iter().any(took) {
                         plan.park(one, ParkReason::RejectedAsync);
@@ -93,21 +96,7 @@ pub fn plan(
             }
         }
     }
-    // A tenant that is set aside on one meter is set aside whole.
-    let parked = std::mem::take(&mut plan.parked);
-    let mut windows: BTreeMap<&str, Vec<Window>> = BTreeMap::new();
-    for (tenant_id, window) in parked.keys() {
-        windows.entry(tenant_id).or_default().push(*window);
-    }
-    let goes = |one: &Intent| {
-        let mut windows = windows.get(one.key.tenant_id.as_str()).into_iter().flatten();
-        windows.all(|window| one.key.segment.intersection(*window).is_none())
-    };
-    plan.new.retain(goes);
-    plan.sends.retain(goes);
-    plan.unbillable.retain(goes);
-    plan.parked = parked;
-    Ok(plan)
+    Ok(plan.without_parked())
 }
 
 /// What goes out after this plan, taken that all of it arrives. Nothing is sent to find out.
@@ -145,6 +134,22 @@ impl PushPlan {
         self.unbillable.extend(more.unbillable);
         self.parked.extend(more.parked);
         self.unread.extend(more.unread);
+    }
+
+    /// A tenant that is set aside on one meter is set aside whole.
+    fn without_parked(mut self) -> Self {
+        let mut windows: BTreeMap<&str, Vec<Window>> = BTreeMap::new();
+        for (tenant_id, window) in self.parked.keys() {
+            windows.entry(tenant_id).or_default().push(*window);
+        }
+        let goes = |one: &Intent| {
+            let mut windows = windows.get(one.key.tenant_id.as_str()).into_iter().flatten();
+            windows.all(|window| one.key.segment.intersection(*window).is_none())
+        };
+        self.new.retain(goes);
+        self.sends.retain(goes);
+        self.unbillable.retain(goes);
+        self
     }
 
     fn park(&mut self, one: &Mapped, reason: ParkReason) {

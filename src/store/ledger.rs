@@ -185,7 +185,7 @@ impl LedgerSnapshot {
                 FROM usage_ledger WHERE tenant_id >= ? AND tenant_id <= ? AND occurred_at >= ? AND occurred_at < ? AND meter = ?";
             let add = |mut row: Row| {
                 let of_tenant = tallies.entry((row.text()?, key.to_owned()));
-                let added = of_tenant.or_insert_with(|| Tally::new(meter)).add(reading_of(row)?);
+                let added = of_tenant.or_insert_with(|| Tally::new(meter)).add(reading_of(&mut row)?);
                 added.map_err(|error| StoreError::inconsistent("a total", error))
             };
             self.tx.fetch_map(sql, values, add).await?;
@@ -257,6 +257,37 @@ impl LedgerSnapshot {
         self.tx.fetch_map(sql, values, stored).await
     }
 
+    /// What `keep` makes of the readings of one tenant and meter in `range`, each with the instant of its import, in the order
+    /// of time. `None` where there are more than `most`: then none is read. They are counted first, because a statement on the
+    /// ledger has no `LIMIT`.
+    pub async fn readings<T>(
+        &mut self,
+        range: Window,
+        (tenant_id, meter): (&str, &str),
+        most: u64,
+        mut keep: impl FnMut(Reading, Timestamp) -> Option<T>,
+    ) -> Result<Option<Vec<T>>, StoreError> {
+        let values = || vec![tenant_id.into(), meter.into(), range.start.into(), range.end.into()];
+        let sql = "SELECT COUNT(*) FROM usage_ledger WHERE tenant_id = ? AND meter = ? AND occurred_at >= ?
+            AND occurred_at < ?";
+        let counted = self.tx.fetch_map(sql, values(), |mut row| row.count()).await?;
+        if counted.iter().any(|count| *count > most) {
+            return Ok(None);
+        }
+        let sql =
+            "SELECT source_event_id, {exact:quantity}, occurred_at, outcome, source, properties, recorded_at
+            FROM usage_ledger WHERE tenant_id = ? AND meter = ? AND occurred_at >= ? AND occurred_at < ?
+            ORDER BY occurred_at, source_event_id";
+        let mut kept = Vec::new();
+        let take = |mut row: Row| {
+            kept.extend(keep(reading_of(&mut row)?, row.instant()?));
+            Ok(())
+        };
+        let sql = self.tx.dialect().render(sql);
+        self.tx.for_each(sql, values(), take).await?;
+        Ok(Some(kept))
+    }
+
     /// The sums of all records of the tenants after one and up to another, by the instant at which they were imported, added
     /// to `sums`. `None`: from the first, to the last.
     pub async fn add_sums(
@@ -290,7 +321,7 @@ fn total_of(row: &mut Row) -> Result<UsageTotal, StoreError> {
     Ok(UsageTotal { records: row.count()?, quantity: row.quantity_sum()? })
 }
 
-fn reading_of(mut row: Row) -> Result<Reading, StoreError> {
+fn reading_of(row: &mut Row) -> Result<Reading, StoreError> {
     Ok(Reading {
         source_event_id: row.text()?,
         quantity: row.quantity()?,

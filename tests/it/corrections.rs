@@ -29,10 +29,7 @@ const HEADER: &str = "tenant_id,meter,quantity,occurred_at,source_event_id,kind,
 
 fn company(engine: Engine) -> Workspace {
     let workspace = Workspace::new(engine).observing();
-    workspace.write("catalog.toml", CATALOG);
-    workspace.write("tenants.csv", TENANTS);
-    workspace.run(&["import", "catalog", "catalog.toml"]).expect(0);
-    workspace.run(&["import", "tenants", "tenants.csv"]).expect(0);
+    workspace.import_rules(CATALOG, TENANTS);
     workspace
 }
 

@@ -4,10 +4,10 @@
 //! corrections took back in the ledger, and never more. Deltas of one sign only are on their way at a time, so that a total
 //! always says which of them have arrived. A total is a binary float at Stripe, so ours are compared at that precision.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::{
-    AHEAD, Intent, IntentState, MOST_ON_THEIR_WAY, PushCase, PushStep, Settlement, Target,
+    AHEAD, Intent, IntentState, MOST_ON_THEIR_WAY, PushCase, PushStep, SHOWN, Settlement, Target,
     has_too_many_digits, instants_in, is_accounted, is_in_doubt, is_on_its_way, last_sequence, lies_in,
     planned, sum, too_late,
 };
@@ -16,6 +16,9 @@ use crate::domain::period::Window;
 
 /// As many intents at once can be told apart by their sums; more go to a person.
 const MOST_TO_TRY: usize = 12;
+/// From the first request for one in doubt to the proof that none of its requests has arrived: for 23 hours it may have been
+/// repeated, and then as long as for any other.
+const PROVEN: SignedDuration = SignedDuration::from_hours(23 + 25);
 
 pub(super) fn next_step(case: PushCase<'_>) -> Result<PushStep, NumberError> {
     let PushCase { targets, intents, .. } = case;
@@ -92,15 +95,16 @@ pub(super) fn settle(
         return Ok(Settlement::Confirmed);
     }
     let on_their_way: Vec<&Intent> = counted().filter(|one| is_on_its_way(one)).collect();
-    let all_past = on_their_way.iter().all(|one| one.is_past(open, now));
+    let all_past = on_their_way.iter().all(|one| is_past(one, open, now));
     let ways = which_lack(&on_their_way, all, total);
     if ways.is_empty() {
         return Ok(if all_past { Settlement::Undecided } else { Settlement::pending() });
     }
     // When none may still come, it matters to nobody which of two that make up the same it was.
     let ways = if all_past { &ways[..1] } else { &ways };
-    let is_absent =
-        |index: usize, one: &Intent| one.is_past(open, now) && ways.iter().all(|way| way & (1 << index) != 0);
+    let is_absent = |index: usize, one: &Intent| {
+        is_past(one, open, now) && ways.iter().all(|way| way & (1 << index) != 0)
+    };
     let has_arrived = |index: usize| ways.iter().all(|way| way & (1 << index) == 0);
     let numbered = || on_their_way.iter().copied().enumerate();
     Ok(Settlement::Partly {
@@ -110,6 +114,10 @@ pub(super) fn settle(
             .map(|(_, one)| one.clone())
             .collect(),
     })
+}
+
+fn is_past(one: &Intent, open: bool, now: Timestamp) -> bool {
+    one.is_past(open, now, if is_in_doubt(one) { PROVEN } else { SHOWN })
 }
 
 /// Whether the ledger's corrections explain all that was and is to be taken back. Where they do not, the ledger holds less
@@ -339,6 +347,10 @@ mod tests {
         assert_eq!(settled(&known, "0"), absent(&known));
         assert_eq!(settled(&known, "3"), Settlement::Undecided);
         assert_eq!(settled(&known, "6"), Settlement::Foreign);
+        // A day after the last instant at which it may have been sent again, and not before.
+        let read = |now: &str| settle(&known, quantity("0"), true, at(now)).unwrap();
+        assert_eq!(read("2026-10-11T23:59:59Z"), Settlement::pending());
+        assert!(!known[0].may_be_sent(at("2026-10-10T23:00:00Z")));
         // Within a day it is simply sent again.
         known[0].attempted_at = Some(at("2026-10-11T12:00:00Z"));
         let again = (settled(&known, "0"), known[0].may_be_sent(at("2026-10-12T00:00:00Z")));
@@ -355,7 +367,7 @@ mod tests {
             one.attempted_at = Some(at(asked));
         }
         assert_eq!(settled(&both, "5"), Settlement::pending());
-        let later = settle(&both, quantity("5"), true, at("2026-10-13T00:00:00Z")).unwrap();
+        let later = settle(&both, quantity("5"), true, at("2026-10-13T12:00:00Z")).unwrap();
         // They are alike: which of them it is called is all the same.
         let (arrived, absent) = (both[1..].to_vec(), both[..1].to_vec());
         assert_eq!(later, Settlement::Partly { arrived, absent });

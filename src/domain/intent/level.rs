@@ -8,8 +8,8 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
-    AHEAD, Intent, IntentState, PushCase, PushStep, Settlement, Target, has_too_many_digits, instants_in,
-    is_in_doubt, is_on_its_way, last_sequence, lies_in, planned, sum, too_late,
+    AHEAD, Intent, IntentState, PushCase, PushStep, SHOWN, Settlement, Target, has_too_many_digits,
+    instants_in, is_in_doubt, is_on_its_way, last_sequence, lies_in, planned, sum, too_late,
 };
 use crate::domain::catalog::Aggregation;
 use crate::domain::number::{NumberError, Quantity};
@@ -80,7 +80,7 @@ pub(super) fn settle(intents: &[Intent], total: Quantity, open: bool, now: Times
         return Settlement::Confirmed;
     }
     // A level that comes again does no harm, so what can no longer be repeated is given up.
-    if may_be && is_on_its_way(newest) && newest.is_past(open, now) {
+    if may_be && is_on_its_way(newest) && newest.is_past(open, now, SHOWN) {
         return Settlement::Partly { arrived: Vec::new(), absent: vec![(*newest).clone()] };
     }
     if may_be || older.iter().any(has_been) { Settlement::pending() } else { Settlement::Foreign }

@@ -5,7 +5,7 @@
 //! cut to fit: a price that is wrong beside them would hide in it.
 
 use super::cause::Difference;
-use super::ids::Ids;
+use super::ids::Proofs;
 use super::rates::Rates;
 use crate::domain::number::Quantity;
 
@@ -19,7 +19,7 @@ pub struct Account {
     pub is_of_first: bool,
     /// It holds whatever the numbers are.
     pub is_certain: bool,
-    pub ids: Ids,
+    pub ids: Proofs,
 }
 
 impl Account {

@@ -238,7 +238,7 @@ impl KnownDifference {
 }
 
 fn key_of(row: &ReconciliationRow) -> Key {
-    let subject = row.window.map_or_else(|| row.evidence.clone(), |window| window.start.to_string());
+    let subject = row.window.map_or_else(|| row.evidence.first(), |window| window.start.to_string());
     (row.tenant_id.clone(), row.meter.clone(), row.source, subject)
 }
 

@@ -13,7 +13,7 @@ use crate::domain::invoice::{Invoice, InvoiceLine};
 use crate::domain::money::Currency;
 use crate::domain::number::{NumberError, Quantity};
 use crate::domain::period::Window;
-use crate::domain::reconcile::{Class, Nature, ReconciliationRow, Scope, Source};
+use crate::domain::reconcile::{Class, Ids, Nature, ReconciliationRow, Scope, Source};
 
 /// What a row out of scope is. The text is the word in the database and in every file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -100,7 +100,7 @@ pub fn beside(
     meters: &[MeterLines<'_>],
 ) -> Result<Vec<ReconciliationRow>, NumberError> {
     if !bill.invoice.lines_complete {
-        let row = bill.row(bill.window, bill.invoice.money.currency, bill.id.to_owned());
+        let row = bill.row(bill.window, bill.invoice.money.currency, Ids::of([bill.id]));
         return Ok(vec![row.incomplete(Nature::Unread)]);
     }
     let mut kinds: BTreeMap<(ItemKind, Currency, Window), Sum> = BTreeMap::new();
@@ -166,8 +166,8 @@ struct Sum<'a> {
 }
 
 impl Sum<'_> {
-    fn evidence(&self, id: &str) -> String {
-        std::iter::once(id).chain(self.ids.iter().copied()).collect::<Vec<_>>().join(" ")
+    fn evidence(&self, id: &str) -> Ids {
+        Ids::of(std::iter::once(id).chain(self.ids.iter().copied()))
     }
 }
 
@@ -212,7 +212,7 @@ impl OneInvoice<'_> {
         if self.source == Source::Preview { line.invoice_item_id.as_deref() } else { Some(&line.id) }
     }
 
-    fn row(&self, window: Window, currency: Currency, evidence: String) -> ReconciliationRow {
+    fn row(&self, window: Window, currency: Currency, evidence: Ids) -> ReconciliationRow {
         ReconciliationRow {
             tenant_id: self.tenant_id.to_owned(),
             plan: self.plan.to_owned(),

@@ -7,7 +7,7 @@
 use super::ReconciliationRow;
 use super::account::Account;
 use super::evidence::{BillState, Evidence, Nature};
-use super::ids::Ids;
+use super::ids::Proofs;
 use crate::domain::number::Quantity;
 
 /// Why a row is as it is, as far as the run knows. The words are those of `reason` in `reconciliation.csv`;
@@ -209,7 +209,7 @@ pub struct Named {
     pub explained_quantity: Option<Quantity>,
     pub explained_amount: Option<i128>,
     /// Lasting ids only.
-    pub ids: Ids,
+    pub ids: Proofs,
     /// Who does what about it.
     pub next_step: &'static str,
 }

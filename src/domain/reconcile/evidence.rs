@@ -6,7 +6,7 @@
 use super::EdgeMinutes;
 use super::account::Account;
 use super::cause::{Cause, Difference};
-use super::ids::Ids;
+use super::ids::Proofs;
 use super::look::Look;
 use super::pushes::Pushes;
 use super::rates::Rates;
@@ -104,7 +104,7 @@ pub struct TotalSeen {
     pub quantity: Quantity,
     pub cause: Option<Cause>,
     pub explained: Quantity,
-    pub ids: Ids,
+    pub ids: Proofs,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -42,6 +42,15 @@ impl Lack {
         Ok(())
     }
 
+    /// Names one whose units are told otherwise, unless a later one has taken its place.
+    fn name(&mut self, intent: &Intent, all: &[&Intent]) {
+        let follows =
+            |later: &&Intent| later.sequence > intent.sequence && later.key.segment == intent.key.segment;
+        if intent.state != IntentState::Rejected || !all.iter().any(follows) {
+            self.ids.push(intent.identifier.clone());
+        }
+    }
+
     /// Takes away what another fate accounts for already.
     fn less(&mut self, units: Quantity) -> Result<(), NumberError> {
         self.units = self.units.checked_sub(units.clamp(Quantity::ZERO, self.units.max(Quantity::ZERO)))?;
@@ -103,7 +112,11 @@ fn of_deltas(
             Fate::Duplicated => pushes.duplicated.add(one, one.quantity)?,
             Fate::Late if one.quantity.is_negative() => pushes.corrected.add(one, one.quantity)?,
             Fate::Late => pushes.late.add(one, one.quantity)?,
-            Fate::Unsent => continue,
+            // What lacks is told by the target: a part of it may have no intent yet.
+            Fate::Unsent => {
+                pushes.unsent.name(one, intents);
+                continue;
+            }
         }
         // What was given up is planned anew, and has two intents.
         if one.state == IntentState::Rejected {
@@ -154,7 +167,7 @@ fn of_level(expected: Quantity, intents: &[&Intent], now: Timestamp) -> Result<P
                 lack.add(one, one.quantity)?;
                 level = level.checked_add(one.quantity)?;
             }
-            Fate::Unsent => {}
+            Fate::Unsent => pushes.unsent.name(one, intents),
         }
     }
     pushes.unsent.units = expected.checked_sub(level)?;

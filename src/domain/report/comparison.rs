@@ -69,7 +69,7 @@ impl Report {
             number(row.difference_amount()),
             text(row.currency.as_ref().map_or("", Currency::code)),
             text(row.reason.map_or("", Cause::as_str)),
-            text(&row.evidence),
+            text(row.evidence.as_str()),
             money(row.ledger_amount),
             money(row.stripe_amount),
             money(row.difference_amount()),

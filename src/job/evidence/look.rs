@@ -1,17 +1,20 @@
 //! The second look: reads more about the meter totals that differ for no reason that is known.
 //!
 //! In: compared windows of an account where the application sends. Out: the same, compared once more with what days, neighbours
-//! and single records tell; evidence lines. A few calls a tenant, for so many tenants a run. What cannot be read names no cause,
-//! and never stops the run.
+//! and single records tell; evidence lines. A few calls a tenant, for so many tenants a run, those with the most money first. What
+//! cannot be read names no cause, and never stops the run.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::stream::{self, StreamExt as _};
 use jiff::{SignedDuration, Timestamp};
+use tokio::sync::Mutex;
 
+use crate::domain::aggregation::Reading;
 use crate::domain::catalog::Meter;
 use crate::domain::intent::PushMode;
-use crate::domain::number::NumberError;
+use crate::domain::number::{NumberError, Quantity};
 use crate::domain::period::Window;
 use crate::domain::reconcile::{
     Asked, Cause, Look, ReconciliationRow, Seen, Source, Span, ZONES, whole_days,
@@ -22,12 +25,12 @@ use crate::job::reading::line;
 use crate::job::stage::Stage;
 use crate::job::standing::MeterAtStripe;
 use crate::store::StoreError;
-use crate::store::ledger::Ledger;
+use crate::store::ledger::{Ledger, LedgerSnapshot};
 use crate::stripe::{StripeError, Total};
 
 /// Whoever has more differences than that has one cause for most of them, and finds it in these.
 const TENANTS_PER_RUN: usize = 200;
-/// Records of a window that are looked at one by one.
+/// Records of a window and of the time beside it that are looked at one by one.
 const MOST_RECORDS: u64 = 50_000;
 /// How much of the time beside a window is looked at.
 const LONGEST_NEIGHBOUR: SignedDuration = SignedDuration::from_hours(31 * 24);
@@ -42,8 +45,14 @@ pub struct SecondLook<'a> {
 /// Why a look says nothing.
 #[derive(Debug, thiserror::Error)]
 enum Blind {
-    #[error("it has {0} records, more than are looked at one by one")]
-    TooMany(u64),
+    #[error(
+        "it has more than {MOST_RECORDS} records with those beside it, and no more are looked at one by one"
+    )]
+    TooMany,
+    #[error(
+        "a run looks at {TENANTS_PER_RUN} tenants once more; those that close now and those with more money come first"
+    )]
+    NotAmongTheWorst,
     #[error("the customer is not there")]
     NoCustomer,
     #[error("the ledger's records are not what Stripe is to see")]
@@ -57,71 +66,71 @@ enum Blind {
 }
 
 impl SecondLook<'_> {
-    /// Looks, compares once more, and tells what was looked at.
-    pub async fn look(
-        &self,
-        mapped: &[Mapped],
-        compared: &mut [Compared],
-    ) -> Result<Vec<String>, NumberError> {
-        if self.sides.wire.push == PushMode::Push {
+    /// Looks, compares once more, and tells what was looked at and what was not.
+    pub async fn look(&self, mapped: &[Mapped], compared: &mut [Compared]) -> anyhow::Result<Vec<String>> {
+        let wanted = match self.sides.wire.push {
+            PushMode::Push => Vec::new(),
+            PushMode::Observe => worst_first(mapped, compared),
+        };
+        if wanted.is_empty() {
             return Ok(Vec::new());
         }
-        let mut wanted: Vec<(usize, &Mapped, Vec<&MeterUse>)> = Vec::new();
-        let (mut tenants, mut left) = (BTreeSet::new(), BTreeSet::new());
-        for (index, (one, rows)) in mapped.iter().zip(compared.iter()).enumerate() {
-            let differs = |using: &&MeterUse| rows.rows.iter().any(|row| is_open(row, &using.meter));
-            let meters: Vec<&MeterUse> = one.meters.iter().filter(differs).collect();
-            if meters.is_empty() {
-                continue;
-            }
-            if tenants.len() == TENANTS_PER_RUN && !tenants.contains(&one.tenant_id) {
-                left.insert(&one.tenant_id);
-                continue;
-            }
-            tenants.insert(&one.tenant_id);
-            wanted.push((index, one, meters));
-        }
-        let looks = wanted
-            .into_iter()
-            .map(async |(index, one, meters)| (index, one, self.window(one, &meters).await));
+        let mut tenants: BTreeSet<String> = BTreeSet::new();
+        let is_looked_at = |one: &Differing<'_>| {
+            let (id, has_room) = (&one.window.tenant_id, tenants.len() < TENANTS_PER_RUN);
+            tenants.contains(id) || (has_room && tenants.insert(id.clone()))
+        };
+        let (wanted, left): (Vec<_>, Vec<_>) = wanted.into_iter().partition(is_looked_at);
+        // One for all: a connection each would take more than there are.
+        let ledger = Mutex::new(self.ledger.snapshot().await?);
+        let looks = wanted.iter().map(async |one| (one, self.window(one, &ledger).await));
         let mut looks = stream::iter(looks).buffered(self.sides.wire.stripe.at_a_time());
         let mut told = Vec::new();
-        while let Some((index, one, (looks, lines))) = looks.next().await {
+        while let Some((one, (looks, lines))) = looks.next().await {
             told.extend(lines);
-            compared[index] = self.sides.window(one, &looks)?;
+            compared[one.index] = self.sides.window(one.window, &looks)?;
         }
-        if !left.is_empty() {
-            told.push(not_looked_at(left.len()));
-        }
+        told.extend(left.iter().flat_map(|one| self.not_looked_at(one)));
+        warn_of(&left);
         Ok(told)
     }
 
-    async fn window(&self, one: &Mapped, meters: &[&MeterUse]) -> (Looks, Vec<String>) {
+    async fn window(&self, one: &Differing<'_>, ledger: &Mutex<LedgerSnapshot>) -> (Looks, Vec<String>) {
         let (mut looks, mut told) = (Looks::new(), Vec::new());
-        for using in meters {
+        for using in &one.meters {
             let Some(at_stripe) = self.sides.standing.meters.get(&using.meter) else { continue };
-            let answer = match self.meter(one, using, at_stripe).await {
+            let answer = match self.meter(one.window, using, at_stripe, ledger).await {
                 Ok(look) => {
                     let answer = tell(&look.asked);
                     looks.insert(using.meter.clone(), look);
                     answer
                 }
-                Err(blind) => format!("no cause is looked for: {blind}"),
+                Err(blind) => no_cause(&blind),
             };
-            told.push(line(one, "second_look", &at_stripe.id, "", &answer));
+            told.push(line(one.window, "second_look", &at_stripe.id, "", &answer));
         }
         (looks, told)
     }
 
-    async fn meter(&self, one: &Mapped, using: &MeterUse, at_stripe: &MeterAtStripe) -> Result<Look, Blind> {
-        let count = using.targets.iter().map(|target| target.records).sum();
-        if count > MOST_RECORDS {
-            return Err(Blind::TooMany(count));
-        }
+    fn not_looked_at(&self, one: &Differing<'_>) -> Vec<String> {
+        let meters = one.meters.iter().filter_map(|using| self.sides.standing.meters.get(&using.meter));
+        let told = |meter: &MeterAtStripe| {
+            line(one.window, "second_look", &meter.id, "", &no_cause(&Blind::NotAmongTheWorst))
+        };
+        meters.map(told).collect()
+    }
+
+    async fn meter(
+        &self,
+        one: &Mapped,
+        using: &MeterUse,
+        at_stripe: &MeterAtStripe,
+        ledger: &Mutex<LedgerSnapshot>,
+    ) -> Result<Look, Blind> {
         let now = self.sides.now;
         let [before, after] = neighbours(one, now);
         let days = days(one.window, before, after, now);
-        let records = self.records(one, using, days).await?;
+        let records = self.records(one, using, days, ledger).await?;
         let final_at = invoice(one, self.sides.standing)
             .filter(|invoice| one.stage == Stage::Final && invoice.has_left_draft())
             .and_then(|invoice| invoice.finalizes_at);
@@ -140,17 +149,25 @@ impl SecondLook<'_> {
     }
 
     /// Those that count, a day and more around all that Stripe is asked about.
-    async fn records(&self, one: &Mapped, using: &MeterUse, days: Window) -> Result<Vec<Seen>, StoreError> {
+    async fn records(
+        &self,
+        one: &Mapped,
+        using: &MeterUse,
+        days: Window,
+        ledger: &Mutex<LedgerSnapshot>,
+    ) -> Result<Vec<Seen>, Blind> {
         let wide = Window {
             start: days.start.checked_sub(ZONES).unwrap_or(days.start),
             end: days.end.checked_add(ZONES).unwrap_or(days.end),
         };
-        let stored = self.ledger.snapshot().await?.records(wide, &one.tenant_id, &using.meter).await?;
         let rule = self.meters.get(&using.meter).map(|meter| &meter.rule);
-        let counts = stored.into_iter().filter(|stored| {
-            rule.is_none_or(|rule| rule.admits(&stored.reading.outcome, &stored.reading.properties))
-        });
-        Ok(counts.map(|stored| Seen::new(stored.reading, stored.recorded_at)).collect())
+        let counting = |reading: Reading, recorded_at| {
+            let counts = rule.is_none_or(|rule| rule.admits(&reading.outcome, &reading.properties));
+            counts.then(|| Seen::new(reading, recorded_at))
+        };
+        let meter = (one.tenant_id.as_str(), using.meter.as_str());
+        let records = ledger.lock().await.readings(wide, meter, MOST_RECORDS, counting).await?;
+        records.ok_or(Blind::TooMany)
     }
 
     async fn span(
@@ -165,6 +182,35 @@ impl SecondLook<'_> {
             Total::NoCustomer { .. } => Err(Blind::NoCustomer),
         }
     }
+}
+
+/// A window with totals that differ for no reason that is known.
+struct Differing<'a> {
+    /// Among those that were compared.
+    index: usize,
+    window: &'a Mapped,
+    meters: Vec<&'a MeterUse>,
+}
+
+/// Those that close now, as nobody looks at them again, and among them those with the most money; where nothing is charged, with
+/// the most units.
+fn worst_first<'a>(mapped: &'a [Mapped], compared: &[Compared]) -> Vec<Differing<'a>> {
+    let mut all = Vec::new();
+    for (index, (window, Compared { rows, .. })) in mapped.iter().zip(compared).enumerate() {
+        let differs = |using: &&MeterUse| rows.iter().any(|row| is_open(row, &using.meter));
+        let meters: Vec<&MeterUse> = window.meters.iter().filter(differs).collect();
+        if meters.is_empty() {
+            continue;
+        }
+        let of_usage = rows.iter().filter(|row| meters.iter().any(|using| using.meter == row.meter));
+        let money = of_usage.clone().filter_map(|row| row.difference_amount()?.checked_abs()).max();
+        let units =
+            of_usage.filter_map(ReconciliationRow::difference_quantity).map(Quantity::magnitude).max();
+        let place = (window.stage != Stage::Final, Reverse((money, units)));
+        all.push((place, Differing { index, window, meters }));
+    }
+    all.sort_by_key(|(place, _)| *place);
+    all.into_iter().map(|(_, one)| one).collect()
 }
 
 /// Whether a meter's total differs by more than is explained.
@@ -202,12 +248,18 @@ fn tell(asked: &Asked) -> String {
     format!("{} days with usage; before the window {before}, after it {after}", asked.days.len())
 }
 
-fn not_looked_at(tenants: usize) -> String {
-    let answer = format!(
-        "{tenants} more tenants differ for no reason that is known; a run looks at {TENANTS_PER_RUN} of them once more"
-    );
-    serde_json::json!({
-        "tenant_id": "", "window_start": "", "source": "second_look", "id": "", "request_id": "", "answer": answer,
-    })
-    .to_string()
+fn no_cause(blind: &Blind) -> String {
+    format!("no cause is looked for: {blind}")
+}
+
+fn warn_of(left: &[Differing<'_>]) {
+    let tenants: BTreeSet<&str> = left.iter().map(|one| one.window.tenant_id.as_str()).collect();
+    if let Some(first) = left.first() {
+        tracing::warn!(
+            "{} tenants differ for no reason that is known, beyond the {TENANTS_PER_RUN} that a run looks at once more; \
+             the worst of them: {} (reconciliation.csv has their money, and no reason)",
+            tenants.len(),
+            first.window.tenant_id
+        );
+    }
 }

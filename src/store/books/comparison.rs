@@ -7,7 +7,7 @@ use crate::domain::decide::DecisionRow;
 use crate::domain::money::Currency;
 use crate::domain::number::QuantitySum;
 use crate::domain::period::{Period, Window};
-use crate::domain::reconcile::{Age, Cause, Class, ItemKind, ReconciliationRow, Source};
+use crate::domain::reconcile::{Age, Cause, Class, Ids, ItemKind, ReconciliationRow, Source};
 use crate::store::books::rules::word;
 use crate::store::books::{BooksView, BooksWrite};
 use crate::store::connection::Value;
@@ -192,7 +192,7 @@ fn compared_of(mut row: Row) -> Result<ReconciliationRow, StoreError> {
         stripe_amount: amount(row.text()?)?,
         currency: known(&row.text()?, Currency::parse)?,
         reason: known(&row.text()?, |text| Cause::parse(text).ok_or("an unknown reason"))?,
-        evidence: row.text()?,
+        evidence: Ids::written(row.text()?),
         explained_quantity: quantity(row.text()?)?,
         explained_amount: amount(row.text()?)?,
         next_step: row.text()?,

@@ -32,6 +32,8 @@ pub struct ParkedWindow {
     /// `now` of the first run that set it aside for this reason, and that run.
     pub since: Timestamp,
     pub run_id: String,
+    /// Usage of it was kept back, for this reason or an earlier one.
+    pub kept_back: bool,
 }
 
 /// How many windows of a period closed, and how many of those were seen as drafts.
@@ -72,16 +74,16 @@ impl BooksView {
 
     /// What is parked in a period.
     pub async fn parked_in(&mut self, of: Period) -> Result<Vec<ParkedWindow>, StoreError> {
-        let sql =
-            "SELECT tenant_id, window_start, window_end, period, reason, since, run_id FROM parked_windows
+        let sql = "SELECT tenant_id, window_start, window_end, period, reason, since, run_id, kept_back
+            FROM parked_windows
             WHERE period = ? ORDER BY tenant_id, window_start";
         self.tx.fetch_map(sql, vec![of.to_string().into()], parked_of).await
     }
 
     /// All that is parked, by tenant and time.
     pub async fn parked(&mut self) -> Result<Vec<ParkedWindow>, StoreError> {
-        let sql =
-            "SELECT tenant_id, window_start, window_end, period, reason, since, run_id FROM parked_windows
+        let sql = "SELECT tenant_id, window_start, window_end, period, reason, since, run_id, kept_back
+            FROM parked_windows
             ORDER BY tenant_id, window_start";
         self.tx.fetch_map(sql, Vec::new(), parked_of).await
     }
@@ -165,7 +167,8 @@ impl BooksWrite {
     pub async fn save_parked(&mut self, of: Period, parked: &[ParkedWindow]) -> Result<(), StoreError> {
         let sql = "DELETE FROM parked_windows WHERE period = ?";
         self.tx.execute(sql, vec![of.to_string().into()]).await?;
-        let columns = &["tenant_id", "window_start", "window_end", "period", "reason", "since", "run_id"];
+        let columns =
+            &["tenant_id", "window_start", "window_end", "period", "reason", "since", "run_id", "kept_back"];
         let rows = parked.iter().map(|one| {
             vec![
                 one.tenant_id.as_str().into(),
@@ -175,6 +178,7 @@ impl BooksWrite {
                 one.reason.as_str().into(),
                 one.since.into(),
                 one.run_id.as_str().into(),
+                i64::from(one.kept_back).into(),
             ]
         });
         self.tx.insert("parked_windows", columns, rows, "").await.map(|_| ())
@@ -236,5 +240,6 @@ fn parked_of(mut row: Row) -> Result<ParkedWindow, StoreError> {
         reason: word(&row.text()?, ParkReason::parse)?,
         since: row.instant()?,
         run_id: row.text()?,
+        kept_back: row.integer()? != 0,
     })
 }

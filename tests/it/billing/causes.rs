@@ -3,12 +3,15 @@
 //!
 //! In: ledger files, events sent over HTTP. Out: causes, what they explain, and the ids that prove it.
 
+use std::collections::BTreeMap;
 use std::fs;
 
 use serde_json::Value;
 
 use super::server::{Act, seconds};
-use super::world::{FINAL, METER, OPEN, Row, SHADOW, World, compared, folder, outcome, table, tenants};
+use super::world::{
+    FINAL, METER, OPEN, Row, SHADOW, World, compared, folder, outcome, table, tenants, usage as october_usage,
+};
 use crate::support::{ENGINES, Engine};
 
 const START: &str = "2026-10-01T00:00:00Z";
@@ -127,12 +130,93 @@ fn a_second_look_that_fails_names_no_cause_and_does_not_stop_the_run() {
         assert_eq!((&*row["reason"], &*row["explained_quantity"]), ("", "0"), "{tenant}");
         assert_eq!(row["unexplained_quantity"], row["difference_quantity"]);
     }
-    let evidence = fs::read_to_string(folder(&closed).join("evidence.ndjson")).unwrap();
-    let lines = evidence.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
-    let looks: Vec<Value> = lines.filter(|line| line["source"] == "second_look").collect();
+    let looks = looks(&closed);
     assert_eq!(looks.len(), 6);
-    let is_told = |line: &Value| line["answer"].as_str().unwrap().starts_with("no cause is looked for: ");
-    assert!(looks.iter().all(is_told), "{looks:?}");
+    assert!(looks.values().all(|answer| answer.starts_with("no cause is looked for: ")), "{looks:?}");
+}
+
+#[test]
+fn source_event_ids_of_any_kind_can_be_told_apart() {
+    let hostile = ["call 7, \"a\"", "=cmd|' /C calc'!A0", "50%20off %", "\u{a0}x\u{2028}y;\u{1f4de}  z"];
+    for engine in ENGINES {
+        let mut world = World::remote(engine, SHADOW, &tenants(["a"]), &usage(&[]), START);
+        world.workspace.write("billrecon.toml", "[push]\nmode = \"observe\"\n");
+        let mut csv = usage(&[]);
+        for (number, id) in hostile.iter().enumerate() {
+            let id = id.replace('"', "\"\"");
+            csv += &format!("a,{METER},{},2026-10-05T0{number}:00:00Z,\"{id}\"\n", number + 1);
+        }
+        world.import_usage(&csv);
+        // The records together are there again, and with them each of their ids.
+        for (number, units) in ["10", "10"].iter().enumerate() {
+            send(&world, "cus_a", units, "2026-10-05T10:00:00Z", &format!("app-{number}"));
+        }
+        world.connect(&world.sandbox().url());
+        let row = total(&outcome(&world.run(FINAL).expect(0), "2026-10"), "a");
+        assert_eq!((&*row["reason"], &*row["explained_quantity"]), ("duplicate_push", "10"));
+        let ids = row["evidence"].split(' ').skip(1).map(|id| id.replace("%20", " ").replace("%25", "%"));
+        assert_eq!(ids.collect::<Vec<_>>(), hostile, "{}", row["evidence"]);
+    }
+}
+
+/// What the second look says of each tenant, by `evidence.ndjson`.
+fn looks(outcome: &Value) -> BTreeMap<String, String> {
+    let evidence = fs::read_to_string(folder(outcome).join("evidence.ndjson")).unwrap();
+    let lines = evidence.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let text = |line: &Value, name: &str| line[name].as_str().unwrap().to_owned();
+    let looks = lines.filter(|line| line["source"] == "second_look");
+    looks.map(|line| (text(&line, "tenant_id"), text(&line, "answer"))).collect()
+}
+
+#[test]
+fn a_run_looks_once_more_at_those_with_the_most_money_and_names_the_others() {
+    let ids: Vec<String> = (0..203).map(|number| format!("t{number:03}")).collect();
+    // The first has the least that is charged, and most units that are not; the last has no usage at all.
+    let units = |id: &str| match id {
+        "t000" => "100.5",
+        "t001" => "101",
+        _ => "130",
+    };
+    let records: Vec<(&str, &str)> = ids[..202].iter().map(|id| (&**id, units(id))).collect();
+    let live = SHADOW.replace("free_quota = 100", "billing = \"live\"\n  free_quota = 100");
+    let rows = tenants(ids.iter().map(|id| &**id));
+    let world = World::remote(Engine::Sqlite, &live, &rows, &october_usage(records), START);
+    world.workspace.write("billrecon.toml", "[push]\nmode = \"observe\"\n");
+    let ended = world.run(FINAL).expect(0);
+    let closed = outcome(&ended, "2026-10");
+    assert_eq!(closed["counts"]["closed"], 203);
+    let looks = looks(&closed);
+    assert_eq!(looks.len(), 202);
+    for id in &ids[..202] {
+        let row = total(&closed, id);
+        let is_left = ["t000", "t001"].contains(&&**id);
+        assert_eq!(row["reason"], if is_left { "" } else { "not_pushed" }, "{id}");
+        assert_eq!(
+            looks[id].contains("a run looks at 200 tenants once more"),
+            is_left,
+            "{id}: {}",
+            looks[id]
+        );
+    }
+    assert!(ended.stderr.contains("2 tenants differ for no reason that is known"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("the worst of them: t001"), "{}", ended.stderr);
+}
+
+#[test]
+fn more_records_than_are_looked_at_one_by_one_are_told_of_and_name_no_cause() {
+    let world = observed(Engine::Sqlite);
+    // In the month before; of the window itself there is one.
+    let record = |number: usize| format!("never,{METER},1,2026-09-20T00:00:00Z,old-{number}\n");
+    let head = "tenant_id,meter,quantity,occurred_at,source_event_id\n".to_owned();
+    world.import_usage(&(head + &(0..50_000).map(record).collect::<String>()));
+    let closed = outcome(&world.run(FINAL).expect(0), "2026-10");
+    let looks = looks(&closed);
+    assert_eq!(
+        looks["never"],
+        "no cause is looked for: it has more than 50000 records with those beside it, and no more are looked at \
+         one by one"
+    );
+    assert_eq!((&*total(&closed, "never")["reason"], &*total(&closed, "edge")["reason"]), ("", "not_pushed"));
 }
 
 /// Stripe says that it has the push, and counts it for somebody else.

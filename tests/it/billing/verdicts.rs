@@ -190,3 +190,14 @@ fn a_record_of_nothing_that_comes_after_the_push_is_no_push_error() {
     assert_eq!(decided(&outcome, "push_error_rate"), ("0".to_owned(), "true".to_owned()));
     assert_eq!(outcome["verdict"], "GO", "{outcome}");
 }
+
+#[test]
+fn a_plan_whose_price_lacks_only_the_quota_is_told_so() {
+    let records = usage([("a", "60")]);
+    let flat = r#"price = { billing_scheme = "per_unit", unit_amount_decimal = "700" }"#;
+    let (head, _) = SHADOW.split_once("free_quota").unwrap();
+    let world = World::new(Engine::Sqlite, &format!("{head}{flat}\n"), &tenants(["a"]), &records);
+    let outcome = judged(&world, 0);
+    let reason = "no price of the plan `pro` has a free quota above 0, so there is nothing to judge";
+    assert_eq!((&outcome["verdict"], &outcome["reasons"][0]), (&"INSUFFICIENT_DATA".into(), &reason.into()));
+}

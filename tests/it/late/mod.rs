@@ -78,10 +78,7 @@ fn company(engine: Engine) -> Workspace {
 
 fn company_of(engine: Engine, usage: &[&str]) -> Workspace {
     let workspace = Workspace::new(engine).observing();
-    workspace.write("catalog.toml", CATALOG);
-    workspace.write("tenants.csv", TENANTS);
-    workspace.run(&["import", "catalog", "catalog.toml"]).expect(0);
-    workspace.run(&["import", "tenants", "tenants.csv"]).expect(0);
+    workspace.import_rules(CATALOG, TENANTS);
     import(&workspace, usage);
     workspace
 }

@@ -1,7 +1,10 @@
 //! `park` and `unpark` of a tenant that nothing is wrong with.
 
 use super::{audited, exceptions, say, status};
-use crate::billing::world::{DRAFT, FINAL, OPEN, SHADOW, World, compared, outcome, table, tenants, usage};
+use crate::billing::server::Act;
+use crate::billing::world::{
+    DRAFT, FINAL, OPEN, Row, SHADOW, World, compared, outcome, table, tenants, usage,
+};
 use crate::support::{ENGINES, Engine};
 
 const LATER: &str = "2026-11-01T02:30:00Z";
@@ -51,6 +54,29 @@ fn nothing_of_a_held_tenant_is_sent_or_closed_and_the_others_go_on() {
 }
 
 #[test]
+fn what_was_kept_back_is_not_late_because_an_answer_was_missing_in_between() {
+    for engine in ENGINES {
+        let mut world = two(engine);
+        let proxy = world.through_proxy();
+        say(&world, &["park", "a"]).expect(0);
+        for wake in [OPEN, DRAFT, FINAL] {
+            world.run(wake).expect(3);
+        }
+        say(&world, &["unpark", "a"]).expect(0);
+        proxy.rule(|asked| if asked.is_total() { Act::Answer(400, "{}") } else { Act::Pass });
+        // Twice: the second run knows of no other reason than this one.
+        for wake in [LATER, "2026-11-01T03:30:00Z"] {
+            assert_eq!(exceptions(&outcome(&world.run(wake).expect(3), "2026-10")), ["a parked incomplete"]);
+        }
+        proxy.rule(|_| Act::Pass);
+        let done = outcome(&world.run("2026-11-01T04:30:00Z").expect(3), "2026-10");
+        let reason = "not sent while the tenant was parked, and now the invoice is final";
+        assert_eq!(exceptions(&done), [format!("a unbillable {reason}")]);
+        assert_eq!(compared(&done, "a")[1], "meter_total quantity_mismatch 160 0 not_pushed");
+    }
+}
+
+#[test]
 fn a_tenant_that_may_go_on_in_time_is_sent_whole() {
     for engine in ENGINES {
         let world = two(engine);
@@ -62,6 +88,32 @@ fn a_tenant_that_may_go_on_in_time_is_sent_whole() {
         let closed = outcome(&world.run(FINAL).expect(0), "2026-10");
         assert_eq!(closed["status"], "closed");
         assert_eq!(compared(&closed, "a"), ["invoice matched 160 160", "meter_total matched 160 160"]);
+    }
+}
+
+/// What is parked is stored with the rules of then, and counted by those of now.
+#[test]
+fn a_window_that_was_parked_closes_by_the_rules_that_hold_when_it_closes() {
+    for engine in ENGINES {
+        let world = two(engine);
+        say(&world, &["park", "a"]).expect(0);
+        for wake in [OPEN, DRAFT, FINAL] {
+            world.run(wake).expect(3);
+        }
+        let ruled = SHADOW
+            .replace("aggregation = \"sum\"", "aggregation = \"sum\"\nbillable = [\"outcome = success\"]");
+        world.workspace.write("ruled.toml", ruled);
+        world.workspace.run(&["import", "catalog", "ruled.toml"]).expect(0);
+        say(&world, &["unpark", "a"]).expect(0);
+        let done = outcome(&world.run(LATER).expect(0), "2026-10");
+        assert_eq!(done["status"], "closed");
+        // No record says `success`; what closed before stands.
+        assert_eq!(exceptions(&done), ["a excluded not_billable"]);
+        assert_eq!(compared(&done, "a"), ["invoice matched 0 0", "meter_total matched 0 0"]);
+        let lines = table(&done, "lines");
+        let usage = |row: &&Row| row["kind"] == "usage";
+        let usage = lines.iter().filter(usage).map(|row| [&*row["tenant_id"], &*row["quantity"]].join(" "));
+        assert_eq!(usage.collect::<Vec<_>>(), ["b 100", "b 30"]);
     }
 }
 

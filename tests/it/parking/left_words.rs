@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::billing::server::{Act, Asked};
 use crate::billing::world::{FINAL, OPEN, SHADOW, World, compared, outcome, tenants, usage};
-use crate::support::{Ended, Engine};
+use crate::support::{ENGINES, Ended, Engine};
 
 const BROKEN: &str = r#"{"error": {"type": "invalid_request_error", "message": "no"}}"#;
 
@@ -56,6 +56,47 @@ fn what_is_unfinished_is_told_by_what_it_is() {
     world.import_usage(&usage([("a", "1")]));
     let ended = Ended::of(world.command(&["run", "--as-of", FINAL]).output().unwrap()).expect(3);
     assert!(ended.stdout.contains("1 push came too late; exceptions.csv has the money"), "{}", ended.stdout);
+}
+
+#[test]
+fn what_a_run_adjusts_or_finds_closed_is_not_called_refused() {
+    let world = World::remote(Engine::Sqlite, SHADOW, &tenants(["a"]), &usage([("a", "60")]), OPEN);
+    world.run(OPEN).expect(0);
+    world.import_usage(&usage([("a", "5")]));
+    let closed = words(&world, FINAL).expect(3);
+    assert!(closed.stdout.contains("pushed 0, refused 0, too late 1, pending 0"), "{}", closed.stdout);
+    // Stripe refused nothing, and the push that came too late has been told of.
+    world.import_usage(&usage([("a", "7")]));
+    let adjusts = words(&world, "2026-11-02T00:00:00Z").expect(3);
+    let left: Vec<&str> = adjusts.stdout.lines().filter(|line| line.contains("unfinished: ")).collect();
+    assert!(left.len() == 1 && left[0].contains("1 closed figure has late usage"), "{}", adjusts.stdout);
+    assert!(
+        adjusts.stdout.contains("  before: pushed 0, refused or too late 1, pending 0"),
+        "{}",
+        adjusts.stdout
+    );
+    let again = ["run", "--as-of", "2026-11-02T01:00:00Z", "--period", "2026-10"];
+    let again = Ended::of(world.command(&again).output().unwrap()).expect(0);
+    assert!(again.stdout.contains("nothing to do: closed by the run below"), "{}", again.stdout);
+    assert!(!again.stdout.contains("unfinished"), "{}", again.stdout);
+    assert!(again.stdout.contains("  before: pushed 0, refused or too late 1"), "{}", again.stdout);
+}
+
+#[test]
+fn a_dry_run_counts_what_it_would_push_and_takes_it_that_it_arrives() {
+    for engine in ENGINES {
+        let records = usage([("a", "60"), ("b", "70")]);
+        let world = World::remote(engine, SHADOW, &tenants(["a", "b"]), &records, OPEN);
+        // One push is planned already, and waits.
+        let off = world.workspace.write("billrecon.off", "");
+        world.run(OPEN).expect(3);
+        std::fs::remove_file(off).unwrap();
+        world.import_usage(&usage([("b", "5")]));
+        let dry = outcome(&world.run_with("2026-10-20T11:00:00Z", &["--dry-run"]).expect(0), "2026-10");
+        let real = outcome(&world.run("2026-10-20T11:00:00Z").expect(0), "2026-10");
+        assert_eq!((&dry["counts"], &dry["pushes"]), (&real["counts"], &real["pushes"]));
+        assert_eq!(dry["counts"]["pushed"], dry["pushes"].as_array().unwrap().len());
+    }
 }
 
 #[test]

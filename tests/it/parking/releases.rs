@@ -176,7 +176,41 @@ fn a_doubt_that_no_total_settles_ends_with_what_stripe_shows() {
         let (closed, unbillable) = closed(&world);
         assert_eq!(unbillable, [pair("30", "210.00")]);
         assert_eq!(compared(&closed, "a")[1], "meter_total quantity_mismatch 160 130 not_pushed");
+        // The push in doubt, and the rest that was given up.
+        assert_eq!(evidence(&closed), identifiers(&world, "state IN ('parked', 'unbillable')"));
         assert_eq!((world.at_stripe("a"), world.identifiers()), ("130".to_owned(), vec!["app-1".to_owned()]));
+    }
+}
+
+/// The ids that prove the reason of the meter's total.
+fn evidence(outcome: &Value) -> Vec<String> {
+    let rows = table(outcome, "reconciliation");
+    let total = rows.iter().find(|row| row["tenant_id"] == "a" && row["source"] == "meter_total");
+    total.unwrap()["evidence"].split(' ').skip(1).map(str::to_owned).collect()
+}
+
+/// Of the intents that a condition picks, the first ones first.
+fn identifiers(world: &World, condition: &str) -> Vec<String> {
+    let sql = format!("SELECT identifier FROM intents WHERE {condition} ORDER BY sequence");
+    world.workspace.sql(&sql).concat()
+}
+
+#[test]
+fn what_was_not_pushed_names_the_intents_that_lack_and_none_that_another_has_replaced() {
+    for engine in ENGINES {
+        let mut world = World::remote(engine, &live(), &tenants(["a"]), &usage([("a", "60")]), OPEN);
+        world.run(OPEN).expect(0);
+        world.import_usage(&usage([("a", "100")]));
+        let proxy = world.through_proxy();
+        let refused = r#"{"error": {"type": "invalid_request_error", "code": "no", "message": "no"}}"#;
+        proxy.rule(move |asked| if asked.is_push() { Act::Answer(400, refused) } else { Act::Pass });
+        for hour in ["11", "12"] {
+            let open = outcome(&world.run(&format!("2026-10-20T{hour}:00:00Z")).expect(3), "2026-10");
+            assert_eq!(compared(&open, "a")[0], "meter_total quantity_mismatch 160 60 not_pushed");
+            let newest = identifiers(&world, "state = 'rejected'").pop().unwrap();
+            assert_eq!(evidence(&open), [newest]);
+        }
+        assert_eq!(identifiers(&world, "state = 'rejected'").len(), 2);
     }
 }
 

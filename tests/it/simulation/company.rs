@@ -126,18 +126,8 @@ impl Company {
     pub fn at_stripe(&self) -> Seed {
         let meter =
             |key: &str, formula| SeedMeter { key: key.to_owned(), event_name: key.to_owned(), formula };
-        let subscription = |one: &Tenant| SeedSubscription {
-            id: format!("sub_{}", one.id),
-            customer: one.customer(),
-            prices: vec![format!("price_shadow_{}", one.meter())],
-            interval: "month".to_owned(),
-            anchor: one.anchor,
-            started_at: one.anchor,
-            ended_at: None,
-            trial_end: None,
-            status: "active".to_owned(),
-            past_statuses: Vec::new(),
-            windows: Vec::new(),
+        let subscription = |one: &Tenant| {
+            subscription(&one.id, one.customer(), &[&format!("price_shadow_{}", one.meter())], one.anchor)
         };
         Seed {
             meters: vec![meter(CALLS, SeedFormula::Sum), meter(SEATS, SeedFormula::Last)],
@@ -153,31 +143,60 @@ impl Company {
 }
 
 fn prices() -> Vec<SeedPrice> {
-    let per_unit =
-        |amount: &str| SeedScheme::PerUnit { unit_amount_decimal: amount.to_owned(), transform: None };
+    vec![
+        price("price_shadow_calls", Some(CALLS), per_unit("0")),
+        price("price_overage_calls", Some(CALLS), graduated()),
+        price("price_shadow_seats", Some(SEATS), per_unit("0")),
+        price("price_overage_seats", Some(SEATS), per_unit("500")),
+    ]
+}
+
+/// The monthly subscription of a tenant, as it is from its anchor on.
+pub fn subscription(
+    tenant_id: &str,
+    customer: String,
+    prices: &[&str],
+    anchor: Timestamp,
+) -> SeedSubscription {
+    SeedSubscription {
+        id: format!("sub_{tenant_id}"),
+        customer,
+        prices: prices.iter().map(|price| (*price).to_owned()).collect(),
+        interval: "month".to_owned(),
+        anchor,
+        started_at: anchor,
+        ended_at: None,
+        trial_end: None,
+        status: "active".to_owned(),
+        past_statuses: Vec::new(),
+        windows: Vec::new(),
+    }
+}
+
+/// A monthly price; without a meter it is a fee.
+pub fn price(id: &str, meter: Option<&str>, scheme: SeedScheme) -> SeedPrice {
+    SeedPrice {
+        id: id.to_owned(),
+        currency: "usd".to_owned(),
+        interval: "month".to_owned(),
+        meter: meter.map(str::to_owned),
+        scheme,
+        lookup_key: None,
+    }
+}
+
+pub fn per_unit(amount: &str) -> SeedScheme {
+    SeedScheme::PerUnit { unit_amount_decimal: amount.to_owned(), transform: None }
+}
+
+/// 100 free, then 7 cents each.
+pub fn graduated() -> SeedScheme {
     let tier = |up_to: Option<&str>, amount: &str| SeedTier {
         up_to: up_to.map(str::to_owned),
         unit_amount_decimal: amount.to_owned(),
         flat_amount_decimal: None,
     };
-    let price = |id: &str, meter: &str, scheme| SeedPrice {
-        id: id.to_owned(),
-        currency: "usd".to_owned(),
-        interval: "month".to_owned(),
-        meter: Some(meter.to_owned()),
-        scheme,
-        lookup_key: None,
-    };
-    vec![
-        price("price_shadow_calls", CALLS, per_unit("0")),
-        price(
-            "price_overage_calls",
-            CALLS,
-            SeedScheme::Graduated(vec![tier(Some("100"), "0"), tier(None, "7")]),
-        ),
-        price("price_shadow_seats", SEATS, per_unit("0")),
-        price("price_overage_seats", SEATS, per_unit("500")),
-    ]
+    SeedScheme::Graduated(vec![tier(Some("100"), "0"), tier(None, "7")])
 }
 
 /// `12345` is `12.345`.

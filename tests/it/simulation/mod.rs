@@ -3,7 +3,7 @@
 //! In: a seed. Out: nothing, or what Stripe holds and should not. The account is asked without a socket and every instant
 //! is made up, so a seed always plays the same; `SEED=n cargo test --test it simulation` plays one alone and tells of it.
 
-mod company;
+pub mod company;
 pub mod play;
 mod storm;
 pub mod wire;

@@ -6,7 +6,7 @@ use billrecon::domain::decide::{DecisionRow, Verdict, VerdictWord};
 use billrecon::domain::money::Currency;
 use billrecon::domain::number::Quantity;
 use billrecon::domain::period::Period;
-use billrecon::domain::reconcile::{Age, Cause, Class, ItemKind, ReconciliationRow, Source};
+use billrecon::domain::reconcile::{Age, Cause, Class, Ids, ItemKind, ReconciliationRow, Source};
 use billrecon::store::Store;
 use billrecon::store::books::{
     ComparedRow, JobCounts, OutboxMessage, PeriodJob, PeriodStatus, Run, RunState,
@@ -33,7 +33,7 @@ fn full(tenant: &str) -> ReconciliationRow {
         stripe_amount: Some(i128::MIN),
         currency: Some(Currency::parse("kwd").unwrap()),
         reason: Some(Cause::LateUsage),
-        evidence: "in_1 billrecon-0".to_owned(),
+        evidence: Ids::of(["in_1", "billrecon-0"]),
         explained_quantity: Some(Quantity::parse("-999999999999999.999999999999").unwrap()),
         explained_amount: Some(i128::MIN),
         next_step: "finance: \"ask\", ü".to_owned(),
@@ -57,7 +57,7 @@ fn unknown() -> ReconciliationRow {
         stripe_amount: None,
         currency: None,
         reason: None,
-        evidence: String::new(),
+        evidence: Ids::default(),
         explained_quantity: None,
         explained_amount: None,
         next_step: String::new(),

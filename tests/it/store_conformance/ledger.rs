@@ -43,6 +43,28 @@ fn october() -> Window {
     window("2026-10-01T00:00:00Z", "2026-11-01T00:00:00Z")
 }
 
+#[test]
+fn where_there_are_too_many_readings_none_is_read() {
+    on_both(async |store, _| {
+        let records = ["d", "a", "c", "b"].map(|id| record("acme", id, "1", NOON));
+        add(&store, &records).await;
+        add(&store, &[record("acme", "next", "1", "2026-11-01T00:00:00Z"), record("beta", "a", "1", NOON)])
+            .await;
+        let mut snapshot = store.ledger().snapshot().await.unwrap();
+        for (most, expected) in [(4, Some(vec!["b", "c", "d"])), (3, None), (1, None)] {
+            let mut read = 0;
+            let kept = snapshot.readings(october(), ("acme", "calls"), most, |reading, recorded_at| {
+                read += 1;
+                assert_eq!(recorded_at, now());
+                (reading.source_event_id != "a").then_some(reading.source_event_id)
+            });
+            let kept = kept.await.unwrap();
+            assert_eq!(kept.as_deref().map(|ids| ids.iter().map(String::as_str).collect()), expected);
+            assert_eq!(read, if most < 4 { 0 } else { 4 });
+        }
+    });
+}
+
 /// Records and quantity by tenant and meter, as text.
 async fn totals(
     store: &Store,

@@ -90,6 +90,7 @@ fn what_is_parked_is_replaced_period_by_period() {
             reason,
             since: now(),
             run_id: "r-1".to_owned(),
+            kept_back: reason == ParkReason::Held,
         };
         let (a, b) = (parked("a", "2026-10", ParkReason::Held), parked("b", "2026-11", ParkReason::Mapping));
         let term = term(&store).await;

@@ -17,7 +17,7 @@ fn run(ids: &[&str], known: &[KnownDifference], now: &str) -> (Followed, Vec<Str
     let followed = follow(&[], &mut all, known.to_vec(), &Claims::default(), at(now));
     let told = rows.iter().map(|row| {
         let age = row.age.unwrap();
-        format!("{} {} {}", row.evidence, age.as_str(), age.runs())
+        format!("{} {} {}", row.evidence.first(), age.as_str(), age.runs())
     });
     let told = told.collect();
     (followed, told)

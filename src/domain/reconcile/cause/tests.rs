@@ -13,7 +13,7 @@ use crate::domain::number::UnitAmount;
 use crate::domain::period::Window;
 use crate::domain::price::{Price, Tier, TiersMode};
 use crate::domain::reconcile::{
-    Asked, Bill, BillState, EdgeMinutes, Ids, Item, Lack, Look, OtherFormula, Pushes, Rates, Seen, Span,
+    Asked, Bill, BillState, EdgeMinutes, Item, Lack, Look, OtherFormula, Proofs, Pushes, Rates, Seen, Span,
     TotalSeen,
 };
 
@@ -167,7 +167,7 @@ fn a_bill_that_shows_what_the_meter_shows_has_the_cause_of_the_meters_total() {
         quantity: units("120"),
         cause: Some(Cause::DuplicatePush),
         explained: units("20"),
-        ids: Ids::of_evidence("mtr_1 e1"),
+        ids: ["e1".to_owned()].into_iter().collect(),
     };
     let of = |state| with_bill(Bill { total: Some(seen.clone()), ..billed(state, "120") });
     assert_eq!(told(&bill(("100", 0), ("120", 0)), &of(BillState::Preview)), "duplicate_push 20 0 e1");

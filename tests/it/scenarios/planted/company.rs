@@ -5,13 +5,12 @@
 
 use std::collections::BTreeMap;
 
-use billrecon::sandbox::{
-    Seed, SeedCustomer, SeedFormula, SeedMeter, SeedPrice, SeedScheme, SeedSubscription, SeedTier,
-};
+use billrecon::sandbox::{Seed, SeedCustomer, SeedFormula, SeedMeter, SeedPrice, SeedSubscription};
 use fastrand::Rng;
 use jiff::{SignedDuration, Timestamp};
 
 use super::plant::{Plant, Sender};
+use crate::simulation::company::{graduated, per_unit, price, subscription, thousandths};
 
 pub const CATALOG: &str = r#"
 [[meter]]
@@ -226,23 +225,9 @@ impl Tenant {
             Some(Plant::DoubleMeter) => &["price_pro", "price_shadow"],
             _ => &["price_pro"],
         };
-        SeedSubscription {
-            id: format!("sub_{}", self.id),
-            customer: if self.plant == Some(Plant::Mapping) {
-                "cus_stranger".to_owned()
-            } else {
-                self.customer()
-            },
-            prices: prices.iter().map(|price| (*price).to_owned()).collect(),
-            interval: "month".to_owned(),
-            anchor: at(self.anchor()),
-            started_at: at(self.anchor()),
-            ended_at: None,
-            trial_end: None,
-            status: "active".to_owned(),
-            past_statuses: Vec::new(),
-            windows: Vec::new(),
-        }
+        let is_strange = self.plant == Some(Plant::Mapping);
+        let customer = if is_strange { "cus_stranger".to_owned() } else { self.customer() };
+        subscription(&self.id, customer, prices, at(self.anchor()))
     }
 }
 
@@ -315,35 +300,13 @@ impl Company {
 }
 
 fn prices() -> Vec<SeedPrice> {
-    let per_unit =
-        |amount: &str| SeedScheme::PerUnit { unit_amount_decimal: amount.to_owned(), transform: None };
-    let tier = |up_to: Option<&str>, amount: &str| SeedTier {
-        up_to: up_to.map(str::to_owned),
-        unit_amount_decimal: amount.to_owned(),
-        flat_amount_decimal: None,
-    };
-    let price = |id: &str, meter: Option<&str>, scheme| SeedPrice {
-        id: id.to_owned(),
-        currency: "usd".to_owned(),
-        interval: "month".to_owned(),
-        meter: meter.map(str::to_owned),
-        scheme,
-        lookup_key: None,
-    };
-    let graduated = SeedScheme::Graduated(vec![tier(Some("100"), "0"), tier(None, "7")]);
     vec![
         price("price_shadow", Some("calls"), per_unit("0")),
-        price("price_pro", Some("calls"), graduated),
+        price("price_pro", Some("calls"), graduated()),
         price("price_team", Some("calls"), per_unit("5")),
         price("price_odd", Some("calls"), per_unit("6")),
         price("price_fee", None, per_unit("9900")),
     ]
-}
-
-/// `12345` is `12.345`.
-pub fn thousandths(units: i64) -> String {
-    let (sign, units) = (if units < 0 { "-" } else { "" }, units.unsigned_abs());
-    format!("{sign}{}.{:03}", units / 1_000, units % 1_000)
 }
 
 /// `12345` is `0.012345`: thousands of units, as somebody has sent them.

@@ -24,7 +24,7 @@ fn any_bill() -> impl Strategy<Value = Bill> {
         amount,
     });
     let total = (any_units(), 0..Cause::ALL.len(), any_units()).prop_map(|(quantity, cause, explained)| {
-        TotalSeen { quantity, cause: Some(Cause::ALL[cause]), explained, ids: Ids::default() }
+        TotalSeen { quantity, cause: Some(Cause::ALL[cause]), explained, ids: Proofs::default() }
     });
     let parts = (
         prop::sample::select(states.to_vec()),
