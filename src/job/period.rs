@@ -90,8 +90,7 @@ pub async fn play(period: Period, wake: &Wake<'_>) -> anyhow::Result<Option<Peri
         None => wake.exchange(&mut run, &windows, &mut rated, &mut intents, &observed).await?,
     };
     let what_if = wake.what_if(&exchange, &rated).await?;
-    let is_off = send::is_off(&wake.settings.off_switch);
-    let sends = if is_off { Vec::new() } else { exchange.pushes.sends };
+    let sends = if send::is_off(&wake.settings.off_switch) { Vec::new() } else { exchange.pushes.sends };
     let pushed = if wake.lease.is_some() { exchange.counts.pushed } else { intents.all_arrive(&sends) };
     let known = Known {
         period,

@@ -30,6 +30,8 @@ const AT_A_TIME: usize = 16;
 const EACH: usize = 6;
 /// How far around a step that was passed over it is looked for.
 const FAR: usize = 12;
+/// How often one point is tried while a step is missing.
+const TRIES: usize = 3;
 
 /// What a run did that nobody disturbed.
 struct Undisturbed {
@@ -80,10 +82,10 @@ fn killed_everywhere(engine: Engine) {
     let points = &undisturbed.points;
     let killed = killed_at_those_that_count(points, |point| killed_at(point, &month, &undisturbed));
     let mut steps: BTreeMap<Step, usize> = BTreeMap::new();
-    for step in killed.values().flatten() {
+    for step in killed.values().flatten().flatten() {
         *steps.entry(*step).or_default() += 1;
     }
-    let (hits, tried) = (steps.values().sum::<usize>(), killed.len());
+    let (hits, tried) = (steps.values().sum::<usize>(), killed.values().flatten().count());
     println!("{engine:?}: killed at {hits} of {} points, by step reached: {steps:?}", points.len());
     // The run has no more points than were seen: a few ones later, it passes.
     let passes = side_by_side(KINDS, |kind| {
@@ -98,40 +100,43 @@ fn killed_everywhere(engine: Engine) {
     assert!(points.len() >= 200 && hits >= 50, "a close has more points");
 }
 
-/// What was left at each point that was tried, by its place in the run.
-fn killed_at_those_that_count(
-    points: &[Point],
-    kill: impl Fn(Point) -> Option<Step> + Sync,
-) -> BTreeMap<usize, Option<Step>> {
+/// What was left at each point that was tried, by its place in the run; `None` where the process had ended before.
+type Killed = BTreeMap<usize, Vec<Option<Step>>>;
+
+fn killed_at_those_that_count(points: &[Point], kill: impl Fn(Point) -> Option<Step> + Sync) -> Killed {
     let all = std::env::var_os("BILLRECON_TEST_JUDGES").is_some();
     let is_tried = |point: &Point| {
         all || matches!(point.kind, Kind::Fsync | Kind::Rename) || point.number.is_multiple_of(EACH)
     };
     let mut next: BTreeSet<usize> = (0..points.len()).filter(|at| is_tried(&points[*at])).collect();
-    let mut killed = BTreeMap::new();
+    let mut killed = Killed::new();
     while !next.is_empty() {
-        killed.extend(side_by_side(next, |at| (at, kill(points[at]))));
+        for (at, step) in side_by_side(next, |at| (at, kill(points[at]))) {
+            killed.entry(at).or_default().push(step);
+        }
         next = between(&killed, points.len());
     }
     killed
 }
 
-/// Where two neighbours lie more than a step apart, the untried point that is next to the middle between them; so that no
-/// step is passed over. Threads take turns as they like, so it need not lie between.
-fn between(killed: &BTreeMap<usize, Option<Step>>, end: usize) -> BTreeSet<usize> {
-    let known = killed.iter().filter_map(|(at, step)| Some((*at, (*step)?)));
+/// Where two neighbours lie more than a step apart, the least tried point that is next to the middle between them; so that no
+/// step is passed over. Threads take turns as they like, so it need not lie between, and the same point another time may be
+/// another step.
+fn between(killed: &Killed, end: usize) -> BTreeSet<usize> {
+    let known = killed.iter().flat_map(|(at, steps)| steps.iter().flatten().map(|step| (*at, *step)));
     let mut known: Vec<(usize, Step)> = known.collect();
     let reached: BTreeSet<Step> = known.iter().map(|(_, step)| *step).collect();
     known.push((end, Step::LeaseReturned));
     let lacks =
         |from: Step, to: Step| STEPS.iter().any(|step| (from..=to).contains(step) && !reached.contains(step));
     let gaps = known.windows(2).filter(|pair| lacks(pair[0].1, pair[1].1));
-    let untried = |pair: &[(usize, Step)]| {
+    let tried = |at: usize| killed.get(&at).map_or(0, Vec::len);
+    let next = |pair: &[(usize, Step)]| {
         let middle = usize::midpoint(pair[0].0, pair[1].0);
-        let near = (middle.saturating_sub(FAR)..end.min(middle + FAR)).filter(|at| !killed.contains_key(at));
-        near.min_by_key(|at| at.abs_diff(middle))
+        let near = (middle.saturating_sub(FAR)..end.min(middle + FAR)).filter(|at| tried(*at) < TRIES);
+        near.min_by_key(|at| (tried(*at), at.abs_diff(middle)))
     };
-    gaps.filter_map(untried).collect()
+    gaps.filter_map(next).collect()
 }
 
 /// In any order, several at a time.

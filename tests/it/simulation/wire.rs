@@ -62,11 +62,7 @@ impl Wire {
         let mut body = String::from_utf8(body.collect().await.unwrap().to_bytes().to_vec()).unwrap();
         let lane = value(&body, "payload[stripe_customer_id]")
             .map(|customer| format!("{customer} on {}", value(&body, "event_name").unwrap_or_default()));
-        if let Some(lane) = &lane
-            && !self.seen().under_way.insert(lane.clone())
-        {
-            self.seen().broken_rules.insert(format!("two calls at a time for {lane}"));
-        }
+        let under_way = lane.map(|lane| UnderWay::new(self.clone(), lane));
         if let (Bug::RetryWithNewIdentifier, Some(identifier)) = (self.bug, value(&body, "identifier")) {
             let other = self.other_name(identifier);
             parts.headers.insert("idempotency-key", other.parse().unwrap());
@@ -76,11 +72,8 @@ impl Wire {
         tokio::task::yield_now().await;
         let answer = self.local.answer(Request::from_parts(parts, Full::from(body))).await;
         let mut seen = self.seen();
-        if let Some(lane) = &lane {
-            seen.under_way.remove(lane);
-        }
         seen.requests += 1;
-        seen.events += u64::from(lane.is_some());
+        seen.events += u64::from(under_way.is_some());
         seen.faults += u64::from(!answer.as_ref().is_ok_and(is_good));
         answer
     }
@@ -91,6 +84,29 @@ impl Wire {
             other.push('x');
         }
         other
+    }
+}
+
+/// A call that brings an event; it ends with its answer, or when the job stops waiting for one.
+struct UnderWay {
+    wire: Wire,
+    lane: String,
+}
+
+impl UnderWay {
+    fn new(wire: Wire, lane: String) -> Self {
+        let mut seen = wire.seen();
+        if !seen.under_way.insert(lane.clone()) {
+            seen.broken_rules.insert(format!("two calls at a time for {lane}"));
+        }
+        drop(seen);
+        Self { wire, lane }
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.wire.seen().under_way.remove(&self.lane);
     }
 }
 
