@@ -31,7 +31,7 @@ use tracing_subscriber::fmt::format::FmtSpan;
 use crate::cli::{Cli, Command};
 use crate::config::{Config, ConfigError, no_color};
 use crate::exit_code::ExitCode;
-use crate::job::{Settings, StripeSettings};
+use crate::job::{PolicyFile, Settings, StripeSettings};
 use crate::store::Database;
 use crate::stripe::Pace;
 
@@ -75,6 +75,7 @@ fn configured(config: &Config) -> anyhow::Result<Settings> {
         settle_delay: config.settle_delay,
         lease_ttl: config.lease_ttl,
         rules_hash: config.rules_hash(),
+        policy: config.policy.clone().map(|policy| PolicyFile { file: policy.file, text: policy.text }),
         bounds: config.bounds.clone(),
         stripe: StripeSettings {
             api_key: config.stripe.api_key.clone(),

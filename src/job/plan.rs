@@ -12,8 +12,9 @@ use jiff::Timestamp;
 
 use crate::domain::bounds::Charge;
 use crate::domain::catalog::Catalog;
+use crate::domain::company::CompanyFacts;
 use crate::domain::controls::ControlTotals;
-use crate::domain::decide::Decision;
+use crate::domain::facts::PeriodFacts;
 use crate::domain::figures::{LedgerTotals, WindowFigures, WindowStatus};
 use crate::domain::intent::{Intent, PushMode};
 use crate::domain::late::{Adjustment, restated};
@@ -29,7 +30,7 @@ use crate::job::catalogs::Catalogs;
 use crate::job::compare::Compared;
 use crate::job::due::PeriodWindows;
 use crate::job::intents::Intents;
-use crate::job::judge::{Case, judge};
+use crate::job::judge::{Case, Judged, judge};
 use crate::job::late::{self, CameLate, Waits};
 use crate::job::mapping::{Mapped, Present, map};
 use crate::job::notes::Notes;
@@ -38,9 +39,6 @@ use crate::job::plan::counts::counts;
 use crate::job::stage::Stage;
 use crate::job::standing::Standing;
 use crate::store::books::{ComparedRow, JobCounts, Look, PeriodStatus};
-
-/// The plan that the default policy judges.
-const JUDGED_PLAN: &str = "pro";
 
 /// What the run is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,6 +73,8 @@ pub struct PeriodPlan {
     /// What of closed windows waits for a person.
     pub late: Waits,
     pub look: Look,
+    /// What the verdict is said from; only of a judged period.
+    pub facts: Option<PeriodFacts>,
     /// Where in the report's windows those stand that close now or are parked.
     new: Range<usize>,
 }
@@ -183,6 +183,8 @@ pub struct Known<'a> {
     pub windows: &'a PeriodWindows<'a>,
     pub catalogs: &'a Catalogs<'a>,
     pub push: PushMode,
+    pub policy: &'a Policy,
+    pub company: CompanyFacts,
     pub run_id: &'a str,
     pub now: Timestamp,
     pub charges: Vec<Charge>,
@@ -223,10 +225,11 @@ pub fn plan(mut known: Known<'_>, mut rated: Rated, observation: Observation) ->
     known.evidence.extend(ages::evidence(&differences, &rows));
     let comparison = with_new(kept.compared, &rows);
     let judged = matches!(status, PeriodStatus::Closed | PeriodStatus::Partial);
-    let decision = match kept.judged.filter(|_| judged && purpose == Purpose::Adjust) {
+    let earlier = kept.earlier.facts_without_gap(known.period);
+    let Judged { decision, facts } = match kept.judged.filter(|_| judged && purpose == Purpose::Adjust) {
         // Late usage changes no closed figure, so what was said of them stands.
-        Some(decision) => decision,
-        None => judge_period(&known, &all, &comparison, counts.pending_after)?,
+        Some(said) => said,
+        None => judge_period(&known, &all, &comparison, counts.pending_after, &earlier)?,
     };
     if purpose == Purpose::Look {
         all.extend(open);
@@ -263,6 +266,7 @@ pub fn plan(mut known: Known<'_>, mut rated: Rated, observation: Observation) ->
         late: came.waits(),
         adjustments: came.new,
         look,
+        facts: judged.then_some(facts),
         new,
     })
 }
@@ -291,7 +295,8 @@ fn judge_period(
     figures: &[WindowFigures],
     comparison: &[ReconciliationRow],
     pending_after: u64,
-) -> anyhow::Result<Decision> {
+    earlier: &[PeriodFacts],
+) -> anyhow::Result<Judged> {
     let case = Case {
         figures,
         comparison,
@@ -299,8 +304,9 @@ fn judge_period(
         catalogs: known.catalogs,
         push: known.push,
         pending_after,
+        company: &known.company,
     };
-    Ok(judge(&Policy::default_for(JUDGED_PLAN), &case)?)
+    judge(known.policy, &case, earlier)
 }
 
 /// What a person should look at, and proof that each record of the ledger is accounted for. The first windows are those that
