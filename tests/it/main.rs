@@ -24,6 +24,7 @@ mod killed;
 mod late;
 mod parking;
 mod peers;
+mod price;
 mod processes;
 mod rate;
 mod real_data;

@@ -32,6 +32,8 @@ const COMMANDS: &[&[&str]] = &[
     &["report", "--period", "2026-10", "--restated"],
     &["verify", "--period", "2026-10"],
     &["verify", "--all", "--json"],
+    &["price", "suggest"],
+    &["price", "simulate", "--prices", "5,6"],
     &["approve", RUN, "--by", "Ada", "--note", "seen"],
     &["park", "b", "--note", "asked for"],
     &["unpark", "b", "--note", "settled"],
