@@ -92,7 +92,8 @@ pub fn decide(policy: &Policy, evidence: &Evidence<'_>) -> Result<Decision, Metr
 /// The rows are there all the same, so that a reader finds every rule with its n/a.
 fn nothing_to_judge(policy: &Policy, evidence: &Evidence<'_>) -> Result<Decision, MetricsError> {
     let meter = policy.meter.as_deref().unwrap_or_default();
-    let nobody = Population { plan: &policy.plan, meter, members: Vec::new(), left_out: 0 };
+    let plan = policy.plans.first().map(String::as_str).unwrap_or_default();
+    let nobody = Population { plan, meter, members: Vec::new(), left_out: 0 };
     let metrics = measure(&nobody)?;
     let pair = Pair::new(policy, evidence, &nobody, &metrics, (0, 0));
     let insufficient = |outcome: &&Outcome<'_>| {

@@ -86,9 +86,9 @@ metrics! {
     Accuracy, "accuracy", Share, Tenants, "units_confirmed / units_due";
     UnitsDue, "units_due", Units, Tenants, "ledger_quantity of the plan's meter totals in reconciliation.csv";
     UnitsConfirmed, "units_confirmed", Units, Tenants, "units_due - |difference_quantity|, of each total at least 0";
-    SuccessRate, "success_rate", Share, Tenants, "records_billable / records_all";
-    RecordsAll, "records_all", Count, Tenants, "usage records of the plan's closed windows on the meter";
-    RecordsBillable, "records_billable", Count, Tenants, "those that the meter's billable rule counts";
+    SuccessRate, "success_rate", Share, Tenants, "billable_records / records_of_meter";
+    RecordsAll, "records_of_meter", Count, Tenants, "usage records of the plan's closed windows on the meter";
+    RecordsBillable, "billable_records", Count, Tenants, "those that the meter's billable rule counts";
     BillingLive, "billing_live", Count, Tenants, "1 where Stripe charges for the meter on this plan, else 0";
     ShareAt80, "share_at_80", Share, Tenants, "tenants_at_80 / tenants";
     ShareAt100, "share_at_100", Share, Tenants, "tenants_at_100 / tenants";

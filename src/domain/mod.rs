@@ -38,4 +38,5 @@ pub mod reconcile;
 pub mod report;
 pub mod rule;
 pub mod tenant;
+pub mod trend;
 pub mod usage;

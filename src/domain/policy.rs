@@ -20,10 +20,11 @@ pub enum VerdictWord {
     Go,
 }
 
-/// What decides on the plan whose key is `plan`, and on those that its rules name.
+/// What decides on the plans with these keys, and on those that its rules name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Policy {
-    pub plan: String,
+    /// At least one.
+    pub plans: Vec<String>,
     /// `None`: every meter that the plan sells with a quota.
     pub meter: Option<String>,
     /// The first required rule that fails decides; when none fails the word is `GO`.
@@ -118,7 +119,7 @@ impl Policy {
             Rule::advisory(EnterpriseCandidates, Above, none),
         ];
         Self {
-            plan: plan_key.to_owned(),
+            plans: vec![plan_key.to_owned()],
             meter: None,
             rules,
             harmless: Self::usual_harmless(),
@@ -150,14 +151,15 @@ impl Policy {
     }
 
     /// Whose figures are judged.
-    pub fn plans(&self) -> BTreeSet<&str> {
+    pub fn all_plans(&self) -> BTreeSet<&str> {
         let named = self.rules.iter().filter_map(|rule| rule.plan.as_deref());
-        named.chain([self.plan.as_str()]).collect()
+        named.chain(self.plans.iter().map(String::as_str)).collect()
     }
 
     /// Whether a meter that one of the plans sells with a quota is judged.
     pub fn judges(&self, plan: &str, meter: &str) -> bool {
-        let of_file = plan == self.plan && self.meter.as_deref().is_none_or(|one| one == meter);
+        let of_file =
+            self.plans.iter().any(|one| one == plan) && self.meter.as_deref().is_none_or(|one| one == meter);
         let is_of = |rule: &Rule| {
             rule.plan.as_deref() == Some(plan) && rule.meter.as_deref().is_none_or(|one| one == meter)
         };

@@ -39,15 +39,13 @@ pub(in crate::domain) fn of_advice(rule: &Rule, value: Option<Ratio>, about: Abo
 
 /// That the policy's plan has nothing to judge.
 pub(in crate::domain) fn of_no_pair(policy: &Policy) -> String {
-    let plan = &policy.plan;
-    match &policy.meter {
-        None => {
-            format!("no price of the plan `{plan}` has a free quota above 0, so there is nothing to judge")
-        }
-        Some(meter) => {
-            format!("the plan `{plan}` has no free quota of {meter} above 0, so there is nothing to judge")
-        }
-    }
+    let plans = policy.plans.join("`, `");
+    let plans = match policy.plans.len() {
+        1 => format!("the plan `{plans}`"),
+        _ => format!("the plans `{plans}`"),
+    };
+    let of_meter = policy.meter.as_ref().map(|meter| format!(" of {meter}")).unwrap_or_default();
+    format!("no price of {plans} has a free quota{of_meter} above 0, so there is nothing to judge")
 }
 
 /// The row of `decision.csv`: metric, value, operator, threshold.

@@ -8,6 +8,7 @@ mod adjustments;
 mod comparison;
 mod exception;
 mod statement;
+mod trend;
 
 pub use exception::{
     Exception, ExceptionKind, QuarantineCount, came_late, exceptions, not_accrued, resolved, unbillable,
@@ -27,8 +28,10 @@ use crate::domain::figures::{WindowFigures, WindowLine, WindowStatus};
 use crate::domain::late::Restated;
 use crate::domain::money::{Currency, MinorSum, MoneyError};
 use crate::domain::period::Period;
+use crate::domain::population::Counting;
 use crate::domain::rating::{LineKind, RatedLine};
 use crate::domain::reconcile::ReconciliationRow;
+use crate::domain::trend::SaidBefore;
 
 /// Text comes from people and is made harmless where it is printed; numbers and instants come from us.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,6 +87,8 @@ pub struct Report {
     pub ledger: LedgerSeen,
     /// `None` for a period that is not judged yet.
     pub verdict: Option<Verdict>,
+    /// What was said of the periods before it, the newest first.
+    pub earlier: Vec<SaidBefore>,
 }
 
 impl Report {
@@ -97,6 +102,7 @@ impl Report {
             self.adjustment_rows()?,
             self.accrual_rows(),
             self.decision_rows(),
+            self.trend_rows(),
             self.control_totals(),
         ])
     }
@@ -134,6 +140,9 @@ impl Report {
                 "window_status",
                 "tenant_name",
                 "priced_quantity",
+                "counted",
+                "free_quota",
+                "next_plan_amount_minor",
             ],
             rows: Box::new(lines.into_iter().map(|(window, line)| self.line_row(window, line))),
         }
@@ -162,6 +171,9 @@ impl Report {
             text(window.status.as_str()),
             text(&window.tenant_name),
             Cell::Number(rated.priced_quantity.to_string()),
+            text(Counting::of(window).as_str()),
+            number(line.free_quota),
+            number(line.next_plan_bill),
         ]
     }
 

@@ -44,8 +44,7 @@ pub fn read(text: &str, file: &str, catalog: &Catalog) -> Result<Policy, IngestE
 
 fn policy(tree: &Node, catalog: &Catalog) -> Result<Policy, CatalogFault> {
     let fields = Fields::of(tree, "", &POLICY)?;
-    let plan = plan(&fields, catalog)?
-        .ok_or_else(|| fields.fault("plan", "is missing: whose figures are judged"))?;
+    let plans = plans(&fields, catalog)?;
     let mut rules = Vec::new();
     for (node, path) in fields.list("rule")? {
         rules.push(rule(node, &path, catalog)?);
@@ -56,7 +55,7 @@ fn policy(tree: &Node, catalog: &Catalog) -> Result<Policy, CatalogFault> {
     let minimum = count(&fields, "minimum_population")?;
     let cycles = count(&fields, "clean_full_cycles")?;
     Ok(Policy {
-        plan,
+        plans,
         meter: meter(&fields, catalog)?,
         rules: Policy::with_guards(rules, minimum, cycles),
         harmless: harmless(&fields)?,
@@ -124,8 +123,34 @@ fn currency(fields: &Fields<'_>, metric: Metric) -> Result<Option<Currency>, Cat
 }
 
 fn plan(fields: &Fields<'_>, catalog: &Catalog) -> Result<Option<String>, CatalogFault> {
-    let known: BTreeSet<&str> = catalog.plans.keys().map(|id| id.key.as_str()).collect();
-    of_catalog(fields, "plan", &known)
+    of_catalog(fields, "plan", &plan_keys(catalog))
+}
+
+/// One plan, or a list of them.
+fn plans(fields: &Fields<'_>, catalog: &Catalog) -> Result<Vec<String>, CatalogFault> {
+    if !matches!(fields.get("plan"), Some(Node { value: Value::List(_), .. })) {
+        let plan = plan(fields, catalog)?;
+        let plan = plan.ok_or_else(|| fields.fault("plan", "is missing: whose figures are judged"))?;
+        return Ok(vec![plan]);
+    }
+    let mut plans = Vec::new();
+    for (node, path) in fields.list("plan")? {
+        let Value::Text(text) = &node.value else {
+            let problem = format!("must be a plan in quotes, not {}", node.value.kind());
+            return Err(CatalogFault::new(path, problem));
+        };
+        plans.push(
+            known(text, "plan", &plan_keys(catalog)).map_err(|problem| CatalogFault::new(path, problem))?,
+        );
+    }
+    if plans.is_empty() {
+        return Err(fields.fault("plan", "is empty: whose figures are judged"));
+    }
+    Ok(plans)
+}
+
+fn plan_keys(catalog: &Catalog) -> BTreeSet<&str> {
+    catalog.plans.keys().map(|id| id.key.as_str()).collect()
 }
 
 fn meter(fields: &Fields<'_>, catalog: &Catalog) -> Result<Option<String>, CatalogFault> {
@@ -136,15 +161,19 @@ fn meter(fields: &Fields<'_>, catalog: &Catalog) -> Result<Option<String>, Catal
 fn of_catalog(
     fields: &Fields<'_>,
     key: &str,
-    known: &BTreeSet<&str>,
+    names: &BTreeSet<&str>,
 ) -> Result<Option<String>, CatalogFault> {
-    let Some(name) = fields.identifier(key)? else { return Ok(None) };
-    if known.contains(name.as_str()) {
-        return Ok(Some(name));
+    let Some(name) = fields.text(key)? else { return Ok(None) };
+    known(name, key, names).map(Some).map_err(|problem| fields.fault(key, problem))
+}
+
+fn known(name: &str, what: &str, names: &BTreeSet<&str>) -> Result<String, String> {
+    if names.contains(name) {
+        return Ok(name.to_owned());
     }
-    let hint = did_you_mean::hint(&name, known.iter().copied());
     let shown: String = name.chars().take(64).collect();
-    Err(fields.fault(key, format!("the {key} `{shown}` is not in the catalog: {hint}")))
+    let hint = did_you_mean::hint(&shown, names.iter().copied());
+    Err(format!("the {what} `{shown}` is not in the catalog: {hint}"))
 }
 
 fn harmless(fields: &Fields<'_>) -> Result<Vec<String>, CatalogFault> {

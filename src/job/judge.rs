@@ -72,7 +72,7 @@ fn pairs<'a>(
         closed.filter_map(|one| Some((one.catalog_hash.as_str(), catalogs.of(one)?))).collect();
     let all: Vec<&Catalog> =
         if by_hash.is_empty() { vec![catalogs.current] } else { by_hash.into_values().collect() };
-    let named = policy.plans();
+    let named = policy.all_plans();
     let plans = all.into_iter().flat_map(|catalog| catalog.plans.values());
     let judged = plans.filter(|plan| named.contains(plan.id.key.as_str()));
     let has_quota = |price: &UsagePrice| price.free_quota.is_some_and(|quota| !quota.is_zero());

@@ -13,6 +13,7 @@ pub mod checks;
 mod claims;
 mod compare;
 mod connection;
+pub mod decide;
 mod deliver;
 mod due;
 mod edges;

@@ -251,6 +251,7 @@ pub fn plan(mut known: Known<'_>, mut rated: Rated, observation: Observation) ->
         accruals,
         ledger,
         verdict: judged.then_some(decision.verdict),
+        earlier: kept.earlier.said(),
     };
     Ok(PeriodPlan {
         purpose,

@@ -3,9 +3,9 @@
 //! In: the facts of a judged run. Out: the same, and those of the periods before one. Written once with the close. Never
 //! computes.
 
-use crate::domain::decide::DecisionRow;
 use crate::domain::facts::PeriodFacts;
 use crate::domain::period::Period;
+use crate::domain::trend::SaidBefore;
 use crate::store::books::runs::period;
 use crate::store::books::{BooksView, BooksWrite};
 use crate::store::error::StoreError;
@@ -20,17 +20,20 @@ pub struct Earlier(pub Vec<EarlierPeriod>);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EarlierPeriod {
-    pub period: Period,
     pub facts: PeriodFacts,
-    pub rows: Vec<DecisionRow>,
+    pub said: SaidBefore,
 }
 
 impl Earlier {
     /// The facts of the periods right before this one, up to the first that is missing.
     pub fn facts_without_gap(&self, period: Period) -> Vec<PeriodFacts> {
         let expected = std::iter::successors(Some(period.previous()), |one| Some(one.previous()));
-        let together = self.0.iter().zip(expected).take_while(|(one, expected)| one.period == *expected);
+        let together = self.0.iter().zip(expected).take_while(|(one, expected)| one.said.period == *expected);
         together.map(|(one, _)| one.facts.clone()).collect()
+    }
+
+    pub fn said(self) -> Vec<SaidBefore> {
+        self.0.into_iter().map(|one| one.said).collect()
     }
 }
 
@@ -63,7 +66,7 @@ impl BooksView {
         let mut earlier = Earlier::default();
         for (period, run_id, facts) in all {
             let rows = self.decision(&run_id).await?;
-            earlier.0.push(EarlierPeriod { period, facts, rows });
+            earlier.0.push(EarlierPeriod { facts, said: SaidBefore { period, rows } });
         }
         Ok(earlier)
     }
