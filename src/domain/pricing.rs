@@ -128,3 +128,6 @@ pub fn amount(
     }
     Ok(sum)
 }
+
+#[cfg(test)]
+mod tests;
