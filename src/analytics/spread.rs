@@ -66,6 +66,8 @@ pub fn spreads(bills: Bills, changes: Changes) -> Result<Vec<Spread>, AnalyticsE
         Column::new("shock".into(), changes.is_shock),
     ])?;
     let fleet = changes.inner_join(&bills, ["bill"], ["bill"])?;
+    // Half of the memory; the groups need only what was joined.
+    drop((bills, changes));
     let mut spreads = Vec::new();
     // Each group comes as a table of its own; what is given back is only stacked.
     let grouped = fleet.group_by_stable(["candidate", "group"])?;

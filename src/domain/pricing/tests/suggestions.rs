@@ -118,7 +118,7 @@ proptest! {
             return Ok(());
         };
         let fees = 2_000 * used.len() as u64;
-        let steps = (1u64..).find(|steps| over * steps * u64::from(step) * 100 >= fees * u64::from(target)).unwrap();
+        let steps = (1u64..1_000_000).find(|steps| over * steps * u64::from(step) * 100 >= fees * u64::from(target)).unwrap();
         let reaching = suggested.reaching.unwrap();
         prop_assert_eq!(reaching.unit_amount, minor(&(steps * u64::from(step)).to_string()));
         prop_assert!(reaching.share >= Some(Ratio::percent(target)));
