@@ -13,7 +13,7 @@ use std::fs;
 use std::time::Instant;
 
 use billrecon::domain::catalog::Catalog;
-use billrecon::domain::figures::{Disposition, SegmentUsage, Stretch, WindowFigures, WindowStatus};
+use billrecon::domain::figures::{Disposition, Payer, SegmentUsage, Stretch, WindowFigures, WindowStatus};
 use billrecon::domain::number::{Quantity, QuantitySum, UnitAmount};
 use billrecon::domain::period::{Period, Window};
 use billrecon::domain::pricing::bill::{Fleet, Selection};
@@ -98,7 +98,7 @@ fn window(number: u64, catalog: &Catalog) -> WindowFigures {
         park: None,
         not_billed: false,
         full_cycle: true,
-        paying: true,
+        payer: Payer::Paying,
         catalog_hash: String::new(),
         usage: vec![usage],
         lines: Vec::new(),

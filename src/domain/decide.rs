@@ -185,9 +185,12 @@ impl<'a> Pair<'a> {
         let named: BTreeSet<(Metric, Option<Currency>)> =
             self.outcomes.iter().map(|one| (one.rule.metric, one.rule.currency)).collect();
         let currencies = self.values.currencies();
-        let of_metric = |metric: &Metric| match metric.is_in_currency() {
-            true => currencies.iter().map(|currency| (*metric, Some(*currency))).collect(),
-            false => vec![(*metric, None)],
+        let of_metric = |metric: &Metric| {
+            if metric.is_in_currency() {
+                currencies.iter().map(|currency| (*metric, Some(*currency))).collect()
+            } else {
+                vec![(*metric, None)]
+            }
         };
         let others = Metric::ALL.iter().flat_map(of_metric).filter(|one| !named.contains(one));
         let informed =

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::company::CompanyFacts;
 use crate::domain::figures::{Disposition, WindowFigures, WindowStatus};
-use crate::domain::number::{NumberError, QuantitySum};
+use crate::domain::number::{NumberError, Quantity, QuantitySum};
 use crate::domain::reconcile::{Class, ReconciliationRow, Source};
 
 /// Usage records that were to reach Stripe, and those that did not.
@@ -76,7 +76,7 @@ impl PeriodFacts {
         for row in comparison.iter().filter(|row| row.source == Source::MeterTotal) {
             let Some(due) = row.ledger_quantity else { continue };
             // What Stripe did not answer is not confirmed.
-            let off = row.difference_quantity().map_or(due, |difference| difference.magnitude());
+            let off = row.difference_quantity().map_or(due, Quantity::magnitude);
             let meter = self.meter_mut(&row.plan, &row.meter);
             meter.units_due = meter.units_due.checked_add(due)?;
             let confirmed = due.checked_sub(off.min(due))?;

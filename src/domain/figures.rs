@@ -118,6 +118,21 @@ pub struct WindowLine {
     pub next_plan_bill: Option<i128>,
 }
 
+/// Whether a tenant pays in a window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Payer {
+    Paying,
+    /// A subscription of the window has a status in which nobody pays.
+    NotPaying,
+}
+
+impl Payer {
+    pub fn of(window: &TenantWindow<'_>) -> Self {
+        let pays = window.segments.iter().all(|segment| segment.subscription.pays());
+        if pays { Self::Paying } else { Self::NotPaying }
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WindowFigures {
     pub tenant_id: String,
@@ -135,7 +150,7 @@ pub struct WindowFigures {
     /// It was seen at Stripe while its invoice still took usage.
     pub full_cycle: bool,
     /// Its subscriptions have a status in which the tenant pays.
-    pub paying: bool,
+    pub payer: Payer,
     /// The catalog version that it was rated with.
     pub catalog_hash: String,
     pub usage: Vec<SegmentUsage>,
@@ -164,7 +179,7 @@ impl WindowFigures {
             park: None,
             not_billed: false,
             full_cycle: false,
-            paying: window.segments.iter().all(|segment| segment.subscription.pays()),
+            payer: Payer::of(window),
             catalog_hash: catalog_hash.to_owned(),
             usage: Vec::new(),
             lines: Vec::new(),

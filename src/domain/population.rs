@@ -5,7 +5,7 @@
 //! the tenants' rows say by then. Never counts a window that is not closed.
 
 use crate::domain::catalog::{Catalog, Plan};
-use crate::domain::figures::{Disposition, Stretch, WindowFigures, WindowStatus};
+use crate::domain::figures::{Disposition, Payer, Stretch, WindowFigures, WindowStatus};
 use crate::domain::metrics::{Member, Population};
 use crate::domain::money::MinorAmount;
 use crate::domain::number::Quantity;
@@ -34,10 +34,9 @@ impl Counting {
             (WindowStatus::Parked, _) => Self::Parked,
             _ if figures.trial => Self::Trial,
             (WindowStatus::Closed, [Stretch { range, plan: Some(_), .. }]) if *range == figures.window => {
-                if figures.paying {
-                    Self::Counted
-                } else {
-                    Self::NotPaying
+                match figures.payer {
+                    Payer::Paying => Self::Counted,
+                    Payer::NotPaying => Self::NotPaying,
                 }
             }
             (WindowStatus::Closed, stretches) => {

@@ -11,7 +11,7 @@ use jiff::tz::TimeZone;
 use crate::domain::accrual::{Accrual, accruals, open_at_end, parts};
 use crate::domain::catalog::Meter;
 use crate::domain::decide::Decision;
-use crate::domain::figures::{LedgerTotals, WindowFigures, WindowStatus, stretches};
+use crate::domain::figures::{LedgerTotals, Payer, WindowFigures, WindowStatus, stretches};
 use crate::domain::intent::PushMode;
 use crate::domain::late::Adjustment;
 use crate::domain::period::{Period, Window};
@@ -101,7 +101,7 @@ impl Kept {
                 .find(|laid| laid.tenant.id() == one.tenant_id && laid.window == one.window);
             if let Some(laid) = laid {
                 (one.trial, one.stretches) = (laid.trial, stretches(laid));
-                one.paying = laid.segments.iter().all(|segment| segment.subscription.pays());
+                one.payer = Payer::of(laid);
             }
         }
         let Some(job) = job.filter(|job| matches!(job.status, PeriodStatus::Closed | PeriodStatus::Partial))

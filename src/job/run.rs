@@ -121,7 +121,7 @@ async fn run_until(
         signals.unless_interrupted(wake_up(settings, &options, target, &store, None, now)).await
     } else {
         let work = async |lease: &Lease| wake_up(settings, &options, target, &store, Some(lease), now).await;
-        under_lease(&books, settings.lease_ttl, options.lock_wait, now, &mut signals, work).await
+        Box::pin(under_lease(&books, settings.lease_ttl, options.lock_wait, now, &mut signals, work)).await
     };
     store.close().await;
     wake

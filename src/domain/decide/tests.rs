@@ -42,16 +42,16 @@ fn population<'a>(meter: &'a str, groups: &[(usize, &str)]) -> Population<'a> {
     Population { plan: "pro", meter, members, left_out: 0 }
 }
 
-fn decided(facts: PeriodFacts, populations: &[Population<'_>]) -> Decision {
-    let evidence = Evidence { facts: &facts, earlier: &[], populations };
+fn decided(facts: &PeriodFacts, populations: &[Population<'_>]) -> Decision {
+    let evidence = Evidence { facts, earlier: &[], populations };
     decide(&Policy::default_for("pro"), &evidence).unwrap()
 }
 
 fn of_use(groups: &[(usize, &str)]) -> Decision {
-    decided(clean(), &[population("m", groups)])
+    decided(&clean(), &[population("m", groups)])
 }
 
-fn of_facts(facts: PeriodFacts) -> Decision {
+fn of_facts(facts: &PeriodFacts) -> Decision {
     decided(facts, &[population("m", &[(20, "130"), (80, "60")])])
 }
 
@@ -126,7 +126,7 @@ fn thirty_percent_exceeded_is_to_be_reviewed_and_29_9_is_not() {
 
 #[test]
 fn push_errors_of_1_percent_are_too_many_and_just_below_are_not() {
-    let errors = |failed, due| of_facts(PeriodFacts { push: PushRecords { due, failed }, ..clean() });
+    let errors = |failed, due| of_facts(&PeriodFacts { push: PushRecords { due, failed }, ..clean() });
     assert_eq!(errors(1, 100).verdict.word, NoGo);
     assert_eq!(
         deciding(&errors(1, 100)),
@@ -139,7 +139,7 @@ fn push_errors_of_1_percent_are_too_many_and_just_below_are_not() {
 
 #[test]
 fn where_no_record_was_due_the_error_rate_is_not_known_and_stops_nothing() {
-    let idle = of_facts(PeriodFacts { push: PushRecords::default(), ..clean() });
+    let idle = of_facts(&PeriodFacts { push: PushRecords::default(), ..clean() });
     let DecisionRow { value, passed, .. } = row(&idle, "push_error_rate", "<");
     assert_eq!((idle.verdict.word, value.as_str(), *passed), (Go, "n/a", None));
 }
@@ -156,14 +156,14 @@ fn one_pending_push_or_one_difference_is_a_no() {
             "1 row differs between the ledger and Stripe without a harmless cause; the policy asks for 0",
         ),
     ] {
-        let decision = of_facts(facts);
+        let decision = of_facts(&facts);
         assert_eq!((decision.verdict.word, deciding(&decision)), (NoGo, vec![reason]));
     }
 }
 
 #[test]
 fn one_incomplete_comparison_is_too_little_to_say_yes_or_no() {
-    let decision = of_facts(PeriodFacts { incomplete: 1, pending_after: 7, ..clean() });
+    let decision = of_facts(&PeriodFacts { incomplete: 1, pending_after: 7, ..clean() });
     assert_eq!(decision.verdict.word, InsufficientData);
     assert_eq!(
         deciding(&decision),
@@ -180,16 +180,16 @@ fn a_period_that_is_not_a_full_cycle_is_not_judged_whatever_else_is_wrong() {
         push: PushRecords { due: 1, failed: 1 },
         ..PeriodFacts::default()
     };
-    let decision = of_facts(worst);
+    let decision = of_facts(&worst);
     assert_eq!((decision.verdict.word, deciding(&decision).len()), (InsufficientData, 1));
     assert!(deciding(&decision)[0].starts_with("the period is not a full cycle"));
-    let perfect = of_facts(PeriodFacts { full_cycle: false, ..clean() });
+    let perfect = of_facts(&PeriodFacts { full_cycle: false, ..clean() });
     assert_eq!(perfect.verdict.word, InsufficientData);
 }
 
 #[test]
 fn zero_tenants_decide_nothing_and_every_rate_is_not_known() {
-    let decision = decided(clean(), &[Population { left_out: 12, ..population("m", &[]) }]);
+    let decision = decided(&clean(), &[Population { left_out: 12, ..population("m", &[]) }]);
     assert_eq!(decision.verdict.word, InsufficientData);
     assert_eq!(
         decision.verdict.reasons,
@@ -219,7 +219,7 @@ fn a_plan_with_no_quota_or_a_quota_of_0_has_no_shares_to_judge() {
     for quota in [None, Some(Quantity::ZERO)] {
         let mut population = population("m", &[(20, "130"), (80, "60")]);
         population.members.iter_mut().for_each(|member| member.quota = quota);
-        let decision = decided(PeriodFacts { pending_after: 1, ..clean() }, &[population]);
+        let decision = decided(&PeriodFacts { pending_after: 1, ..clean() }, &[population]);
         assert_eq!(decision.verdict.word, InsufficientData);
         assert_eq!(
             deciding(&decision),
@@ -232,14 +232,14 @@ fn a_plan_with_no_quota_or_a_quota_of_0_has_no_shares_to_judge() {
 #[test]
 fn without_a_quota_on_the_plan_there_is_nothing_to_judge() {
     let other = Population { plan: "enterprise", ..population("m", &[(20, "130")]) };
-    let decision = decided(PeriodFacts { pending_after: 1, ..clean() }, &[other]);
+    let decision = decided(&PeriodFacts { pending_after: 1, ..clean() }, &[other]);
     let reason = "no price of the plan `pro` has a free quota above 0, so there is nothing to judge";
     assert_eq!(
         (decision.verdict.word, decision.verdict.reasons),
         (InsufficientData, vec![reason.to_owned()])
     );
     assert!(decision.rows.iter().all(|row| row.plan == "pro" && row.population == 0));
-    let unseen = decided(PeriodFacts { full_cycle: false, ..clean() }, &[]);
+    let unseen = decided(&PeriodFacts { full_cycle: false, ..clean() }, &[]);
     assert_eq!(unseen.verdict.reasons.len(), 2);
 }
 
@@ -256,13 +256,13 @@ fn the_95th_percentile_must_lie_above_80_in_its_linear_form() {
 #[test]
 fn the_worst_of_two_meters_is_the_verdict_and_alone_gives_the_reasons() {
     let (good, review) = (&[(20, "300"), (80, "0")], &[(50, "300"), (50, "0")]);
-    let both = decided(clean(), &[population("b", good), population("a", review)]);
+    let both = decided(&clean(), &[population("b", good), population("a", review)]);
     assert_eq!((both.verdict.word, deciding(&both).len()), (Review, 1));
     assert!(deciding(&both)[0].contains("quota of a;"));
     let bad = population("c", &[(1, "300"), (99, "0")]);
-    let three = decided(clean(), &[population("b", good), bad, population("a", review)]);
+    let three = decided(&clean(), &[population("b", good), bad, population("a", review)]);
     assert_eq!(three.verdict.word, NoGo);
-    let empty = decided(clean(), &[population("b", good), population("a", &[])]);
+    let empty = decided(&clean(), &[population("b", good), population("a", &[])]);
     assert_eq!(empty.verdict.word, InsufficientData);
     let meters: Vec<&str> = three.rows.iter().map(|row| row.meter.as_str()).collect();
     assert!(meters.is_sorted() && meters.contains(&"c"));
@@ -272,7 +272,7 @@ fn the_worst_of_two_meters_is_the_verdict_and_alone_gives_the_reasons() {
 fn a_reason_about_the_period_is_said_once_for_all_meters() {
     let groups = &[(20, "300"), (80, "0")];
     let facts = PeriodFacts { differences: rows(2), ..clean() };
-    let decision = decided(facts, &[population("a", groups), population("b", groups)]);
+    let decision = decided(&facts, &[population("a", groups), population("b", groups)]);
     assert_eq!(deciding(&decision).len(), 1);
 }
 
@@ -296,8 +296,8 @@ proptest! {
         let groups: Vec<(usize, &str)> = texts.iter().map(|text| (1, text.as_str())).collect();
         let mut turned = groups.clone();
         turned.rotate_left(turn % groups.len());
-        let one = decided(clean(), &[population("a", &groups), population("b", &groups[..1])]);
-        let other = decided(clean(), &[population("b", &groups[..1]), population("a", &turned)]);
+        let one = decided(&clean(), &[population("a", &groups), population("b", &groups[..1])]);
+        let other = decided(&clean(), &[population("b", &groups[..1]), population("a", &turned)]);
         prop_assert_eq!(one, other);
     }
 }

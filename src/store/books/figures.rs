@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
-use crate::domain::figures::{Disposition, SegmentUsage, WindowFigures, WindowLine, WindowStatus};
+use crate::domain::figures::{Disposition, Payer, SegmentUsage, WindowFigures, WindowLine, WindowStatus};
 use crate::domain::number::QuantitySum;
 use crate::domain::period::{Period, Window};
 use crate::domain::rating::{LineKind, RatedLine, Split};
@@ -183,7 +183,7 @@ fn head_row(period: Period, window: &WindowFigures, run_id: &str) -> Vec<Value> 
         i64::from(window.trial).into(),
         stretches_text(&window.stretches).into(),
         run_id.into(),
-        i64::from(window.paying).into(),
+        i64::from(window.payer == Payer::Paying).into(),
     ]
 }
 
@@ -201,7 +201,7 @@ fn head_of(mut row: Row) -> Result<((String, i64), WindowFigures), StoreError> {
         catalog_hash: row.text()?,
         trial: row.integer()? != 0,
         stretches: stretches_of(&row.text()?)?,
-        paying: row.integer()? != 0,
+        payer: if row.integer()? == 0 { Payer::NotPaying } else { Payer::Paying },
         usage: Vec::new(),
         lines: Vec::new(),
     };

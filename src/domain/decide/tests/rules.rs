@@ -26,7 +26,7 @@ fn every_rule_of_the_default_policy_is_reached() {
     let required: Vec<&Rule> = policy.rules.iter().filter(|rule| rule.is_required()).collect();
     assert_eq!(required.len(), scenarios.len());
     for (rule, (facts, population, word)) in required.into_iter().zip(scenarios) {
-        let decision = decided(facts, &[population]);
+        let decision = decided(&facts, &[population]);
         assert_eq!(decision.verdict.word, word, "{}", rule.metric_name());
         let first = decision.rows.iter().find(|row| row.required && row.passed != Some(true)).unwrap();
         let (name, operator, threshold) = (rule.metric_name(), rule.operator.as_str(), rule.threshold);
@@ -107,14 +107,14 @@ fn each_step_of_the_policy_stands_above_the_next() {
         (clean(), many, Review),
         (clean(), few, NoGo),
     ] {
-        assert_eq!(decided(facts.clone(), &[population("m", &groups)]).verdict.word, word, "{facts:?}");
+        assert_eq!(decided(&facts, &[population("m", &groups)]).verdict.word, word, "{facts:?}");
     }
 }
 
 #[test]
 fn a_no_names_everything_that_says_no() {
     let facts = PeriodFacts { pending_after: 2, differences: rows(3), ..clean() };
-    let decision = decided(facts, &[population("m", &[(1, "100"), (99, "0")])]);
+    let decision = decided(&facts, &[population("m", &[(1, "100"), (99, "0")])]);
     let words: Vec<&str> =
         deciding(&decision).iter().map(|reason| reason.split(';').next().unwrap()).collect();
     assert_eq!(
