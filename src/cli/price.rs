@@ -57,16 +57,16 @@ pub struct SuggestFlags {
     pub period: Option<Period>,
     #[command(flatten)]
     pub plan: PlanFlags,
-    /// What overage is to bring, as a share of the base fees
-    #[arg(long, value_name = "PERCENT", default_value = "20%", value_parser = percent)]
-    pub target_share: Quantity,
-    /// Prices are multiples of this, in major units
-    #[arg(long, value_name = "AMOUNT", default_value = "1", value_parser = above_zero)]
-    pub step: UnitAmount,
-    /// No price below this, in major units
+    /// What overage is to bring, as a share of the base fees [default: the policy's, else 20%]
+    #[arg(long, value_name = "PERCENT", value_parser = percent)]
+    pub target_share: Option<Quantity>,
+    /// Prices are multiples of this, in major units [default: the policy's, else 1]
+    #[arg(long, value_name = "AMOUNT", value_parser = above_zero)]
+    pub step: Option<UnitAmount>,
+    /// No price below this, in major units [default: the policy's]
     #[arg(long, value_name = "AMOUNT", value_parser = amount)]
     pub min: Option<UnitAmount>,
-    /// No price above this, in major units
+    /// No price above this, in major units [default: the policy's]
     #[arg(long, value_name = "AMOUNT", value_parser = amount)]
     pub max: Option<UnitAmount>,
     /// Show both bills at these quantities [default: two and a half quotas]

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 use crate::domain::metric::Metric;
 use crate::domain::money::Currency;
-use crate::domain::number::Quantity;
+use crate::domain::number::{Quantity, UnitAmount};
 use crate::domain::ratio::Ratio;
 
 /// From the worst to the best: the verdict on a period is the smallest of its (plan, meter) pairs.
@@ -37,12 +37,12 @@ pub struct Policy {
 /// What a price for overage is to bring, and where it is to lie; amounts in major units.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PriceGuide {
-    /// Of the plan's base fees.
-    pub target_share: Option<Ratio>,
+    /// In percent of the plan's base fees.
+    pub target_share: Option<Quantity>,
     /// What a price is a multiple of.
-    pub step: Option<Quantity>,
-    pub minimum: Option<Quantity>,
-    pub maximum: Option<Quantity>,
+    pub step: Option<UnitAmount>,
+    pub minimum: Option<UnitAmount>,
+    pub maximum: Option<UnitAmount>,
 }
 
 /// What must be so: `metric operator threshold`.

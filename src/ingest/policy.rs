@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use crate::domain::catalog::{Catalog, CatalogFault};
 use crate::domain::metric::Metric;
 use crate::domain::money::Currency;
-use crate::domain::number::Quantity;
+use crate::domain::number::{Quantity, UnitAmount};
 use crate::domain::policy::{Operator, Policy, PriceGuide, Rule, VerdictWord, WhenAbsent, WhenFailed};
 use crate::domain::ratio::Ratio;
 use crate::domain::reconcile::Cause;
@@ -31,6 +31,7 @@ const RULE: [&str; 10] = [
     "when_absent",
     "advice",
 ];
+const MOST_PERCENT: u64 = 1_000_000;
 const PRICE: [&str; 4] = ["target_share", "step", "minimum", "maximum"];
 
 pub fn read(text: &str, file: &str, catalog: &Catalog) -> Result<Policy, IngestError> {
@@ -208,7 +209,7 @@ fn price(fields: &Fields<'_>) -> Result<PriceGuide, CatalogFault> {
     let Some(node) = fields.get("price") else { return Ok(PriceGuide::default()) };
     let fields = Fields::of(node, "price", &PRICE)?;
     let guide = PriceGuide {
-        target_share: ratio(&fields, "target_share")?,
+        target_share: percent(&fields, "target_share")?,
         step: amount(&fields, "step")?,
         minimum: amount(&fields, "minimum")?,
         maximum: amount(&fields, "maximum")?,
@@ -222,12 +223,27 @@ fn price(fields: &Fields<'_>) -> Result<PriceGuide, CatalogFault> {
 }
 
 /// An amount in major units, above 0.
-fn amount(fields: &Fields<'_>, key: &str) -> Result<Option<Quantity>, CatalogFault> {
-    let amount = fields.quantity(key)?;
-    if amount.is_some_and(Quantity::is_zero) {
-        return Err(fields.fault(key, "must be above 0"));
+fn amount(fields: &Fields<'_>, key: &str) -> Result<Option<UnitAmount>, CatalogFault> {
+    let Some(text) = fields.number_text(key)? else { return Ok(None) };
+    match UnitAmount::parse(text) {
+        Ok(amount) if amount <= UnitAmount::ZERO => Err(fields.fault(key, "must be above 0")),
+        Ok(amount) => Ok(Some(amount)),
+        Err(error) => Err(fields.no_number(key, text, &error)),
     }
-    Ok(amount)
+}
+
+/// `0.2` or `20 %`, in percent; not below 0, and no more than the command line takes.
+fn percent(fields: &Fields<'_>, key: &str) -> Result<Option<Quantity>, CatalogFault> {
+    let Some(text) = fields.number_text(key)? else { return Ok(None) };
+    let percent = match text.trim().strip_suffix('%') {
+        Some(digits) => Quantity::parse(digits.trim_end()),
+        None => Quantity::parse(&format!("{}e2", text.trim())),
+    };
+    let percent = percent.map_err(|error| fields.no_number(key, text, &error))?;
+    match Quantity::whole(MOST_PERCENT) {
+        Ok(most) if !percent.is_negative() && percent <= most => Ok(Some(percent)),
+        _ => Err(fields.fault(key, format!("must be from 0 % to {MOST_PERCENT} %"))),
+    }
 }
 
 /// `0.2`, `20 %` or a whole number.

@@ -10,14 +10,17 @@ use crate::domain::pricing::simulate::in_minor;
 use crate::domain::pricing::suggest::{Question, Suggestion, members, suggest};
 use crate::job::catalogs::Catalogs;
 use crate::job::price::{Source, Wanted};
-use crate::job::{Refusal, Settings};
+use crate::job::{Refusal, Settings, policy};
 
-/// Prices are major units.
+/// What overage usually is to bring, in percent of the base fees.
+const USUAL_PERCENT: u64 = 20;
+
+/// What somebody has said, in major units where it is a price; for the rest the policy speaks, and then what is usual.
 #[derive(Clone, Debug)]
 pub struct Aim {
     /// In percent.
-    pub target: Quantity,
-    pub step: UnitAmount,
+    pub target: Option<Quantity>,
+    pub step: Option<UnitAmount>,
     pub range: [Option<UnitAmount>; 2],
     /// Empty: two and a half quotas.
     pub at: Vec<Quantity>,
@@ -47,20 +50,24 @@ pub async fn run(settings: &Settings, wanted: &Wanted, aim: &Aim) -> anyhow::Res
     let hash = &source.stored.catalog_hash;
     let catalogs = Catalogs::read(&source.catalog, hash, &source.windows, &mut view).await?;
     let selection = names.selection(wanted);
+    let guide = policy(settings.policy.as_ref(), &source.catalog)?.price;
+    let target = aim.target.or(guide.target_share).map_or_else(|| Quantity::whole(USUAL_PERCENT), Ok)?;
+    let step = aim.step.or(guide.step).unwrap_or(UnitAmount::whole(1));
+    let range = [aim.range[0].or(guide.minimum), aim.range[1].or(guide.maximum)];
     let mut suggestions = Vec::new();
     for plan in source.catalog.plans.values().filter(|plan| selection.holds(&plan.id)) {
         let Some(price) = plan.usage.get(&names.meter) else { continue };
         let windows = source.windows.iter().map(|one| (one, catalogs.of(one)));
         let (members, left_out) = members((&plan.id, &names.meter), windows)?;
         let in_plan = |amount: UnitAmount| minor(amount, plan);
-        let [min, max] = aim.range.map(|bound| bound.map(in_plan).transpose());
-        let step = in_plan(aim.step)?;
+        let [min, max] = range.map(|bound| bound.map(in_plan).transpose());
+        let step = in_plan(step)?;
         let question = Question {
             plan,
             meter: &names.meter,
             price,
             catalog: &source.catalog,
-            target: aim.target,
+            target,
             step,
             range: [min?, max?],
             at: if aim.at.is_empty() { usual_quantity(price.free_quota) } else { aim.at.clone() },
@@ -72,7 +79,7 @@ pub async fn run(settings: &Settings, wanted: &Wanted, aim: &Aim) -> anyhow::Res
         period: source.periods[0],
         plan: names.plan,
         meter: names.meter,
-        target: aim.target,
+        target,
         suggestions,
     })
 }
