@@ -129,6 +129,8 @@ pub struct WindowFigures {
     pub not_billed: bool,
     /// It was seen at Stripe while its invoice still took usage.
     pub full_cycle: bool,
+    /// Its subscriptions have a status in which the tenant pays.
+    pub paying: bool,
     /// The catalog version that it was rated with.
     pub catalog_hash: String,
     pub usage: Vec<SegmentUsage>,
@@ -157,6 +159,7 @@ impl WindowFigures {
             park: None,
             not_billed: false,
             full_cycle: false,
+            paying: window.segments.iter().all(|segment| segment.subscription.pays()),
             catalog_hash: catalog_hash.to_owned(),
             usage: Vec::new(),
             lines: Vec::new(),

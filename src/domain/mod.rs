@@ -26,6 +26,7 @@ pub mod parking;
 pub mod percentile;
 pub mod period;
 pub mod policy;
+pub mod population;
 pub mod price;
 pub mod proof;
 pub mod quote;

@@ -89,6 +89,19 @@ impl Subscription {
         }
     }
 
+    /// Whether its invoices are paid, or will be asked for until they are. A trial is told by its end.
+    pub fn pays(&self) -> bool {
+        match self.status {
+            SubscriptionStatus::Active | SubscriptionStatus::PastDue => true,
+            SubscriptionStatus::Canceled => self.ended_at.is_some(),
+            SubscriptionStatus::Trialing
+            | SubscriptionStatus::Unpaid
+            | SubscriptionStatus::Paused
+            | SubscriptionStatus::Incomplete
+            | SubscriptionStatus::IncompleteExpired => false,
+        }
+    }
+
     /// How its paid windows lie. A trial sets Stripe's anchor to its end, whatever the anchor was before.
     pub fn cycle(&self, zone: &TimeZone) -> Cycle {
         let interval = self.plan.interval;

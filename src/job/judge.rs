@@ -5,25 +5,21 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::domain::catalog::{Catalog, Plan, PushScope, UsagePrice};
+use crate::domain::catalog::{Catalog, PushScope, UsagePrice};
 use crate::domain::decide::{Decision, PeriodFacts, PushRecords, decide};
 use crate::domain::figures::{Disposition, SegmentUsage, WindowFigures, WindowStatus};
 use crate::domain::intent::{self, PushMode};
-use crate::domain::metrics::{Member, MetricsError, Population};
-use crate::domain::money::MinorAmount;
-use crate::domain::number::{Quantity, QuantitySum};
+use crate::domain::metrics::{MetricsError, Population};
+use crate::domain::number::QuantitySum;
 use crate::domain::period::Window;
 use crate::domain::policy::Policy;
-use crate::domain::rating::LineKind;
+use crate::domain::population::population;
 use crate::domain::reconcile::{Class, ReconciliationRow, Source};
-use crate::domain::tenant::{SubscriptionStatus, TenantWindow};
 use crate::job::catalogs::Catalogs;
-use crate::job::due::PeriodWindows;
 use crate::job::intents::Intents;
 
 /// What a judgement looks at.
 pub struct Case<'a> {
-    pub windows: &'a PeriodWindows<'a>,
     pub figures: &'a [WindowFigures],
     pub comparison: &'a [ReconciliationRow],
     pub intents: &'a Intents,
@@ -39,7 +35,9 @@ pub fn judge(policy: &Policy, case: &Case<'_>) -> Result<Decision, MetricsError>
     let has_quota = |price: &UsagePrice| price.free_quota.is_some_and(|quota| !quota.is_zero());
     let meters = of_policy.flat_map(|plan| plan.usage.iter()).filter(|(_, price)| has_quota(price));
     for (meter, _) in meters {
-        populations.entry(meter).or_insert_with(|| population(policy, meter, case));
+        let names = (policy.plan.as_str(), meter.as_str());
+        let of = || population(names, case.figures, |one| case.catalogs.of(one));
+        populations.entry(meter).or_insert_with(of);
     }
     let facts = facts(policy, case);
     decide(policy, &facts, &populations.into_values().collect::<Vec<_>>())
@@ -52,18 +50,17 @@ fn facts(policy: &Policy, case: &Case<'_>) -> PeriodFacts {
     };
     let differing = differing(case.comparison);
     let closed = || case.figures.iter().filter(|one| one.status == WindowStatus::Closed);
-    let is_paid = |one: &&WindowFigures| find(case.windows, one).is_none_or(|window| !window.trial);
     let is_billed = |one: &&WindowFigures| {
-        let mut segments = find(case.windows, one).into_iter().flat_map(TenantWindow::invoiced);
-        segments.any(|segment| {
+        let mut plans =
+            one.stretches.iter().filter(|part| part.invoiced).filter_map(|part| part.plan.as_ref());
+        plans.any(|id| {
             // In doubt it is.
             let Some(catalog) = case.catalogs.of(one) else { return true };
-            let plan = catalog.plans.get(&segment.subscription.plan);
-            plan.is_some_and(|plan| !plan.usage.is_empty())
+            catalog.plans.get(id).is_some_and(|plan| !plan.usage.is_empty())
         })
     };
     PeriodFacts {
-        full_cycle: closed().filter(is_paid).any(|one| one.full_cycle)
+        full_cycle: closed().any(|one| one.full_cycle && !one.trial)
             && closed().filter(is_billed).all(|one| one.full_cycle),
         pending_after: case.pending_after,
         incomplete: incomplete as u64,
@@ -73,17 +70,6 @@ fn facts(policy: &Policy, case: &Case<'_>) -> PeriodFacts {
             |sum, one| PushRecords { due: sum.due + one.due, failed: sum.failed + one.failed },
         ),
     }
-}
-
-fn find<'a>(windows: &'a PeriodWindows<'a>, figures: &WindowFigures) -> Option<&'a TenantWindow<'a>> {
-    let all = [&windows.due, &windows.closed, &windows.open];
-    all.into_iter().find_map(|list| {
-        list.binary_search_by(|one| {
-            (one.tenant.id(), one.window).cmp(&(figures.tenant_id.as_str(), figures.window))
-        })
-        .ok()
-        .map(|index| &list[index])
-    })
 }
 
 /// Records that were to reach Stripe. Pushing, those fail that no intent carries, unless Stripe lacks nothing without them
@@ -148,74 +134,4 @@ type Differing<'a> = BTreeSet<(&'a str, &'a str, Window)>;
 fn differing(comparison: &[ReconciliationRow]) -> Differing<'_> {
     let differs = comparison.iter().filter(|row| row.source == Source::MeterTotal && row.is_difference());
     differs.filter_map(|row| Some((row.tenant_id.as_str(), row.meter.as_str(), row.window?))).collect()
-}
-
-fn population<'a>(policy: &'a Policy, meter: &'a str, case: &'a Case<'_>) -> Population<'a> {
-    let mut population = Population { plan: &policy.plan, meter, members: Vec::new(), left_out: 0 };
-    for figures in case.figures.iter().filter(|one| one.status != WindowStatus::Open) {
-        let Some(window) = find(case.windows, figures) else { continue };
-        if !window.segments.iter().any(|segment| segment.subscription.plan.key == policy.plan) {
-            continue;
-        }
-        let member = case.catalogs.of(figures).and_then(|catalog| member(figures, window, meter, catalog));
-        match member {
-            Some(member) => population.members.push(member),
-            None => population.left_out += 1,
-        }
-    }
-    population
-}
-
-/// A tenant that paid for the whole window on one plan.
-fn member<'a>(
-    figures: &'a WindowFigures,
-    window: &TenantWindow<'_>,
-    meter: &str,
-    catalog: &Catalog,
-) -> Option<Member<'a>> {
-    let [segment] = &window.segments[..] else { return None };
-    let pays =
-        matches!(segment.subscription.status, SubscriptionStatus::Active | SubscriptionStatus::PastDue)
-            || (segment.subscription.status == SubscriptionStatus::Canceled
-                && segment.subscription.ended_at.is_some());
-    if figures.status != WindowStatus::Closed || segment.range != window.window || window.trial || !pays {
-        return None;
-    }
-    let plan = catalog.plans.get(&segment.subscription.plan)?;
-    let price = plan.usage.get(meter)?;
-    let used = figures.billable(segment.range, meter);
-    let used = used.map_or(Some(Quantity::ZERO), |usage| usage.used().to_quantity().ok())?;
-    let mut of_meter =
-        figures.lines.iter().filter(|line| line.line.kind != LineKind::Base && line.meter == meter);
-    let overage = of_meter.try_fold(0i64, |sum, line| sum.checked_add(line.line.amount.minor))?;
-    Some(Member {
-        tenant_id: &figures.tenant_id,
-        quota: price.free_quota,
-        used,
-        overage_amount: MinorAmount::new(overage, plan.id.currency),
-        own_bill: figures.lines.iter().map(|line| i128::from(line.line.amount.minor)).sum(),
-        next_plan_bill: next_plan(plan, meter, catalog).and_then(|next| bill_on(next, figures)),
-    })
-}
-
-/// The plan one step up: same currency and interval, the next higher base fee, and it sells the meter.
-fn next_plan<'a>(plan: &Plan, meter: &str, catalog: &'a Catalog) -> Option<&'a Plan> {
-    let above = |other: &&Plan| {
-        other.id.currency == plan.id.currency
-            && other.id.interval == plan.id.interval
-            && other.amount_minor > plan.amount_minor
-            && other.usage.contains_key(meter)
-    };
-    catalog.plans.values().filter(above).min_by_key(|other| other.amount_minor)
-}
-
-/// What the same usage would cost on another plan; `None` where that plan does not sell all of it.
-fn bill_on(plan: &Plan, figures: &WindowFigures) -> Option<i128> {
-    let mut bill = i128::from(plan.amount_minor);
-    for usage in figures.usage.iter().filter(|usage| usage.disposition == Disposition::Billable) {
-        let used = usage.used().to_quantity().ok()?;
-        let lines = plan.usage.get(&usage.meter)?.rate(used, plan.id.currency).ok()?;
-        bill += lines.iter().map(|line| i128::from(line.amount.minor)).sum::<i128>();
-    }
-    Some(bill)
 }

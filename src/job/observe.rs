@@ -97,6 +97,7 @@ impl Kept {
                 .find(|laid| laid.tenant.id() == one.tenant_id && laid.window == one.window);
             if let Some(laid) = laid {
                 (one.trial, one.stretches) = (laid.trial, stretches(laid));
+                one.paying = laid.segments.iter().all(|segment| segment.subscription.pays());
             }
         }
         let Some(job) = job.filter(|job| matches!(job.status, PeriodStatus::Closed | PeriodStatus::Partial))

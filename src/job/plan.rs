@@ -293,7 +293,6 @@ fn judge_period(
     pending_after: u64,
 ) -> anyhow::Result<Decision> {
     let case = Case {
-        windows: known.windows,
         figures,
         comparison,
         intents: known.intents,

@@ -120,7 +120,7 @@ impl BooksView {
             || vec![Value::from(period.to_string()), Value::from(tenant_id), Value::from(tenant_id)];
         let mut windows = Windows::new();
         let sql = "SELECT tenant_id, window_start, window_start, window_end, accounted, tenant_name, status, park_reason,
-            not_billed, full_cycle, catalog_hash, trial, stretches FROM billing_windows WHERE period = ? AND (? = '' OR tenant_id = ?)";
+            not_billed, full_cycle, catalog_hash, trial, stretches, paying FROM billing_windows WHERE period = ? AND (? = '' OR tenant_id = ?)";
         windows.extend(self.tx.fetch_map(sql, of_period(), head_of).await?);
         let sql = "SELECT tenant_id, window_start, segment_start, segment_end, meter, disposition, plan, plan_interval,
             currency, records, {exact:quantity}, {exact:free}, {exact:capped}, reading_records, {exact:readings} FROM window_usage
@@ -163,6 +163,7 @@ const HEAD_COLUMNS: &[&str] = &[
     "trial",
     "stretches",
     "run_id",
+    "paying",
 ];
 
 fn head_row(period: Period, window: &WindowFigures, run_id: &str) -> Vec<Value> {
@@ -181,6 +182,7 @@ fn head_row(period: Period, window: &WindowFigures, run_id: &str) -> Vec<Value> 
         i64::from(window.trial).into(),
         stretches_text(&window.stretches).into(),
         run_id.into(),
+        i64::from(window.paying).into(),
     ]
 }
 
@@ -198,6 +200,7 @@ fn head_of(mut row: Row) -> Result<((String, i64), WindowFigures), StoreError> {
         catalog_hash: row.text()?,
         trial: row.integer()? != 0,
         stretches: stretches_of(&row.text()?)?,
+        paying: row.integer()? != 0,
         usage: Vec::new(),
         lines: Vec::new(),
     };
