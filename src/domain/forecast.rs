@@ -14,7 +14,6 @@ use crate::domain::number::Quantity;
 use crate::domain::period::Window;
 use crate::domain::ratio::Ratio;
 
-/// The field order of the first five is the order of the rows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Forecast {
     pub tenant_id: String,
@@ -36,6 +35,13 @@ pub struct Forecast {
     /// Of whole windows only: a part is compared with nothing.
     pub past: Past,
     pub jump: Option<Jump>,
+}
+
+impl Forecast {
+    /// The order of the rows.
+    pub fn key(&self) -> (&str, &PlanId, &str, Window) {
+        (&self.tenant_id, &self.plan, &self.meter, self.window)
+    }
 }
 
 /// What a window will come to, by meter: those with usage or a quota.

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use crate::domain::catalog::{Catalog, PlanId};
-use crate::domain::figures::{Stretch, WindowFigures, WindowStatus};
+use crate::domain::figures::{SegmentUsage, Stretch, WindowFigures, WindowStatus};
 use crate::domain::number::QuantitySum;
 use crate::domain::period::{Interval, Period, Window};
 use crate::domain::ratio::Ratio;
@@ -153,7 +153,7 @@ pub fn jumps<'a>(window: &'a WindowFigures, catalog: &'a Catalog, history: &Hist
     let meters = plan.into_iter().flat_map(|plan| plan.usage.keys().map(move |meter| (&plan.id, meter)));
     let jumped = |(plan, meter): (&'a PlanId, &'a String)| {
         let usage = window.billable(window.window, meter);
-        let used = usage.map_or(QuantitySum::ZERO, |usage| usage.used());
+        let used = usage.map_or(QuantitySum::ZERO, SegmentUsage::used);
         let past = history.of(&window.tenant_id, plan.interval, meter);
         let jump = past.jump(Ratio::from(used.to_quantity().ok()?))?;
         let (mean, windows) = (past.mean()?, past.windows);

@@ -17,6 +17,7 @@ use crate::domain::decide::Decision;
 use crate::domain::figures::{LedgerTotals, WindowFigures, WindowStatus};
 use crate::domain::intent::{Intent, PushMode};
 use crate::domain::late::{Adjustment, restated};
+use crate::domain::limit::LimitEvent;
 use crate::domain::period::{Period, Window};
 use crate::domain::policy::Policy;
 use crate::domain::reconcile::{Claims, Followed, KnownDifference, ReconciliationRow, follow};
@@ -31,6 +32,7 @@ use crate::job::due::PeriodWindows;
 use crate::job::intents::Intents;
 use crate::job::judge::{Case, judge};
 use crate::job::late::{self, CameLate, Waits};
+use crate::job::limits::warn;
 use crate::job::mapping::{Mapped, Present, map};
 use crate::job::notes::Notes;
 use crate::job::observe::Observation;
@@ -74,6 +76,8 @@ pub struct PeriodPlan {
     pub adjustments: Vec<Adjustment>,
     /// What of closed windows waits for a person.
     pub late: Waits,
+    /// Levels of quotas that were reached, and that nobody knew.
+    pub limits: Vec<LimitEvent>,
     pub look: Look,
     /// Where in the report's windows those stand that close now or are parked.
     new: Range<usize>,
@@ -228,12 +232,13 @@ pub fn plan(mut known: Known<'_>, mut rated: Rated, observation: Observation) ->
         Some(decision) => decision,
         None => judge_period(&known, &all, &comparison, counts.pending_after)?,
     };
+    let warned = warn(&known, (&kept.limits, &kept.told), (&all[new.clone()], &open), purpose);
     if purpose == Purpose::Look {
         all.extend(open);
     }
     let beside = (&totals, &quarantine[..], &differences.vanished[..]);
     let (mut exceptions, controls) = beside_the_lines(&known, &all, &came, beside)?;
-    exceptions.extend(not_accrued);
+    exceptions.extend(not_accrued.into_iter().chain(warned.jumps));
     exceptions.sort();
     let ledger = LedgerSeen { records: controls.accepted_records(), recorded_at: newest };
     let report = Report {
@@ -246,6 +251,8 @@ pub fn plan(mut known: Known<'_>, mut rated: Rated, observation: Observation) ->
         evidence: known.evidence,
         decision: decision.rows,
         accruals,
+        limits: warned.limits,
+        forecasts: warned.forecasts,
         ledger,
         verdict: judged.then_some(decision.verdict),
     };
@@ -261,6 +268,7 @@ pub fn plan(mut known: Known<'_>, mut rated: Rated, observation: Observation) ->
         confirmed: known.confirmed,
         unbillable: known.unbillable,
         late: came.waits(),
+        limits: warned.new,
         adjustments: came.new,
         look,
         new,

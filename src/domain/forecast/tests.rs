@@ -70,6 +70,7 @@ fn figures(window: Window, meter: &str, used: &str) -> WindowFigures {
         park: None,
         not_billed: false,
         full_cycle: false,
+        paying: true,
         catalog_hash: String::new(),
         usage: vec![usage],
         lines: Vec::new(),

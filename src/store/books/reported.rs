@@ -78,6 +78,7 @@ impl BooksView {
         let adjustments = restated(&windows, &self.adjustments_of_run(period, run_id).await?);
         let adjustments = adjustments.map_err(|error| StoreError::inconsistent("an adjustment", error))?;
         let accruals = self.accruals(run_id).await?;
+        let limits = self.limit_rows(period, run_id).await?;
         let ledger = self.ledger_seen(run_id).await?;
         let verdict = self.run(run_id).await?.and_then(|run| run.verdict);
         Ok(Report {
@@ -90,6 +91,8 @@ impl BooksView {
             decision,
             adjustments,
             accruals,
+            limits,
+            forecasts: Vec::new(),
             ledger,
             verdict,
         })

@@ -8,7 +8,7 @@ use super::Closed;
 use crate::support::{ENGINES, Engine};
 
 /// Each table with a column that can be set to itself, and its key.
-const TABLES: [(&str, &str); 14] = [
+const TABLES: [(&str, &str); 15] = [
     ("audit_log", "hash"),
     ("billing_windows", "tenant_name"),
     ("window_usage", "records"),
@@ -20,6 +20,7 @@ const TABLES: [(&str, &str); 14] = [
     ("run_decisions", "value"),
     ("run_accruals", "records"),
     ("run_totals", "late_minor"),
+    ("limit_events", "level"),
     ("import_receipts", "accepted"),
     ("catalog_versions", "body"),
     ("usage_ledger", "outcome"),

@@ -51,6 +51,13 @@ const NUMBERS: &[&str] = &[
     "original_amount",
     "late_amount",
     "restated_amount",
+    "level",
+    "quota",
+    "used",
+    "used_share",
+    "elapsed_share",
+    "history_windows",
+    "history_mean",
 ];
 
 /// Comparison signs of our own, from a list that no stranger can add to.
@@ -193,6 +200,8 @@ fn the_columns_that_others_read_by_name_stand_first() {
         "reconciliation.csv",
         "adjustments.csv",
         "accruals.csv",
+        "limit_events.csv",
+        "forecast.csv",
     ] {
         assert_eq!(header(&files[file])[0], "period");
     }
