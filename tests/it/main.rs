@@ -22,6 +22,7 @@ mod guard;
 mod guards;
 mod killed;
 mod late;
+mod limits;
 mod parking;
 mod peers;
 mod processes;

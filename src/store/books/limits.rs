@@ -83,13 +83,14 @@ impl BooksView {
         period: Period,
         range: Window,
     ) -> Result<Vec<StoredLimit>, StoreError> {
-        let sql = "SELECT e.tenant_id, e.plan, e.plan_interval, e.currency, e.meter, e.window_start, e.window_end,
-                e.level, {exact:quota}, {exact:used}, e.period, e.reached_at, CASE WHEN runs.fence <= ? THEN 1 ELSE 0 END
+        let sql =
+            "SELECT e.tenant_id, e.plan, e.plan_interval, e.currency, e.meter, e.window_start, e.window_end,
+                e.level, {exact:quota}, {exact:used}, e.period, e.reached_at, runs.fence
             FROM limit_events e JOIN runs ON runs.run_id = e.run_id
             WHERE e.window_end > ? AND e.window_start < ?";
         let told = self.told(period, i64::MAX).await?;
-        let values = vec![told.into(), range.start.into(), range.end.into()];
-        self.tx.fetch_map(sql, values, stored_of).await
+        let values = vec![range.start.into(), range.end.into()];
+        self.tx.fetch_map(sql, values, |row| stored_of(row, told)).await
     }
 
     /// Those of one tenant and label.
@@ -98,13 +99,13 @@ impl BooksView {
         period: Period,
         tenant_id: &str,
     ) -> Result<Vec<StoredLimit>, StoreError> {
-        let sql = "SELECT e.tenant_id, e.plan, e.plan_interval, e.currency, e.meter, e.window_start, e.window_end,
-                e.level, {exact:quota}, {exact:used}, e.period, e.reached_at, CASE WHEN runs.fence <= ? THEN 1 ELSE 0 END
+        let sql =
+            "SELECT e.tenant_id, e.plan, e.plan_interval, e.currency, e.meter, e.window_start, e.window_end,
+                e.level, {exact:quota}, {exact:used}, e.period, e.reached_at, runs.fence
             FROM limit_events e JOIN runs ON runs.run_id = e.run_id WHERE e.tenant_id = ? AND e.period = ?";
         let told = self.told(period, i64::MAX).await?;
-        self.tx
-            .fetch_map(sql, vec![told.into(), tenant_id.into(), period.to_string().into()], stored_of)
-            .await
+        let values = vec![tenant_id.into(), period.to_string().into()];
+        self.tx.fetch_map(sql, values, |row| stored_of(row, told)).await
     }
 
     /// Those that a run knew, in the order of its file: its own and what runs before it wrote. A period has one run in a term,
@@ -112,15 +113,16 @@ impl BooksView {
     /// between has told nobody.
     pub async fn limit_rows(&mut self, period: Period, run_id: &str) -> Result<Vec<LimitRow>, StoreError> {
         let Some(run) = self.run(run_id).await? else { return Ok(Vec::new()) };
-        let sql = "SELECT e.tenant_id, e.plan, e.plan_interval, e.currency, e.meter, e.window_start, e.window_end,
-                e.level, {exact:quota}, {exact:used}, e.period, e.reached_at, CASE WHEN runs.fence <= ? THEN 1 ELSE 0 END
+        let sql =
+            "SELECT e.tenant_id, e.plan, e.plan_interval, e.currency, e.meter, e.window_start, e.window_end,
+                e.level, {exact:quota}, {exact:used}, e.period, e.reached_at, runs.fence
             FROM limit_events e JOIN runs ON runs.run_id = e.run_id WHERE e.period = ? AND runs.fence <= ?";
         let told = self.told(period, run.fence).await?;
         let row = |row: Row| {
-            let stored = stored_of(row)?;
+            let stored = stored_of(row, told)?;
             Ok(LimitRow { event: stored.event, is_new: !stored.is_told })
         };
-        let values = vec![told.into(), period.to_string().into(), run.fence.into()];
+        let values = vec![period.to_string().into(), run.fence.into()];
         let mut rows = self.tx.fetch_map(sql, values, row).await?;
         rows.sort();
         Ok(rows)
@@ -158,7 +160,8 @@ impl BooksView {
     }
 }
 
-fn stored_of(mut row: Row) -> Result<StoredLimit, StoreError> {
+/// `told`: the newest term whose run has told what it knew.
+fn stored_of(mut row: Row, told: i64) -> Result<StoredLimit, StoreError> {
     let (tenant_id, plan, meter) = (row.text()?, plan_id(&mut row)?, row.text()?);
     let window = Window { start: row.instant()?, end: row.instant()? };
     let level = u8::try_from(row.integer()?).map_err(|error| StoreError::inconsistent("a level", error))?;
@@ -168,7 +171,7 @@ fn stored_of(mut row: Row) -> Result<StoredLimit, StoreError> {
         event,
         period: period(&row.text()?)?,
         reached_at: row.instant()?,
-        is_told: row.integer()? == 1,
+        is_told: row.integer()? <= told,
     })
 }
 

@@ -12,6 +12,7 @@ mod intents;
 mod late;
 mod leases;
 mod ledger;
+mod limits;
 mod meters;
 mod parking;
 mod quarantine;
