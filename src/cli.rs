@@ -49,6 +49,8 @@ pub struct GlobalFlags {
 pub enum Command {
     /// Say that a run's figures are right, after they have been verified: one more row of the audit log
     Approve(ApproveFlags),
+    /// Judge a closed period again, by this or another policy; changes nothing
+    Decide(DecideFlags),
     /// Play a made-up company's months in ./billrecon-demo: no set-up, no key, nothing leaves the machine
     Demo,
     /// Bring a catalog, tenants or usage into the database
@@ -231,6 +233,22 @@ pub struct GuardFlags {
     /// Look as at this instant; with a real account only an earlier one
     #[arg(long, value_name = "INSTANT")]
     pub as_of: Option<Timestamp>,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Args, Debug)]
+pub struct DecideFlags {
+    /// The policy file (TOML) [default: the one that runs go by]
+    #[arg(long, value_name = "FILE")]
+    pub policy: Option<PathBuf>,
+    /// A closed billing period, such as 2026-10 [default: the newest]
+    #[arg(long, value_name = "YYYY-MM", value_parser = Period::parse)]
+    pub period: Option<Period>,
+    /// End with 20 (`NO_GO` or `REVIEW`) or 22 (insufficient data)
+    #[arg(long)]
+    pub detailed_exitcode: bool,
     /// Print one JSON object
     #[arg(long)]
     pub json: bool,

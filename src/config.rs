@@ -8,6 +8,7 @@
 mod address;
 mod bounds;
 mod layers;
+mod policy;
 mod stripe;
 mod tolerance;
 
@@ -24,6 +25,7 @@ use jiff::tz::TimeZone;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
+pub use crate::config::policy::PolicyText;
 pub use crate::config::stripe::StripeConfig;
 
 use crate::cli::GlobalFlags;
@@ -69,6 +71,8 @@ pub struct Config {
     pub settle_delay: SignedDuration,
     pub lease_ttl: Duration,
     pub stripe: StripeConfig,
+    /// `None`: the policy that is built in.
+    pub policy: Option<PolicyText>,
     pub bounds: Bounds,
     /// `None`: the account decides.
     pub push_mode: Option<PushMode>,
@@ -98,6 +102,7 @@ struct Raw {
     first_period: Option<String>,
     late_usage_periods: u16,
     settle_delay: String,
+    policy: Option<String>,
     lease: RawLease,
     #[serde(default)]
     stripe: RawStripe,
@@ -168,6 +173,9 @@ impl Config {
         if !self.tolerances.is_none() {
             rules += &format!("\n{}", self.tolerances);
         }
+        if let Some(policy) = &self.policy {
+            rules += &format!("\n{}", policy.text);
+        }
         sha256_hex(rules.as_bytes())
     }
 }
@@ -231,6 +239,7 @@ impl Raw {
             settle_delay,
             lease_ttl,
             stripe: self.stripe.check(api_key, base, &wrong)?,
+            policy: self.policy.map(|file| PolicyText::read(&base.join(file))).transpose()?,
             bounds: bounds::check(&self.bounds, &wrong)?,
             push_mode: push_mode.transpose()?,
             off_switch: base.join(self.push.off_switch.as_deref().unwrap_or(OFF_SWITCH)),

@@ -4,6 +4,7 @@
 
 mod approve;
 mod catalog_preview;
+mod decide;
 mod demo;
 mod explain;
 mod guard;
@@ -29,14 +30,16 @@ use tracing_subscriber::fmt::format::FmtSpan;
 
 use crate::cli::{Cli, Command};
 use crate::config::{Config, ConfigError, no_color};
+use crate::domain::decide::VerdictWord;
 use crate::exit_code::ExitCode;
-use crate::job::{Settings, StripeSettings};
+use crate::job::{PolicyFile, Settings, StripeSettings};
 use crate::store::Database;
 use crate::stripe::Pace;
 
 pub async fn execute(cli: &Cli, now: Timestamp) -> ExitCode {
     let code = match &cli.command {
         Command::Approve(flags) => approve::execute(&cli.global, flags, now).await,
+        Command::Decide(flags) => decide::execute(&cli.global, flags).await,
         Command::Demo => demo::execute(&cli.global).await,
         Command::Explain(flags) => explain::execute(&cli.global, flags).await,
         Command::Guard(flags) => guard::execute(&cli.global, flags, now).await,
@@ -53,6 +56,15 @@ pub async fn execute(cli: &Cli, now: Timestamp) -> ExitCode {
         Command::Serve(flags) => serve::execute(&cli.global, flags).await,
     };
     code.unwrap_or_else(|error| failed(&error))
+}
+
+/// The code of a verdict, where somebody asked for it; `GO` has none of its own.
+fn verdict_code(word: VerdictWord) -> Option<ExitCode> {
+    match word {
+        VerdictWord::NoGo | VerdictWord::Review => Some(ExitCode::NotYet),
+        VerdictWord::InsufficientData => Some(ExitCode::InsufficientData),
+        VerdictWord::Go => None,
+    }
 }
 
 /// Says what went wrong and finds its exit code.
@@ -73,6 +85,7 @@ fn configured(config: &Config) -> anyhow::Result<Settings> {
         settle_delay: config.settle_delay,
         lease_ttl: config.lease_ttl,
         rules_hash: config.rules_hash(),
+        policy: config.policy.clone().map(|policy| PolicyFile { file: policy.file, text: policy.text }),
         bounds: config.bounds.clone(),
         stripe: StripeSettings {
             api_key: config.stripe.api_key.clone(),

@@ -7,9 +7,8 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use crate::cli::{GlobalFlags, RunFlags};
-use crate::commands::{configured, failed, print, start_logging, what_if};
+use crate::commands::{configured, failed, print, start_logging, verdict_code, what_if};
 use crate::config::Config;
-use crate::domain::decide::VerdictWord;
 use crate::domain::intent::Intent;
 use crate::domain::late::Adjustment;
 use crate::domain::report::Money;
@@ -67,12 +66,8 @@ pub fn print_messages(wake: &Wake) {
 fn detailed(wake: &Wake) -> ExitCode {
     let newest = wake.outcomes.iter().rev().find_map(|outcome| outcome.verdict.as_ref());
     let differs = wake.outcomes.iter().any(|outcome| !outcome.differences.is_empty());
-    match newest.map(|verdict| verdict.word) {
-        Some(VerdictWord::NoGo | VerdictWord::Review) => ExitCode::NotYet,
-        Some(VerdictWord::InsufficientData) => ExitCode::InsufficientData,
-        Some(VerdictWord::Go) | None if differs => ExitCode::Differences,
-        Some(VerdictWord::Go) | None => ExitCode::Done,
-    }
+    let of_verdict = newest.and_then(|verdict| verdict_code(verdict.word));
+    of_verdict.unwrap_or(if differs { ExitCode::Differences } else { ExitCode::Done })
 }
 
 fn json_line(outcome: &PeriodOutcome, wake: &Wake) -> String {

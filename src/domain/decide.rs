@@ -1,15 +1,20 @@
 //! The verdict on a period.
 //!
-//! In: a policy, the facts of the period and its populations. Out: a [`Decision`]: the word, its reasons as sentences
-//! and the rows of `decision.csv`. Never more than the data holds: what is n/a is never counted as good, and without
-//! Stripe's answer nothing has been compared, so nothing can be decided.
+//! In: a policy, the facts of the period and of those before it, its populations. Out: a [`Decision`]: the word, its reasons
+//! as sentences and the rows of `decision.csv`. Never more than the data holds: what is n/a is never counted as good, and
+//! without Stripe's answer nothing has been compared, so nothing can be decided.
 
-use std::collections::BTreeSet;
-use std::fmt::Display;
+mod values;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::iter;
 
-use crate::domain::metrics::{BUCKET_STARTS, Metrics, MetricsError, Population, QuotaUse, measure};
-use crate::domain::policy::{Metric, Operator, Policy, Rule, WhenAbsent, WhenFailed};
+use crate::domain::decide::values::Values;
+use crate::domain::facts::PeriodFacts;
+use crate::domain::metric::Metric;
+use crate::domain::metrics::{Metrics, MetricsError, Population, at_a_quota, measure};
+use crate::domain::money::Currency;
+use crate::domain::policy::{Operator, Policy, Rule, WhenAbsent, WhenFailed};
 use crate::domain::ratio::Ratio;
 use crate::domain::reason::{self, About};
 
@@ -23,24 +28,13 @@ pub struct Verdict {
     pub reasons: Vec<String>,
 }
 
-/// Usage records that were to reach Stripe, and those that did not.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct PushRecords {
-    pub due: u64,
-    pub failed: u64,
-}
-
-/// What is known about the period as a whole.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PeriodFacts {
-    /// Pushed or observed in time.
-    pub full_cycle: bool,
-    pub pending_after: u64,
-    /// Rows of the comparison for which Stripe gave no whole answer.
-    pub incomplete: u64,
-    /// Rows neither `matched` nor `out_of_scope`, without the harmless and the incomplete ones.
-    pub differences: u64,
-    pub push: PushRecords,
+/// What is judged.
+#[derive(Clone, Copy, Debug)]
+pub struct Evidence<'a> {
+    pub facts: &'a PeriodFacts,
+    /// Those of the closed periods before it without a gap, the newest first.
+    pub earlier: &'a [PeriodFacts],
+    pub populations: &'a [Population<'a>],
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,6 +48,7 @@ pub struct Decision {
 pub struct DecisionRow {
     pub plan: String,
     pub meter: String,
+    /// A [`Metric`], with a currency where it is an amount.
     pub metric: String,
     /// Decimal text, or `n/a`.
     pub value: String,
@@ -66,51 +61,63 @@ pub struct DecisionRow {
     pub population: u64,
 }
 
-/// Judges each (plan, meter) pair of the policy's plan; the worst word is the period's.
-pub fn decide(
-    policy: &Policy,
-    facts: &PeriodFacts,
-    populations: &[Population<'_>],
-) -> Result<Decision, MetricsError> {
+/// Judges each (plan, meter) pair that the policy names; the worst word is the period's.
+pub fn decide(policy: &Policy, evidence: &Evidence<'_>) -> Result<Decision, MetricsError> {
+    let populations = evidence.populations.iter();
     let mut judged: Vec<&Population<'_>> =
-        populations.iter().filter(|population| population.plan == policy.plan).collect();
-    judged.sort_by_key(|population| population.meter);
+        populations.filter(|population| policy.judges(population.plan, population.meter)).collect();
+    judged.sort_by_key(|population| (population.plan, population.meter));
     if judged.is_empty() {
-        return nothing_to_judge(policy, facts);
+        return nothing_to_judge(policy, evidence);
     }
     let metrics: Vec<Metrics> =
         judged.iter().map(|population| measure(population)).collect::<Result<_, _>>()?;
+    let at_quotas = at_quotas(evidence.populations);
     let pairs: Vec<Pair<'_>> = judged
         .iter()
         .zip(&metrics)
-        .map(|(population, metrics)| Pair::new(policy, facts, population, metrics))
+        .map(|(population, metrics)| {
+            let at_a_quota = at_quotas.get(population.plan).copied().unwrap_or_default();
+            Pair::new(policy, evidence, population, metrics, at_a_quota)
+        })
         .collect();
     let word = pairs.iter().map(Pair::word).min().unwrap_or(VerdictWord::InsufficientData);
     let advice = pairs.iter().flat_map(Pair::advice);
     let deciding = pairs.iter().filter(|pair| pair.word() == word).flat_map(Pair::deciding);
     let reasons = without_repeats(advice.chain(deciding));
-    let rows = pairs.iter().flat_map(|pair| pair.rows(facts)).collect();
+    let rows = pairs.iter().flat_map(Pair::rows).collect();
     Ok(Decision { verdict: Verdict { word, reasons }, rows })
 }
 
 /// The rows are there all the same, so that a reader finds every rule with its n/a.
-fn nothing_to_judge(policy: &Policy, facts: &PeriodFacts) -> Result<Decision, MetricsError> {
-    let nobody = Population { plan: &policy.plan, meter: "", members: Vec::new(), left_out: 0 };
+fn nothing_to_judge(policy: &Policy, evidence: &Evidence<'_>) -> Result<Decision, MetricsError> {
+    let meter = policy.meter.as_deref().unwrap_or_default();
+    let plan = policy.plans.first().map(String::as_str).unwrap_or_default();
+    let nobody = Population { plan, meter, members: Vec::new(), left_out: 0 };
     let metrics = measure(&nobody)?;
-    let pair = Pair::new(policy, facts, &nobody, &metrics);
+    let pair = Pair::new(policy, evidence, &nobody, &metrics, (0, 0));
     let insufficient = |outcome: &&Outcome<'_>| {
         outcome.rule.metric.is_of_period() && outcome.decides() == Some(VerdictWord::InsufficientData)
     };
     let of_period = pair.outcomes.iter().filter(insufficient).map(|outcome| pair.sentence(outcome));
-    let reasons = iter::once(reason::of_no_pair(&policy.plan)).chain(of_period).collect();
+    let reasons = iter::once(reason::of_no_pair(policy)).chain(of_period).collect();
     let verdict = Verdict { word: VerdictWord::InsufficientData, reasons };
-    Ok(Decision { verdict, rows: pair.rows(facts) })
+    Ok(Decision { verdict, rows: pair.rows() })
+}
+
+/// By plan: tenants that used up a quota, and all that are counted for any meter.
+fn at_quotas<'a>(populations: &[Population<'a>]) -> BTreeMap<&'a str, (u64, u64)> {
+    let mut by_plan: BTreeMap<&str, Vec<&Population<'_>>> = BTreeMap::new();
+    for population in populations {
+        by_plan.entry(population.plan).or_default().push(population);
+    }
+    by_plan.into_iter().map(|(plan, populations)| (plan, at_a_quota(&populations))).collect()
 }
 
 /// One (plan, meter) pair with every rule of the policy applied to it.
 struct Pair<'a> {
     about: About<'a>,
-    metrics: &'a Metrics,
+    values: Values<'a>,
     outcomes: Vec<Outcome<'a>>,
 }
 
@@ -123,17 +130,21 @@ struct Outcome<'a> {
 impl<'a> Pair<'a> {
     fn new(
         policy: &'a Policy,
-        facts: &PeriodFacts,
+        evidence: &Evidence<'a>,
         population: &Population<'a>,
         metrics: &'a Metrics,
+        at_a_quota: (u64, u64),
     ) -> Self {
         let Metrics { tenants, left_out, .. } = *metrics;
-        let about = About { plan: population.plan, meter: population.meter, tenants, left_out };
+        let (plan, meter) = (population.plan, population.meter);
+        let values = Values::new(policy, evidence, (plan, meter), metrics, at_a_quota);
         let apply = |rule: &'a Rule| {
-            let value = value(rule.metric, facts, metrics);
+            let value = values.of(rule.metric, rule.currency);
             Outcome { rule, value, passed: value.map(|value| rule.operator.holds(value, rule.threshold)) }
         };
-        Self { about, metrics, outcomes: policy.rules.iter().map(apply).collect() }
+        let rules = policy.rules.iter().filter(|rule| rule.is_for(plan, meter));
+        let outcomes = rules.map(apply).collect();
+        Self { about: About { plan, meter, tenants, left_out }, values, outcomes }
     }
 
     fn word(&self) -> VerdictWord {
@@ -162,29 +173,39 @@ impl<'a> Pair<'a> {
         reason::of_required(outcome.rule, outcome.value, self.about)
     }
 
-    fn rows(&self, facts: &PeriodFacts) -> Vec<DecisionRow> {
+    /// The rules in their order, then every metric that none of them names.
+    fn rows(&self) -> Vec<DecisionRow> {
         let ruled = self.outcomes.iter().map(|outcome| DecisionRow {
             operator: outcome.rule.operator.as_str().to_owned(),
             threshold: outcome.rule.threshold.to_string(),
             passed: outcome.passed,
             required: outcome.rule.is_required(),
-            ..self.row(outcome.rule.metric.as_str(), outcome.value)
+            ..self.row(outcome.rule.metric, outcome.rule.currency, outcome.value)
         });
-        let informed = information(self.metrics, facts).into_iter();
-        ruled.chain(informed.map(|(metric, value)| self.row(&metric, value))).collect()
+        let named: BTreeSet<(Metric, Option<Currency>)> =
+            self.outcomes.iter().map(|one| (one.rule.metric, one.rule.currency)).collect();
+        let currencies = self.values.currencies();
+        let of_metric = |metric: &Metric| match metric.is_in_currency() {
+            true => currencies.iter().map(|currency| (*metric, Some(*currency))).collect(),
+            false => vec![(*metric, None)],
+        };
+        let others = Metric::ALL.iter().flat_map(of_metric).filter(|one| !named.contains(one));
+        let informed =
+            others.map(|(metric, currency)| self.row(metric, currency, self.values.of(metric, currency)));
+        ruled.chain(informed).collect()
     }
 
-    fn row(&self, metric: &str, value: Option<impl Display>) -> DecisionRow {
+    fn row(&self, metric: Metric, currency: Option<Currency>, value: Option<Ratio>) -> DecisionRow {
         DecisionRow {
             plan: self.about.plan.to_owned(),
             meter: self.about.meter.to_owned(),
-            metric: metric.to_owned(),
+            metric: metric.name(currency),
             value: value.map_or("n/a".to_owned(), |value| value.to_string()),
             operator: String::new(),
             threshold: String::new(),
             passed: None,
             required: false,
-            population: self.about.tenants,
+            population: self.values.population(metric, currency),
         }
     }
 }
@@ -208,54 +229,6 @@ impl Outcome<'_> {
     }
 }
 
-fn value(metric: Metric, facts: &PeriodFacts, metrics: &Metrics) -> Option<Ratio> {
-    let counted = |count| Some(Ratio::whole(count));
-    match metric {
-        Metric::FullCycle => counted(facts.full_cycle.into()),
-        Metric::Tenants => counted(metrics.tenants),
-        Metric::TenantsWithoutQuota => counted(metrics.tenants_without_quota),
-        Metric::Incomplete => counted(facts.incomplete),
-        Metric::PendingAfter => counted(facts.pending_after),
-        Metric::Differences => counted(facts.differences),
-        Metric::PushErrorRate => Ratio::of(facts.push.failed, facts.push.due),
-        Metric::ShareAt80 => metrics.share_at_80(),
-        Metric::ShareAt100 => metrics.share_at_100(),
-        Metric::MeanUsed => metrics.mean_used,
-        Metric::P95Linear => metrics.p95_linear,
-        Metric::EnterpriseCandidates => metrics.enterprise_candidates.map(Ratio::whole),
-    }
-}
-
-/// What no rule asks for, but a reader may: by name, with its text.
-fn information(metrics: &Metrics, facts: &PeriodFacts) -> Vec<(String, Option<String>)> {
-    let quota_use = metrics.quota_use.as_ref();
-    let of_quota = |count: fn(&QuotaUse) -> u64| quota_use.map(|quota_use| count(quota_use).to_string());
-    let text = |ratio: Option<Ratio>| ratio.map(|ratio| ratio.to_string());
-    let mut rows = vec![
-        ("tenants_left_out".to_owned(), Some(metrics.left_out.to_string())),
-        ("tenants_at_80".to_owned(), of_quota(|quota_use| quota_use.at_80)),
-        ("tenants_at_100".to_owned(), of_quota(|quota_use| quota_use.at_100)),
-    ];
-    for (index, start) in BUCKET_STARTS.iter().enumerate() {
-        let end = BUCKET_STARTS.get(index + 1).map_or("up".to_owned(), |end| format!("to_{end}"));
-        let tenants = quota_use.map(|quota_use| quota_use.buckets[index].to_string());
-        rows.push((format!("tenants_from_{start}_{end}"), tenants));
-    }
-    rows.extend([
-        ("mean_used_units".to_owned(), text(metrics.mean_used)),
-        ("median_used_units".to_owned(), text(metrics.median_used)),
-        ("p95_used_units_linear".to_owned(), text(metrics.p95_linear)),
-        ("p95_used_units_nearest_rank".to_owned(), metrics.p95_nearest_rank.map(|units| units.to_string())),
-        ("mean_overage_units_at_100".to_owned(), quota_use.and_then(|one| text(one.mean_overage))),
-        ("push_records_due".to_owned(), Some(facts.push.due.to_string())),
-        ("push_records_failed".to_owned(), Some(facts.push.failed.to_string())),
-    ]);
-    for (currency, sum) in &metrics.would_be_overage {
-        rows.push((format!("would_be_overage_minor_{currency}"), Some(sum.minor.to_string())));
-    }
-    rows
-}
-
 /// Facts of the period stand in every pair; one sentence is enough.
 fn without_repeats(sentences: impl Iterator<Item = String>) -> Vec<String> {
     let mut seen = BTreeSet::new();
@@ -263,418 +236,4 @@ fn without_repeats(sentences: impl Iterator<Item = String>) -> Vec<String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::domain::metrics::Member;
-    use crate::domain::money::{Currency, MinorAmount};
-    use crate::domain::number::Quantity;
-    use VerdictWord::{Go, InsufficientData, NoGo, Review};
-
-    const CLEAN: PeriodFacts = PeriodFacts {
-        full_cycle: true,
-        pending_after: 0,
-        incomplete: 0,
-        differences: 0,
-        push: PushRecords { due: 1000, failed: 0 },
-    };
-
-    fn quantity(text: &str) -> Quantity {
-        Quantity::parse(text).unwrap()
-    }
-
-    /// A tenant with a quota of 100 and a next plan that costs the same.
-    fn member<'a>(used: &str) -> Member<'a> {
-        Member {
-            tenant_id: "t",
-            quota: Some(quantity("100")),
-            used: quantity(used),
-            overage_amount: MinorAmount::new(70, Currency::parse("try").unwrap()),
-            own_bill: 5,
-            next_plan_bill: Some(5),
-        }
-    }
-
-    fn population<'a>(meter: &'a str, groups: &[(usize, &str)]) -> Population<'a> {
-        let members = groups.iter().flat_map(|(count, used)| vec![member(used); *count]).collect();
-        Population { plan: "pro", meter, members, left_out: 0 }
-    }
-
-    fn decided(facts: PeriodFacts, populations: &[Population<'_>]) -> Decision {
-        decide(&Policy::default_for("pro"), &facts, populations).unwrap()
-    }
-
-    fn of_use(groups: &[(usize, &str)]) -> Decision {
-        decided(CLEAN, &[population("m", groups)])
-    }
-
-    fn of_facts(facts: PeriodFacts) -> Decision {
-        decided(facts, &[population("m", &[(20, "130"), (80, "60")])])
-    }
-
-    fn row<'a>(decision: &'a Decision, metric: &str, operator: &str) -> &'a DecisionRow {
-        decision.rows.iter().find(|row| row.metric == metric && row.operator == operator).unwrap()
-    }
-
-    fn deciding(decision: &Decision) -> Vec<&str> {
-        let reasons = decision.verdict.reasons.iter().map(String::as_str);
-        reasons.filter(|reason| !reason.starts_with("advice only: ")).collect()
-    }
-
-    #[test]
-    fn ten_percent_exceeded_is_enough_and_9_9_is_not() {
-        let enough = of_use(&[(100, "600"), (900, "0")]);
-        assert_eq!(enough.verdict.word, Go);
-        assert_eq!(row(&enough, "share_at_100", ">=").passed, Some(true));
-        let short = of_use(&[(99, "600"), (901, "0")]);
-        assert_eq!(short.verdict.word, NoGo);
-        assert_eq!(
-            deciding(&short),
-            ["9.9 % of 1000 `pro` tenants used their whole quota of m; the policy asks for at least 10 %"]
-        );
-        let DecisionRow { value, threshold, passed, required, population, .. } =
-            row(&short, "share_at_100", ">=");
-        assert_eq!(
-            (value.as_str(), threshold.as_str(), passed, required, population),
-            ("0.099", "0.1", &Some(false), &true, &1000)
-        );
-    }
-
-    #[test]
-    fn a_mean_of_50_is_not_above_50_and_a_trillionth_more_is() {
-        let at = of_use(&[(1, "140"), (9, "40")]);
-        assert_eq!((at.verdict.word, row(&at, "mean_used_units", ">").value.as_str()), (NoGo, "50"));
-        assert_eq!(
-            deciding(&at),
-            ["10 `pro` tenants used 50 units of m on average; the policy asks for more than 50"]
-        );
-        let above = of_use(&[(1, "140.00000000001"), (9, "40")]);
-        assert_eq!(row(&above, "mean_used_units", ">").value, "50.000000000001");
-        assert_eq!(above.verdict.word, Go);
-    }
-
-    #[test]
-    fn a_third_of_a_trillionth_above_50_is_above_it_though_it_prints_as_50() {
-        let decision = of_use(&[(1, "130.000000000001"), (2, "10")]);
-        assert_eq!(row(&decision, "mean_used_units", ">").value, "50");
-        assert_eq!(row(&decision, "mean_used_units", ">").passed, Some(true));
-        let decision = of_use(&[(1, "119.999999999999"), (5, "36")]);
-        assert_eq!(decision.verdict.word, NoGo);
-        assert_eq!(
-            deciding(&decision),
-            ["6 `pro` tenants used just below 50 units of m on average; the policy asks for more than 50"]
-        );
-    }
-
-    #[test]
-    fn thirty_percent_exceeded_is_to_be_reviewed_and_29_9_is_not() {
-        assert_eq!(of_use(&[(299, "200"), (701, "0")]).verdict.word, Go);
-        let review = of_use(&[(300, "200"), (700, "0")]);
-        assert_eq!(review.verdict.word, Review);
-        assert_eq!(
-            deciding(&review),
-            ["30 % of 1000 `pro` tenants used their whole quota of m; the policy asks for less than 30 %: \
-              raise the quota or sell Enterprise first"]
-        );
-        let low_mean = of_use(&[(300, "100"), (700, "0")]);
-        assert_eq!((low_mean.verdict.word, deciding(&low_mean).len()), (Review, 1));
-    }
-
-    #[test]
-    fn push_errors_of_1_percent_are_too_many_and_just_below_are_not() {
-        let errors = |failed, due| of_facts(PeriodFacts { push: PushRecords { due, failed }, ..CLEAN });
-        assert_eq!(errors(1, 100).verdict.word, NoGo);
-        assert_eq!(
-            deciding(&errors(1, 100)),
-            [
-                "1 % of the usage records that were due did not reach Stripe; the policy asks for less than 1 %"
-            ]
-        );
-        assert_eq!(errors(9_999_999, 1_000_000_000).verdict.word, Go);
-        assert_eq!(errors(0, 1).verdict.word, Go);
-        assert_eq!(errors(u64::MAX, u64::MAX).verdict.word, NoGo);
-    }
-
-    #[test]
-    fn where_no_record_was_due_the_error_rate_is_not_known_and_stops_nothing() {
-        let idle = of_facts(PeriodFacts { push: PushRecords::default(), ..CLEAN });
-        let DecisionRow { value, passed, .. } = row(&idle, "push_error_rate", "<");
-        assert_eq!((idle.verdict.word, value.as_str(), *passed), (Go, "n/a", None));
-    }
-
-    #[test]
-    fn one_pending_push_or_one_difference_is_a_no() {
-        for (facts, reason) in [
-            (
-                PeriodFacts { pending_after: 1, ..CLEAN },
-                "after the run 1 push is pending; the policy asks for 0",
-            ),
-            (
-                PeriodFacts { differences: 1, ..CLEAN },
-                "1 row differs between the ledger and Stripe without a harmless cause; the policy asks for 0",
-            ),
-        ] {
-            let decision = of_facts(facts);
-            assert_eq!((decision.verdict.word, deciding(&decision)), (NoGo, vec![reason]));
-        }
-    }
-
-    #[test]
-    fn one_incomplete_comparison_is_too_little_to_say_yes_or_no() {
-        let decision = of_facts(PeriodFacts { incomplete: 1, pending_after: 7, ..CLEAN });
-        assert_eq!(decision.verdict.word, InsufficientData);
-        assert_eq!(
-            deciding(&decision),
-            ["1 comparison is without a whole answer from Stripe; the policy asks for 0"]
-        );
-    }
-
-    #[test]
-    fn a_period_that_is_not_a_full_cycle_is_not_judged_whatever_else_is_wrong() {
-        let worst = PeriodFacts {
-            full_cycle: false,
-            pending_after: 9,
-            incomplete: 0,
-            differences: 9,
-            push: PushRecords { due: 1, failed: 1 },
-        };
-        let decision = of_facts(worst);
-        assert_eq!((decision.verdict.word, deciding(&decision).len()), (InsufficientData, 1));
-        assert!(deciding(&decision)[0].starts_with("the period is not a full cycle"));
-        let perfect = of_facts(PeriodFacts { full_cycle: false, ..CLEAN });
-        assert_eq!(perfect.verdict.word, InsufficientData);
-    }
-
-    #[test]
-    fn zero_tenants_decide_nothing_and_every_rate_is_not_known() {
-        let decision = decided(CLEAN, &[Population { left_out: 12, ..population("m", &[]) }]);
-        assert_eq!(decision.verdict.word, InsufficientData);
-        assert_eq!(
-            decision.verdict.reasons,
-            [
-                "0 tenants were on `pro` for a whole window of m (12 left out: trial, partial or mixed windows); \
-              the policy asks for more than 0"
-            ]
-        );
-        for metric in [
-            "share_at_100",
-            "share_at_80",
-            "mean_used_units",
-            "p95_used_units_linear",
-            "enterprise_candidates",
-        ] {
-            for row in decision.rows.iter().filter(|row| row.metric == metric) {
-                assert_eq!((row.value.as_str(), row.passed, row.population), ("n/a", None, 0), "{metric}");
-            }
-        }
-    }
-
-    #[test]
-    fn tenants_without_usage_count_as_tenants() {
-        assert_eq!(of_use(&[(10, "600"), (90, "0")]).verdict.word, Go);
-        let decision = of_use(&[(10, "600"), (91, "0")]);
-        assert_eq!((decision.verdict.word, decision.rows[0].population), (NoGo, 101));
-        let idle = of_use(&[(5, "0")]);
-        assert_eq!((idle.verdict.word, row(&idle, "mean_used_units", ">").value.as_str()), (NoGo, "0"));
-    }
-
-    #[test]
-    fn a_plan_with_no_quota_or_a_quota_of_0_has_no_shares_to_judge() {
-        for quota in [None, Some(Quantity::ZERO)] {
-            let mut population = population("m", &[(20, "130"), (80, "60")]);
-            population.members.iter_mut().for_each(|member| member.quota = quota);
-            let decision = decided(PeriodFacts { pending_after: 1, ..CLEAN }, &[population]);
-            assert_eq!(decision.verdict.word, InsufficientData);
-            assert_eq!(
-                deciding(&decision),
-                ["100 of 100 `pro` tenants have no quota of m, or a quota of 0; the policy asks for 0"]
-            );
-            assert_eq!(row(&decision, "share_at_100", ">=").value, "n/a");
-        }
-    }
-
-    #[test]
-    fn without_a_quota_on_the_plan_there_is_nothing_to_judge() {
-        let other = Population { plan: "enterprise", ..population("m", &[(20, "130")]) };
-        let decision = decided(PeriodFacts { pending_after: 1, ..CLEAN }, &[other]);
-        let reason = "no price of the plan `pro` has a free quota above 0, so there is nothing to judge";
-        assert_eq!(
-            (decision.verdict.word, decision.verdict.reasons),
-            (InsufficientData, vec![reason.to_owned()])
-        );
-        assert!(decision.rows.iter().all(|row| row.plan == "pro" && row.population == 0));
-        let unseen = decided(PeriodFacts { full_cycle: false, ..CLEAN }, &[]);
-        assert_eq!(unseen.verdict.reasons.len(), 2);
-    }
-
-    #[test]
-    fn each_step_of_the_policy_stands_above_the_next() {
-        let few = [(1, "100"), (99, "0")];
-        let many = [(30, "200"), (70, "0")];
-        for (facts, groups, word) in [
-            (PeriodFacts { incomplete: 1, differences: 1, ..CLEAN }, many, InsufficientData),
-            (PeriodFacts { differences: 1, ..CLEAN }, many, NoGo),
-            (PeriodFacts { push: PushRecords { due: 9, failed: 9 }, ..CLEAN }, many, NoGo),
-            (PeriodFacts { pending_after: 1, ..CLEAN }, many, NoGo),
-            (CLEAN, many, Review),
-            (CLEAN, few, NoGo),
-        ] {
-            assert_eq!(decided(facts, &[population("m", &groups)]).verdict.word, word, "{facts:?}");
-        }
-    }
-
-    #[test]
-    fn a_no_names_everything_that_says_no() {
-        let facts = PeriodFacts { pending_after: 2, differences: 3, ..CLEAN };
-        let decision = decided(facts, &[population("m", &[(1, "100"), (99, "0")])]);
-        let words: Vec<&str> =
-            deciding(&decision).iter().map(|reason| reason.split(';').next().unwrap()).collect();
-        assert_eq!(
-            words,
-            [
-                "after the run 2 pushes are pending",
-                "3 rows differ between the ledger and Stripe without a harmless cause",
-                "1 % of 100 `pro` tenants used their whole quota of m",
-                "100 `pro` tenants used 1 units of m on average"
-            ]
-        );
-    }
-
-    #[test]
-    fn advice_comes_first_and_decides_nothing() {
-        let decision = of_use(&[(10, "600"), (90, "0")]);
-        assert_eq!(
-            decision.verdict.reasons,
-            [
-                "advice only: 10 % of 100 `pro` tenants used at least 80 % of their quota of m; the policy would \
-                 like at least 30 %",
-                "advice only: 0 of 100 `pro` tenants would pay less for m on the next plan; the policy would like \
-                 more than 0",
-                "10 % of 100 `pro` tenants used their whole quota of m; the policy asks for at least 10 %",
-                "100 `pro` tenants used 60 units of m on average; the policy asks for more than 50",
-            ]
-        );
-        assert_eq!(decision.verdict.word, Go);
-        let row = row(&decision, "share_at_80", ">=");
-        assert_eq!((row.passed, row.required), (Some(false), false));
-    }
-
-    #[test]
-    fn the_95th_percentile_must_lie_above_80_in_its_linear_form() {
-        let at = of_use(&[(20, "80")]);
-        assert_eq!(row(&at, "p95_used_units_linear", ">").passed, Some(false));
-        let lone = of_use(&[(9, "0"), (1, "100")]);
-        assert_eq!(row(&lone, "p95_used_units_linear", ">").value, "55");
-        assert_eq!(row(&lone, "p95_used_units_linear", ">").passed, Some(false));
-        assert_eq!(row(&lone, "p95_used_units_nearest_rank", "").value, "100");
-    }
-
-    #[test]
-    fn the_worst_of_two_meters_is_the_verdict_and_alone_gives_the_reasons() {
-        let (good, review) = (&[(20, "300"), (80, "0")], &[(50, "300"), (50, "0")]);
-        let both = decided(CLEAN, &[population("b", good), population("a", review)]);
-        assert_eq!((both.verdict.word, deciding(&both).len()), (Review, 1));
-        assert!(deciding(&both)[0].contains("quota of a;"));
-        let bad = population("c", &[(1, "300"), (99, "0")]);
-        let three = decided(CLEAN, &[population("b", good), bad, population("a", review)]);
-        assert_eq!(three.verdict.word, NoGo);
-        let empty = decided(CLEAN, &[population("b", good), population("a", &[])]);
-        assert_eq!(empty.verdict.word, InsufficientData);
-        let meters: Vec<&str> = three.rows.iter().map(|row| row.meter.as_str()).collect();
-        assert!(meters.is_sorted() && meters.contains(&"c"));
-    }
-
-    #[test]
-    fn a_reason_about_the_period_is_said_once_for_all_meters() {
-        let groups = &[(20, "300"), (80, "0")];
-        let facts = PeriodFacts { differences: 2, ..CLEAN };
-        let decision = decided(facts, &[population("a", groups), population("b", groups)]);
-        assert_eq!(deciding(&decision).len(), 1);
-    }
-
-    #[test]
-    fn the_rows_are_the_rules_in_their_order_and_then_the_metrics() {
-        let decision = of_use(&[(20, "130"), (80, "60")]);
-        let rows: Vec<String> = decision
-            .rows
-            .iter()
-            .map(|row| format!("{} {} {} {}", row.metric, row.value, row.operator, row.threshold))
-            .map(|row| row.trim().to_owned())
-            .collect();
-        assert_eq!(
-            rows,
-            [
-                "full_cycle 1 = 1",
-                "tenants 100 > 0",
-                "tenants_without_quota 0 = 0",
-                "incomplete 0 = 0",
-                "pending_after 0 = 0",
-                "differences 0 = 0",
-                "push_error_rate 0 < 0.01",
-                "share_at_100 0.2 < 0.3",
-                "share_at_100 0.2 >= 0.1",
-                "mean_used_units 74 > 50",
-                "share_at_80 0.2 >= 0.3",
-                "p95_used_units_linear 130 > 80",
-                "enterprise_candidates 0 > 0",
-                "tenants_left_out 0",
-                "tenants_at_80 20",
-                "tenants_at_100 20",
-                "tenants_from_0_to_20 0",
-                "tenants_from_20_to_50 0",
-                "tenants_from_50_to_80 80",
-                "tenants_from_80_to_100 0",
-                "tenants_from_100_up 20",
-                "mean_used_units 74",
-                "median_used_units 60",
-                "p95_used_units_linear 130",
-                "p95_used_units_nearest_rank 130",
-                "mean_overage_units_at_100 30",
-                "push_records_due 1000",
-                "push_records_failed 0",
-                "would_be_overage_minor_try 7000",
-            ]
-        );
-        let informed = decision.rows.iter().filter(|row| row.operator.is_empty());
-        assert!(
-            informed.clone().count() == 16
-                && informed.clone().all(|row| row.passed.is_none() && !row.required)
-        );
-    }
-
-    #[test]
-    fn a_required_metric_that_is_not_known_never_says_go() {
-        let mut policy = Policy::default_for("pro");
-        policy.rules.retain(|rule| rule.metric == Metric::ShareAt100);
-        let decision = decide(&policy, &CLEAN, &[population("m", &[])]).unwrap();
-        assert_eq!(decision.verdict.word, InsufficientData);
-        assert!(decision.verdict.reasons[0].starts_with("share_at_100 of `pro` tenants and m is n/a; "));
-    }
-
-    proptest! {
-        #[test]
-        fn the_word_is_what_whole_numbers_alone_would_say(over in 0usize..60, idle in 0usize..60, units in 100u32..400) {
-            prop_assume!(over + idle > 0);
-            let word = of_use(&[(over, &units.to_string()), (idle, "0")]).verdict.word;
-            let (all, used) = (over + idle, over * units as usize);
-            let expected = match () {
-                () if over * 10 >= all * 3 => Review,
-                () if over * 10 >= all && used > 50 * all => Go,
-                () => NoGo,
-            };
-            prop_assert_eq!(word, expected);
-        }
-
-        #[test]
-        fn the_order_of_populations_and_tenants_changes_nothing(units in prop::collection::vec(0u32..300, 1..20), turn in 0usize..20) {
-            let texts: Vec<String> = units.iter().map(u32::to_string).collect();
-            let groups: Vec<(usize, &str)> = texts.iter().map(|text| (1, text.as_str())).collect();
-            let mut turned = groups.clone();
-            turned.rotate_left(turn % groups.len());
-            let one = decided(CLEAN, &[population("a", &groups), population("b", &groups[..1])]);
-            let other = decided(CLEAN, &[population("b", &groups[..1]), population("a", &turned)]);
-            prop_assert_eq!(one, other);
-        }
-    }
-}
+mod tests;

@@ -14,6 +14,7 @@ use crate::domain::catalog::{Catalog, Plan, PlanId, UsagePrice};
 use crate::domain::money::MinorAmount;
 use crate::domain::number::{NumberError, Quantity, QuantitySum, UnitAmount};
 use crate::domain::period::Window;
+use crate::domain::population::{bill_on, next_plan};
 use crate::domain::rating::{LineKind, RatedLine, RatingError, Split};
 use crate::domain::tenant::{ParkReason, TenantWindow};
 use crate::domain::usage::{TotalsByMeter, UsageTotal};
@@ -111,6 +112,10 @@ pub struct WindowLine {
     /// Empty for the base fee.
     pub meter: String,
     pub line: RatedLine,
+    /// Of usage lines: the quota that was taken off.
+    pub free_quota: Option<Quantity>,
+    /// Of usage lines of a whole window on one plan: what the tenant's whole usage would cost on the next plan, with its base fee.
+    pub next_plan_bill: Option<i128>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -166,7 +171,10 @@ impl WindowFigures {
         };
         figures.usage = usage_in(&figures.stretches, &figures.tenant_id, catalog, totals);
         match window.park.map_or_else(|| figures.rate(window, catalog), Err) {
-            Ok(lines) => figures.lines = lines,
+            Ok(lines) => {
+                figures.lines = lines;
+                figures.look_at_next_plans(catalog);
+            }
             Err(reason) => figures.set_aside(reason),
         }
         figures
@@ -193,6 +201,22 @@ impl WindowFigures {
     /// The plan at the end of the window, for a person who looks for it.
     pub fn last_plan(&self) -> Option<&PlanId> {
         self.usage.iter().rev().find_map(|usage| usage.plan.as_ref())
+    }
+
+    /// Of whole windows only: nobody can say what a part of a window would be on another plan.
+    fn look_at_next_plans(&mut self, catalog: &Catalog) {
+        let [Stretch { range, .. }] = self.stretches[..] else { return };
+        if range != self.window || self.trial {
+            return;
+        }
+        let bill = |line: &WindowLine| {
+            let plan = catalog.plans.get(&line.plan).filter(|_| line.line.kind != LineKind::Base)?;
+            bill_on(next_plan(plan, &line.meter, catalog)?, self)
+        };
+        let bills: Vec<Option<i128>> = self.lines.iter().map(bill).collect();
+        for (line, bill) in self.lines.iter_mut().zip(bills) {
+            line.next_plan_bill = bill;
+        }
     }
 
     /// What the ledger holds of this window now, by meter.
@@ -265,7 +289,7 @@ fn rate_trial(
             let currency = plan.id.currency;
             let line = RatedLine::new(LineKind::Usage, None, [used, used], UnitAmount::ZERO, currency)
                 .map_err(|_| ParkReason::Overflow)?;
-            lines.push(window_line(usage.range, &usage.meter, plan, line));
+            lines.push(window_line(usage.range, (&usage.meter, None), plan, line));
         }
     }
     Ok(lines)
@@ -279,7 +303,8 @@ fn rate_usage(
     let used = usage.used().to_quantity()?;
     usage.split = Some(price.split(used)?);
     let lines = price.rate(used, plan.id.currency)?;
-    Ok(lines.into_iter().map(|line| window_line(usage.range, &usage.meter, plan, line)).collect())
+    let meter = (usage.meter.as_str(), price.free_quota);
+    Ok(lines.into_iter().map(|line| window_line(usage.range, meter, plan, line)).collect())
 }
 
 /// A fee may be charged for nothing used (captured: the first tier's). Where nothing is, nothing is said.
@@ -304,11 +329,18 @@ fn rate_nothing(
         taken_back: QuantitySum::ZERO,
         split: Some(Split::default()),
     });
+    let meter = (meter, price.free_quota);
     Ok(lines.into_iter().map(|line| window_line(range, meter, plan, line)).collect())
 }
 
-fn window_line(range: Window, meter: &str, plan: &Plan, line: RatedLine) -> WindowLine {
-    WindowLine { range, plan: plan.id.clone(), meter: meter.to_owned(), line }
+fn window_line(
+    range: Window,
+    (meter, free_quota): (&str, Option<Quantity>),
+    plan: &Plan,
+    line: RatedLine,
+) -> WindowLine {
+    let (plan, meter) = (plan.id.clone(), meter.to_owned());
+    WindowLine { range, plan, meter, line, free_quota, next_plan_bill: None }
 }
 
 /// One base fee a window, from the plan at its end or where it was paused: a plan change is pro-rated by Stripe in its own
@@ -320,7 +352,7 @@ fn base_line(window: &TenantWindow<'_>, catalog: &Catalog) -> Result<Option<Wind
         return Ok(None);
     }
     let line = RatedLine::base(MinorAmount::new(plan.amount_minor, plan.id.currency))?;
-    Ok(Some(window_line(segment.range, "", plan, line)))
+    Ok(Some(window_line(segment.range, ("", None), plan, line)))
 }
 
 #[cfg(test)]

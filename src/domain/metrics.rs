@@ -3,7 +3,7 @@
 //! In: a [`Population`], one member per tenant and whole window, zero usage included. Out: [`Metrics`], exact. Never a
 //! number about nobody (`None` is printed as n/a), never a sum across currencies, never a rounding.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::domain::money::{Currency, MinorAmount, MinorSum, MoneyError};
 use crate::domain::number::{NumberError, Quantity, QuantitySum};
@@ -48,10 +48,14 @@ pub struct Metrics {
     pub quota_use: Option<QuotaUse>,
     pub mean_used: Option<Ratio>,
     pub median_used: Option<Ratio>,
+    pub p90_linear: Option<Ratio>,
+    pub p90_nearest_rank: Option<Quantity>,
     pub p95_linear: Option<Ratio>,
     pub p95_nearest_rank: Option<Quantity>,
     /// Tenants for whom the next plan is cheaper; `None` where there is no next plan.
     pub enterprise_candidates: Option<u64>,
+    /// What the candidates would save together; a currency for each that the tenants pay in.
+    pub enterprise_savings: BTreeMap<Currency, MinorSum>,
     pub would_be_overage: BTreeMap<Currency, MinorSum>,
 }
 
@@ -107,14 +111,31 @@ pub fn measure(population: &Population<'_>) -> Result<Metrics, MetricsError> {
         quota_use: quota_use(members).map_err(fail("overage units"))?,
         mean_used: Ratio::mean(used, tenants),
         median_used: percentile::linear(&ascending, 50),
+        p90_linear: percentile::linear(&ascending, 90),
+        p90_nearest_rank: percentile::nearest_rank(&ascending, 90),
         p95_linear: percentile::linear(&ascending, 95),
         p95_nearest_rank: percentile::nearest_rank(&ascending, 95),
         enterprise_candidates: enterprise_candidates(members),
+        enterprise_savings: enterprise_savings(members).map_err(fail("savings on the next plan"))?,
         would_be_overage: would_be_overage(members).map_err(fail("would-be overage"))?,
     })
 }
 
+/// The tenants of one plan in all its populations, and those of them that used up a quota.
+pub fn at_a_quota(populations: &[&Population<'_>]) -> (u64, u64) {
+    let members = || populations.iter().flat_map(|population| &population.members);
+    let all: BTreeSet<&str> = members().map(|member| member.tenant_id).collect();
+    let is_at =
+        |member: &&Member<'_>| quota(member).is_some_and(|quota| has_reached(member.used, quota, 100));
+    let reached: BTreeSet<&str> = members().filter(is_at).map(|member| member.tenant_id).collect();
+    (reached.len() as u64, all.len() as u64)
+}
+
 impl Metrics {
+    pub fn enterprise_candidate_share(&self) -> Option<Ratio> {
+        Ratio::of(self.enterprise_candidates?, self.tenants)
+    }
+
     pub fn share_at_80(&self) -> Option<Ratio> {
         Ratio::of(self.quota_use.as_ref()?.at_80, self.tenants)
     }
@@ -158,6 +179,18 @@ fn enterprise_candidates(members: &[Member<'_>]) -> Option<u64> {
     let bills = || members.iter().filter_map(|member| Some((member.own_bill, member.next_plan_bill?)));
     bills().next()?;
     Some(count(bills().filter(|(own, next)| own > next)))
+}
+
+/// Only where there is a next plan.
+fn enterprise_savings(members: &[Member<'_>]) -> Result<BTreeMap<Currency, MinorSum>, Overflow> {
+    let mut sums = BTreeMap::new();
+    for (member, next) in members.iter().filter_map(|member| Some((member, member.next_plan_bill?))) {
+        let currency = member.overage_amount.currency;
+        let saved = MinorSum { minor: (member.own_bill - next).max(0), currency };
+        let sum = sums.entry(currency).or_insert(MinorSum::zero(currency));
+        *sum = sum.checked_add(saved)?;
+    }
+    Ok(sums)
 }
 
 fn would_be_overage(members: &[Member<'_>]) -> Result<BTreeMap<Currency, MinorSum>, Overflow> {

@@ -1,8 +1,14 @@
 //! The rules of a verdict, as data.
 //!
-//! In: a plan key. Out: a [`Policy`] that `decide` applies in its order. Never a measurement, and never a rule that
-//! is hidden in code: what is required, what only advises and what is harmless all stands here.
+//! In: a plan key, or what a policy file says (`ingest::policy`). Out: a [`Policy`] that `decide` applies in its order. Never
+//! a measurement, and never a rule that is hidden in code: what is required, what only advises and what is harmless all
+//! stands here.
 
+use std::collections::BTreeSet;
+
+use crate::domain::metric::Metric;
+use crate::domain::money::Currency;
+use crate::domain::number::Quantity;
 use crate::domain::ratio::Ratio;
 
 /// From the worst to the best: the verdict on a period is the smallest of its (plan, meter) pairs.
@@ -14,20 +20,41 @@ pub enum VerdictWord {
     Go,
 }
 
-/// What decides on the plan whose key is `plan`.
+/// What decides on the plans with these keys, and on those that its rules name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Policy {
-    pub plan: String,
+    /// At least one.
+    pub plans: Vec<String>,
+    /// `None`: every meter that the plan sells with a quota.
+    pub meter: Option<String>,
     /// The first required rule that fails decides; when none fails the word is `GO`.
     pub rules: Vec<Rule>,
     /// Causes of a difference that decide nothing, as they stand in the `reason` column of `reconciliation.csv`.
     pub harmless: Vec<String>,
+    pub price: PriceGuide,
+}
+
+/// What a price for overage is to bring, and where it is to lie; amounts in major units.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PriceGuide {
+    /// Of the plan's base fees.
+    pub target_share: Option<Ratio>,
+    /// What a price is a multiple of.
+    pub step: Option<Quantity>,
+    pub minimum: Option<Quantity>,
+    pub maximum: Option<Quantity>,
 }
 
 /// What must be so: `metric operator threshold`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rule {
+    /// `None`: every plan that is judged.
+    pub plan: Option<String>,
+    /// `None`: every meter that is judged.
+    pub meter: Option<String>,
     pub metric: Metric,
+    /// Of a metric that is an amount, or a share of one.
+    pub currency: Option<Currency>,
     pub operator: Operator,
     pub threshold: Ratio,
     pub when_failed: WhenFailed,
@@ -50,26 +77,11 @@ pub enum WhenAbsent {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Metric {
-    FullCycle,
-    Tenants,
-    TenantsWithoutQuota,
-    Incomplete,
-    PendingAfter,
-    Differences,
-    PushErrorRate,
-    ShareAt80,
-    ShareAt100,
-    MeanUsed,
-    P95Linear,
-    EnterpriseCandidates,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Operator {
     Equal,
     AtLeast,
     Above,
+    AtMost,
     Below,
 }
 
@@ -106,8 +118,52 @@ impl Policy {
             Rule::advisory(P95Linear, Above, Ratio::whole(80)),
             Rule::advisory(EnterpriseCandidates, Above, none),
         ];
-        let harmless = ["extra_lines", "duplicate_rejected", "trial"].map(str::to_owned).to_vec();
-        Self { plan: plan_key.to_owned(), rules, harmless }
+        Self {
+            plans: vec![plan_key.to_owned()],
+            meter: None,
+            rules,
+            harmless: Self::usual_harmless(),
+            price: PriceGuide::default(),
+        }
+    }
+
+    pub fn usual_harmless() -> Vec<String> {
+        ["extra_lines", "duplicate_rejected", "trial"].map(str::to_owned).to_vec()
+    }
+
+    /// The rules of a file, with those that no policy can do without: that there is enough to judge. What the file itself says
+    /// of such a metric stands instead. `clean_cycles` of more than one are asked for last, so that what is wrong now is named first.
+    pub fn with_guards(rules: Vec<Rule>, minimum_population: u32, clean_cycles: u32) -> Vec<Rule> {
+        use VerdictWord::InsufficientData;
+        let whole = |count: u32| Ratio::whole(count.into());
+        let before = [
+            Rule::required(Metric::FullCycle, Operator::Equal, whole(1), InsufficientData),
+            Rule::required(Metric::Tenants, Operator::AtLeast, whole(minimum_population), InsufficientData),
+            Rule::required(Metric::Incomplete, Operator::Equal, whole(0), InsufficientData),
+        ];
+        let cycles =
+            Rule::required(Metric::CleanCycles, Operator::AtLeast, whole(clean_cycles), InsufficientData);
+        let is_new =
+            |guard: &Rule| !rules.iter().any(|rule| rule.metric == guard.metric && rule.is_required());
+        let before: Vec<Rule> = before.into_iter().filter(is_new).collect();
+        let after = Some(cycles).filter(|cycles| clean_cycles > 1 && is_new(cycles));
+        before.into_iter().chain(rules).chain(after).collect()
+    }
+
+    /// Whose figures are judged.
+    pub fn all_plans(&self) -> BTreeSet<&str> {
+        let named = self.rules.iter().filter_map(|rule| rule.plan.as_deref());
+        named.chain(self.plans.iter().map(String::as_str)).collect()
+    }
+
+    /// Whether a meter that one of the plans sells with a quota is judged.
+    pub fn judges(&self, plan: &str, meter: &str) -> bool {
+        let of_file =
+            self.plans.iter().any(|one| one == plan) && self.meter.as_deref().is_none_or(|one| one == meter);
+        let is_of = |rule: &Rule| {
+            rule.plan.as_deref() == Some(plan) && rule.meter.as_deref().is_none_or(|one| one == meter)
+        };
+        of_file || self.rules.iter().any(is_of)
     }
 
     /// Whether a row of the comparison that neither matches nor is out of scope still decides nothing.
@@ -118,20 +174,32 @@ impl Policy {
 
 impl Rule {
     pub fn required(metric: Metric, operator: Operator, threshold: Ratio, word: VerdictWord) -> Self {
-        let when_failed = WhenFailed::Decides(word);
+        let (when_failed, when_absent) = (WhenFailed::Decides(word), WhenAbsent::IsInsufficient);
+        Self { when_failed, when_absent, ..Self::advisory(metric, operator, threshold) }
+    }
+
+    pub fn advisory(metric: Metric, operator: Operator, threshold: Ratio) -> Self {
         Self {
+            plan: None,
+            meter: None,
             metric,
+            currency: None,
             operator,
             threshold,
-            when_failed,
-            when_absent: WhenAbsent::IsInsufficient,
+            when_failed: WhenFailed::Advises,
+            when_absent: WhenAbsent::Passes,
             advice: None,
         }
     }
 
-    pub fn advisory(metric: Metric, operator: Operator, threshold: Ratio) -> Self {
-        let when_failed = WhenFailed::Advises;
-        Self { metric, operator, threshold, when_failed, when_absent: WhenAbsent::Passes, advice: None }
+    /// The name of what it asks for, as in `decision.csv`.
+    pub fn metric_name(&self) -> String {
+        self.metric.name(self.currency)
+    }
+
+    pub fn is_for(&self, plan: &str, meter: &str) -> bool {
+        self.plan.as_deref().is_none_or(|one| one == plan)
+            && self.meter.as_deref().is_none_or(|one| one == meter)
     }
 
     pub fn is_required(&self) -> bool {
@@ -156,42 +224,15 @@ impl VerdictWord {
     }
 }
 
-impl Metric {
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::FullCycle => "full_cycle",
-            Self::Tenants => "tenants",
-            Self::TenantsWithoutQuota => "tenants_without_quota",
-            Self::Incomplete => "incomplete",
-            Self::PendingAfter => "pending_after",
-            Self::Differences => "differences",
-            Self::PushErrorRate => "push_error_rate",
-            Self::ShareAt80 => "share_at_80",
-            Self::ShareAt100 => "share_at_100",
-            Self::MeanUsed => "mean_used_units",
-            Self::P95Linear => "p95_used_units_linear",
-            Self::EnterpriseCandidates => "enterprise_candidates",
-        }
-    }
-
-    /// Whether people say it in percent.
-    pub fn is_share(self) -> bool {
-        matches!(self, Self::PushErrorRate | Self::ShareAt80 | Self::ShareAt100)
-    }
-
-    /// Whether it is about the period as a whole, whatever the plan and meter.
-    pub fn is_of_period(self) -> bool {
-        use Metric::{Differences, FullCycle, Incomplete, PendingAfter, PushErrorRate};
-        matches!(self, FullCycle | Incomplete | PendingAfter | Differences | PushErrorRate)
-    }
-}
-
 impl Operator {
+    pub const ALL: [Self; 5] = [Self::Equal, Self::AtLeast, Self::Above, Self::AtMost, Self::Below];
+
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Equal => "=",
             Self::AtLeast => ">=",
             Self::Above => ">",
+            Self::AtMost => "<=",
             Self::Below => "<",
         }
     }
@@ -201,6 +242,7 @@ impl Operator {
             Self::Equal => value == threshold,
             Self::AtLeast => value >= threshold,
             Self::Above => value > threshold,
+            Self::AtMost => value <= threshold,
             Self::Below => value < threshold,
         }
     }

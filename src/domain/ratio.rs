@@ -8,7 +8,7 @@ use std::fmt;
 
 use ethnum::{I256, U256};
 
-use crate::domain::number::{ONE, Quantity, QuantitySum, write_decimal};
+use crate::domain::number::{NumberError, ONE, Quantity, QuantitySum, write_decimal};
 
 /// Decimal places of a text whose exact digits would never end.
 const DISPLAY_PLACES: u32 = 6;
@@ -45,6 +45,14 @@ impl Ratio {
 
     pub fn whole(count: u64) -> Self {
         Self { numerator: count.into(), denominator: 1 }
+    }
+
+    /// A decimal, or a percentage such as `20 %`; both with at most 12 places.
+    pub fn parse(text: &str) -> Result<Self, NumberError> {
+        let text = text.trim();
+        let (digits, parts) = text.strip_suffix('%').map_or((text, 1), |digits| (digits.trim_end(), 100));
+        let scaled = Quantity::parse(digits)?.scaled();
+        Self::new(scaled, parts * ONE.unsigned_abs()).ok_or(NumberError::Overflow)
     }
 
     pub fn percent(percent: u32) -> Self {
@@ -232,6 +240,18 @@ mod tests {
         assert_eq!(smallest.to_string(), i128::MIN.to_string());
         assert_eq!(ratio(i128::MAX, u128::MAX).to_string(), "0.5");
         assert_eq!(smallest.as_percent().to_string(), format!("{}00 %", i128::MIN));
+    }
+
+    #[test]
+    fn a_threshold_is_read_as_a_decimal_or_in_percent() {
+        for (text, value) in
+            [("0.2", ratio(1, 5)), ("20 %", ratio(1, 5)), ("99.9%", ratio(999, 1000)), ("-3", ratio(-3, 1))]
+        {
+            assert_eq!(Ratio::parse(text), Ok(value), "{text}");
+        }
+        for text in ["", "%", "a", "1/3", "0.0000000000001", "5 % %"] {
+            assert!(Ratio::parse(text).is_err(), "{text}");
+        }
     }
 
     #[test]

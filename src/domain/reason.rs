@@ -5,7 +5,8 @@
 
 use std::cmp::Ordering;
 
-use crate::domain::policy::{Metric, Operator, Rule};
+use crate::domain::metric::Metric;
+use crate::domain::policy::{Operator, Policy, Rule};
 use crate::domain::ratio::Ratio;
 
 /// The plan, the meter and how many tenants a sentence is about.
@@ -19,29 +20,44 @@ pub(in crate::domain) struct About<'a> {
 
 /// Why a required rule decided, or that it was met.
 pub(in crate::domain) fn of_required(rule: &Rule, value: Option<Ratio>, about: About<'_>) -> String {
-    if rule.metric == Metric::FullCycle {
-        return "the period is not a full cycle: it was not pushed or observed from its start to its end, so \
-                nothing can be said about it"
-            .to_owned();
+    let asked = asked(rule, value);
+    if rule.metric == Metric::FullCycle && value == Some(Ratio::whole(0)) {
+        return format!(
+            "the period is not a full cycle: it was not pushed or observed from its start to its end, so nothing can be \
+             said about it {asked}"
+        );
     }
     let advice = rule.advice.iter().map(|advice| format!(": {advice}")).collect::<String>();
-    format!("{}; the policy asks for {}{advice}", fact(rule, value, about), wanted(rule))
+    format!("{}; the policy asks for {}{advice} {asked}", fact(rule, value, about), wanted(rule))
 }
 
 /// What a failed advisory rule says; it decides nothing.
 pub(in crate::domain) fn of_advice(rule: &Rule, value: Option<Ratio>, about: About<'_>) -> String {
-    format!("advice only: {}; the policy would like {}", fact(rule, value, about), wanted(rule))
+    let (fact, asked) = (fact(rule, value, about), asked(rule, value));
+    format!("advice only: {fact}; the policy would like {} {asked}", wanted(rule))
 }
 
 /// That the policy's plan has nothing to judge.
-pub(in crate::domain) fn of_no_pair(plan: &str) -> String {
-    format!("no price of the plan `{plan}` has a free quota above 0, so there is nothing to judge")
+pub(in crate::domain) fn of_no_pair(policy: &Policy) -> String {
+    let plans = policy.plans.join("`, `");
+    let plans = match policy.plans.len() {
+        1 => format!("the plan `{plans}`"),
+        _ => format!("the plans `{plans}`"),
+    };
+    let of_meter = policy.meter.as_ref().map(|meter| format!(" of {meter}")).unwrap_or_default();
+    format!("no price of {plans} has a free quota{of_meter} above 0, so there is nothing to judge")
+}
+
+/// The row of `decision.csv`: metric, value, operator, threshold.
+fn asked(rule: &Rule, value: Option<Ratio>) -> String {
+    let value = value.map_or("n/a".to_owned(), |value| value.to_string());
+    format!("({} {value}, asked {} {})", rule.metric_name(), rule.operator.as_str(), rule.threshold)
 }
 
 fn fact(rule: &Rule, value: Option<Ratio>, about: About<'_>) -> String {
     let About { plan, meter, tenants, left_out } = about;
     let Some(value) = value else {
-        return format!("{} of `{plan}` tenants and {meter} is n/a", rule.metric.as_str());
+        return format!("{} of `{plan}` tenants and {meter} is n/a", rule.metric_name());
     };
     let number = beside(value, rule.threshold, rule.metric.is_share());
     let counted = |one: &str, many: &str| format!("{number} {}", if number == "1" { one } else { many });
@@ -80,6 +96,20 @@ fn fact(rule: &Rule, value: Option<Ratio>, about: About<'_>) -> String {
         Metric::EnterpriseCandidates => {
             format!("{number} of {tenants} `{plan}` tenants would pay less for {meter} on the next plan")
         }
+        Metric::CleanCycles => {
+            format!(
+                "{} up to this period in a row",
+                counted("full cycle was clean", "full cycles were clean")
+            )
+        }
+        Metric::Accuracy => {
+            format!("Stripe confirms {number} of the units of {meter} that were due on `{plan}`")
+        }
+        Metric::ShareAtAQuota => format!("{number} of the `{plan}` tenants used up a quota of any meter"),
+        other if other.is_in_currency() => {
+            format!("{} of `{plan}` and {meter} is {number}", rule.metric_name())
+        }
+        other => format!("{} of `{plan}` and {meter} is {number}", other.as_str()),
     }
 }
 
@@ -89,6 +119,7 @@ fn wanted(rule: &Rule) -> String {
         Operator::Equal => return threshold,
         Operator::AtLeast => "at least",
         Operator::Above => "more than",
+        Operator::AtMost => "at most",
         Operator::Below => "less than",
     };
     format!("{words} {threshold}")

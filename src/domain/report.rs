@@ -10,6 +10,7 @@ mod exception;
 mod forecast;
 mod limits;
 mod statement;
+mod trend;
 
 pub use exception::{
     Exception, ExceptionKind, QuarantineCount, came_late, exceptions, not_accrued, resolved, unbillable,
@@ -32,8 +33,10 @@ use crate::domain::late::Restated;
 use crate::domain::limit::LimitRow;
 use crate::domain::money::{Currency, MinorSum, MoneyError};
 use crate::domain::period::Period;
+use crate::domain::population::Counting;
 use crate::domain::rating::{LineKind, RatedLine};
 use crate::domain::reconcile::ReconciliationRow;
+use crate::domain::trend::SaidBefore;
 
 /// Text comes from people and is made harmless where it is printed; numbers and instants come from us.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -93,6 +96,8 @@ pub struct Report {
     pub ledger: LedgerSeen,
     /// `None` for a period that is not judged yet.
     pub verdict: Option<Verdict>,
+    /// What was said of the periods before it, the newest first.
+    pub earlier: Vec<SaidBefore>,
 }
 
 impl Report {
@@ -108,6 +113,7 @@ impl Report {
             self.limit_rows(),
             self.forecast_rows(),
             self.decision_rows(),
+            self.trend_rows(),
             self.control_totals(),
         ])
     }
@@ -145,6 +151,9 @@ impl Report {
                 "window_status",
                 "tenant_name",
                 "priced_quantity",
+                "counted",
+                "free_quota",
+                "next_plan_amount_minor",
             ],
             rows: Box::new(lines.into_iter().map(|(window, line)| self.line_row(window, line))),
         }
@@ -173,6 +182,9 @@ impl Report {
             text(window.status.as_str()),
             text(&window.tenant_name),
             Cell::Number(rated.priced_quantity.to_string()),
+            text(Counting::of(window).as_str()),
+            number(line.free_quota),
+            number(line.next_plan_bill),
         ]
     }
 

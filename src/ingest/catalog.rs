@@ -15,7 +15,7 @@ use crate::domain::price::Price;
 use crate::domain::rule::Rule;
 use crate::ingest::fields::Fields;
 use crate::ingest::node::{Node, Value};
-use crate::ingest::{IngestError, did_you_mean, price};
+use crate::ingest::{IngestError, did_you_mean, line_and_column, price};
 
 const METER: [&str; 5] = ["key", "aggregation", "per", "billable", "event_name"];
 const PLAN: [&str; 6] = ["key", "currency", "interval", "amount", "hard_cap", "usage"];
@@ -159,11 +159,4 @@ fn price_ref(fields: &Fields<'_>, name: &str) -> Result<Option<PriceRef>, Catalo
         (None, Some(key)) => Ok(Some(PriceRef::LookupKey(key))),
         (None, None) => Ok(None),
     }
-}
-
-/// Both counted from 1, columns in characters.
-fn line_and_column(text: &str, at: usize) -> (usize, usize) {
-    let before = text.get(..at).unwrap_or(text);
-    let line = before.rsplit('\n').next().unwrap_or_default();
-    (before.matches('\n').count() + 1, line.chars().count() + 1)
 }

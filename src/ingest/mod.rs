@@ -1,6 +1,6 @@
 //! Ingest: files of other people become values of the domain.
 //!
-//! In: CSV, NDJSON and TOML text. Out: judged usage lines, tenants, a catalog, prices with quantities. Never writes to a database, and never
+//! In: CSV, NDJSON and TOML text. Out: judged usage lines, tenants, a catalog, a policy, prices with quantities. Never writes to a database, and never
 //! drops a line: what is not understood comes out as quarantined, or as an error with file and line.
 
 mod bounded;
@@ -11,6 +11,7 @@ mod fields;
 mod header;
 mod ndjson_lines;
 mod node;
+pub mod policy;
 mod price;
 pub mod price_lines;
 pub mod report_set;
@@ -47,4 +48,11 @@ fn shown(faults: &[String]) -> String {
         lines.push(format!("  … and {} more", faults.len() - FAULTS_SHOWN));
     }
     lines.join("\n")
+}
+
+/// Both counted from 1, columns in characters.
+fn line_and_column(text: &str, at: usize) -> (usize, usize) {
+    let before = text.get(..at).unwrap_or(text);
+    let line = before.rsplit('\n').next().unwrap_or_default();
+    (before.matches('\n').count() + 1, line.chars().count() + 1)
 }

@@ -39,6 +39,9 @@ pub async fn commit(
     write.save_comparison(period, run_id, &plan.compared, &report.evidence).await?;
     write.save_differences(period, &plan.differences).await?;
     write.save_decision(run_id, &report.decision).await?;
+    if let Some(facts) = &plan.facts {
+        write.save_facts(run_id, facts).await?;
+    }
     write.add_adjustments(period, run_id, &plan.adjustments).await?;
     write.save_accruals(run_id, &report.accruals).await?;
     write.add_limit_events((period, run_id), &plan.limits, facts.started_at).await?;

@@ -1,20 +1,22 @@
 //! Judge: the populations and facts that the policy decides on.
 //!
-//! In: a period's windows with their figures, the comparison, the intents. Out: a [`Decision`]. Pure. Only whole windows on
-//! one plan count; others are left out and counted.
+//! In: a period's windows with their figures, the comparison, the intents; or facts that a run has kept. Out: a [`Decision`]
+//! with its facts. Pure: who is counted, `domain::population` says.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::domain::catalog::{Catalog, PushScope, UsagePrice};
-use crate::domain::decide::{Decision, PeriodFacts, PushRecords, decide};
+use crate::domain::catalog::{Billing, Catalog, PushScope, UsagePrice};
+use crate::domain::company::CompanyFacts;
+use crate::domain::decide::{Decision, Evidence, decide};
+use crate::domain::facts::{PeriodFacts, PushRecords};
 use crate::domain::figures::{Disposition, SegmentUsage, WindowFigures, WindowStatus};
 use crate::domain::intent::{self, PushMode};
 use crate::domain::metrics::{MetricsError, Population};
-use crate::domain::number::QuantitySum;
+use crate::domain::number::{NumberError, QuantitySum};
 use crate::domain::period::Window;
 use crate::domain::policy::Policy;
 use crate::domain::population::population;
-use crate::domain::reconcile::{Class, ReconciliationRow, Source};
+use crate::domain::reconcile::{ReconciliationRow, Source};
 use crate::job::catalogs::Catalogs;
 use crate::job::intents::Intents;
 
@@ -26,28 +28,62 @@ pub struct Case<'a> {
     pub catalogs: &'a Catalogs<'a>,
     pub push: PushMode,
     pub pending_after: u64,
+    pub company: &'a CompanyFacts,
 }
 
-pub fn judge(policy: &Policy, case: &Case<'_>) -> Result<Decision, MetricsError> {
-    let of_policy = case.catalogs.current.plans.values().filter(|plan| plan.id.key == policy.plan);
-    let mut populations: BTreeMap<&str, Population<'_>> = BTreeMap::new();
-    // Overage needs a quota: a meter that is billed from the first unit has nothing to decide.
+/// What is said of a period, and what it is said from.
+#[derive(Clone, Debug)]
+pub struct Judged {
+    pub decision: Decision,
+    pub facts: PeriodFacts,
+}
+
+/// The facts of the period, and what the policy says of them. `earlier` are those of the closed periods before it, the newest
+/// first.
+pub fn judge(policy: &Policy, case: &Case<'_>, earlier: &[PeriodFacts]) -> anyhow::Result<Judged> {
+    let facts = facts(case)?;
+    let decision = decide_on(policy, &facts, earlier, case.figures, case.catalogs)?;
+    Ok(Judged { decision, facts })
+}
+
+/// What the policy says of facts that are known already.
+pub fn decide_on(
+    policy: &Policy,
+    facts: &PeriodFacts,
+    earlier: &[PeriodFacts],
+    figures: &[WindowFigures],
+    catalogs: &Catalogs<'_>,
+) -> Result<Decision, MetricsError> {
+    let pairs = pairs(policy, figures, catalogs);
+    let populations: Vec<Population<'_>> =
+        pairs.into_iter().map(|pair| population(pair, figures, |one| catalogs.of(one))).collect();
+    decide(policy, &Evidence { facts, earlier, populations: &populations })
+}
+
+/// Plans that the policy names, with the meters that they sell with a quota: overage needs one, so that a meter that is billed
+/// from the first unit has nothing to decide. By the catalogs that the windows closed with.
+fn pairs<'a>(
+    policy: &Policy,
+    figures: &[WindowFigures],
+    catalogs: &'a Catalogs<'_>,
+) -> BTreeSet<(&'a str, &'a str)> {
+    let closed = figures.iter().filter(|one| one.status == WindowStatus::Closed);
+    let by_hash: BTreeMap<&str, &Catalog> =
+        closed.filter_map(|one| Some((one.catalog_hash.as_str(), catalogs.of(one)?))).collect();
+    let all: Vec<&Catalog> =
+        if by_hash.is_empty() { vec![catalogs.current] } else { by_hash.into_values().collect() };
+    let named = policy.all_plans();
+    let plans = all.into_iter().flat_map(|catalog| catalog.plans.values());
+    let judged = plans.filter(|plan| named.contains(plan.id.key.as_str()));
     let has_quota = |price: &UsagePrice| price.free_quota.is_some_and(|quota| !quota.is_zero());
-    let meters = of_policy.flat_map(|plan| plan.usage.iter()).filter(|(_, price)| has_quota(price));
-    for (meter, _) in meters {
-        let names = (policy.plan.as_str(), meter.as_str());
-        let of = || population(names, case.figures, |one| case.catalogs.of(one));
-        populations.entry(meter).or_insert_with(of);
-    }
-    let facts = facts(policy, case);
-    decide(policy, &facts, &populations.into_values().collect::<Vec<_>>())
+    judged
+        .flat_map(|plan| plan.usage.iter().map(move |(meter, price)| (plan, meter, price)))
+        .filter(|(.., price)| has_quota(price))
+        .map(|(plan, meter, _)| (plan.id.key.as_str(), meter.as_str()))
+        .collect()
 }
 
-fn facts(policy: &Policy, case: &Case<'_>) -> PeriodFacts {
-    let incomplete = case.comparison.iter().filter(|row| row.class == Class::Incomplete).count();
-    let harmful = |row: &&ReconciliationRow| {
-        row.is_difference() && !row.reason.is_some_and(|reason| policy.is_harmless(reason.as_str()))
-    };
+fn facts(case: &Case<'_>) -> Result<PeriodFacts, NumberError> {
     let differing = differing(case.comparison);
     let closed = || case.figures.iter().filter(|one| one.status == WindowStatus::Closed);
     let is_billed = |one: &&WindowFigures| {
@@ -59,17 +95,28 @@ fn facts(policy: &Policy, case: &Case<'_>) -> PeriodFacts {
             catalog.plans.get(id).is_some_and(|plan| !plan.usage.is_empty())
         })
     };
-    PeriodFacts {
+    let mut facts = PeriodFacts {
         full_cycle: closed().any(|one| one.full_cycle && !one.trial)
             && closed().filter(is_billed).all(|one| one.full_cycle),
         pending_after: case.pending_after,
-        incomplete: incomplete as u64,
-        differences: case.comparison.iter().filter(harmful).count() as u64,
         push: closed().map(|one| push_records(one, &differing, case)).fold(
             PushRecords::default(),
             |sum, one| PushRecords { due: sum.due + one.due, failed: sum.failed + one.failed },
         ),
+        company: case.company.clone(),
+        ..PeriodFacts::default()
+    };
+    facts.add_comparison(case.comparison)?;
+    facts.add_windows(case.figures);
+    for window in closed() {
+        let Some(catalog) = case.catalogs.of(window) else { continue };
+        let plans = window.stretches.iter().filter_map(|part| catalog.plans.get(part.plan.as_ref()?));
+        for (plan, (meter, price)) in plans.flat_map(|plan| plan.usage.iter().map(move |one| (plan, one))) {
+            let of_meter = facts.meter_mut(&plan.id.key, meter);
+            of_meter.live = of_meter.live || price.billing == Billing::Live;
+        }
     }
+    Ok(facts)
 }
 
 /// Records that were to reach Stripe. Pushing, those fail that no intent carries, unless Stripe lacks nothing without them

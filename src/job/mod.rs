@@ -13,6 +13,7 @@ pub mod checks;
 mod claims;
 mod compare;
 mod connection;
+pub mod decide;
 mod deliver;
 mod due;
 mod edges;
@@ -72,6 +73,7 @@ use crate::domain::bounds::Bounds;
 use crate::domain::catalog::Catalog;
 use crate::domain::intent::PushMode;
 use crate::domain::period::Period;
+use crate::domain::policy::Policy;
 use crate::domain::reconcile::Tolerances;
 use crate::store::books::{BooksView, StoredCatalog};
 use crate::store::{Access, Database, Store};
@@ -107,6 +109,8 @@ pub struct Settings {
     pub settle_delay: SignedDuration,
     pub lease_ttl: Duration,
     pub rules_hash: String,
+    /// `None`: the policy that is built in.
+    pub policy: Option<PolicyFile>,
     pub bounds: Bounds,
     pub stripe: StripeSettings,
     /// `None`: the account decides.
@@ -120,6 +124,23 @@ pub struct Settings {
     pub runner_may_approve: bool,
     /// Every output says DEMO.
     pub demo: bool,
+}
+
+/// What decides, as somebody wrote it. The names in it are those of a catalog, which is read later.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PolicyFile {
+    pub file: String,
+    pub text: String,
+}
+
+/// The plan that the policy judges which is built in.
+const JUDGED_PLAN: &str = "pro";
+
+/// The policy, checked against a catalog.
+fn policy(file: Option<&PolicyFile>, catalog: &Catalog) -> Result<Policy, Refusal> {
+    let Some(PolicyFile { file, text }) = file else { return Ok(Policy::default_for(JUDGED_PLAN)) };
+    let checked = crate::ingest::policy::read(text, file, catalog);
+    checked.map_err(|error| Refusal::Configuration(error.to_string()))
 }
 
 /// Which Stripe the job speaks to.

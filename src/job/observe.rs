@@ -22,9 +22,10 @@ use crate::domain::usage::TotalsByMeter;
 use crate::job::catalogs::{Catalogs, hashes};
 use crate::job::due::PeriodWindows;
 use crate::job::edges;
+use crate::job::judge::Judged;
 use crate::job::limits::KnownLimits;
 use crate::store::StoreError;
-use crate::store::books::{BooksView, Look, ParkedWindow, PeriodJob, PeriodStatus};
+use crate::store::books::{BooksView, Earlier, Look, ParkedWindow, PeriodJob, PeriodStatus};
 use crate::store::ledger::{Ledger, LedgerSnapshot};
 
 /// A page of tenants that one statement may span. It bounds what a statement returns.
@@ -60,7 +61,9 @@ pub struct Kept {
     /// What came late and is adjusted.
     pub adjusted: Vec<Adjustment>,
     /// What the last run that judged the period said.
-    pub judged: Option<Decision>,
+    pub judged: Option<Judged>,
+    /// What was said of the periods before it.
+    pub earlier: Earlier,
     /// Of the run that touched the period last: rows of the comparison that no closed window has.
     pub beside: Vec<ReconciliationRow>,
     pub accrued: Vec<Accrual>,
@@ -86,6 +89,7 @@ impl Kept {
             differences: view.differences(period).await?,
             adjusted: view.adjustments(period).await?,
             judged: None,
+            earlier: view.judged_before(period, i64::MAX).await?,
             beside: Vec::new(),
             accrued: Vec::new(),
             parked: view.parked_in(period).await?,
@@ -110,7 +114,9 @@ impl Kept {
         if let Some(run) = view.last_judged(period).await?
             && let Some(verdict) = run.verdict
         {
-            kept.judged = Some(Decision { verdict, rows: view.decision(&run.run_id).await? });
+            let decision = Decision { verdict, rows: view.decision(&run.run_id).await? };
+            let facts = view.facts(&run.run_id).await?;
+            kept.judged = facts.map(|facts| Judged { decision, facts });
         }
         kept.beside = view.rows_beside(&job.run_id).await?;
         kept.accrued = view.accruals(&job.run_id).await?;

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use crate::domain::bounds::Charge;
+use crate::domain::company::CompanyFacts;
 use crate::domain::intent::Intent;
 use crate::domain::period::{Period, Window};
 use crate::domain::reconcile::ReconciliationRow;
@@ -98,6 +99,8 @@ pub async fn play(period: Period, wake: &Wake<'_>) -> anyhow::Result<Option<Peri
         windows: &windows,
         catalogs: &catalogs,
         push: wake.wire.push,
+        policy: &rules.policy,
+        company: wake.company(period),
         run_id: &run.run_id,
         now: wake.now,
         charges: exchange.charges,
@@ -156,6 +159,12 @@ impl<'a> Wake<'a> {
         let mut windows = due::windows(period, &self.rules.tenants, self.settings, closed, is_final);
         parking::hold(&self.rules.parking, period, &mut windows);
         windows
+    }
+
+    fn company(&self, period: Period) -> CompanyFacts {
+        let zone = &self.settings.time_zone;
+        let bounds = Window { start: period.start(zone), end: period.next().start(zone) };
+        CompanyFacts::of(&self.rules.tenants, &self.rules.catalog, bounds)
     }
 
     fn stage(&self, window: &TenantWindow<'_>) -> Stage {

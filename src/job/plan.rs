@@ -12,8 +12,9 @@ use jiff::Timestamp;
 
 use crate::domain::bounds::Charge;
 use crate::domain::catalog::Catalog;
+use crate::domain::company::CompanyFacts;
 use crate::domain::controls::ControlTotals;
-use crate::domain::decide::Decision;
+use crate::domain::facts::PeriodFacts;
 use crate::domain::figures::{LedgerTotals, WindowFigures, WindowStatus};
 use crate::domain::intent::{Intent, PushMode};
 use crate::domain::late::{Adjustment, restated};
@@ -30,7 +31,7 @@ use crate::job::catalogs::Catalogs;
 use crate::job::compare::Compared;
 use crate::job::due::PeriodWindows;
 use crate::job::intents::Intents;
-use crate::job::judge::{Case, judge};
+use crate::job::judge::{Case, Judged, judge};
 use crate::job::late::{self, CameLate, Waits};
 use crate::job::limits::warn;
 use crate::job::mapping::{Mapped, Present, map};
@@ -40,9 +41,6 @@ use crate::job::plan::counts::counts;
 use crate::job::stage::Stage;
 use crate::job::standing::Standing;
 use crate::store::books::{ComparedRow, JobCounts, Look, PeriodStatus};
-
-/// The plan that the default policy judges.
-const JUDGED_PLAN: &str = "pro";
 
 /// What the run is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,6 +77,8 @@ pub struct PeriodPlan {
     /// Levels of quotas that were reached, and that nobody knew.
     pub limits: Vec<LimitEvent>,
     pub look: Look,
+    /// What the verdict is said from; only of a judged period.
+    pub facts: Option<PeriodFacts>,
     /// Where in the report's windows those stand that close now or are parked.
     new: Range<usize>,
 }
@@ -187,6 +187,8 @@ pub struct Known<'a> {
     pub windows: &'a PeriodWindows<'a>,
     pub catalogs: &'a Catalogs<'a>,
     pub push: PushMode,
+    pub policy: &'a Policy,
+    pub company: CompanyFacts,
     pub run_id: &'a str,
     pub now: Timestamp,
     pub charges: Vec<Charge>,
@@ -227,10 +229,11 @@ pub fn plan(mut known: Known<'_>, mut rated: Rated, observation: Observation) ->
     known.evidence.extend(ages::evidence(&differences, &rows));
     let comparison = with_new(kept.compared, &rows);
     let judged = matches!(status, PeriodStatus::Closed | PeriodStatus::Partial);
-    let decision = match kept.judged.filter(|_| judged && purpose == Purpose::Adjust) {
+    let earlier = kept.earlier.facts_without_gap(known.period);
+    let Judged { decision, facts } = match kept.judged.filter(|_| judged && purpose == Purpose::Adjust) {
         // Late usage changes no closed figure, so what was said of them stands.
-        Some(decision) => decision,
-        None => judge_period(&known, &all, &comparison, counts.pending_after)?,
+        Some(said) => said,
+        None => judge_period(&known, &all, &comparison, counts.pending_after, &earlier)?,
     };
     let warned = warn(&known, (&kept.limits, &kept.told), (&all[new.clone()], &open), purpose);
     if purpose == Purpose::Look {
@@ -255,6 +258,7 @@ pub fn plan(mut known: Known<'_>, mut rated: Rated, observation: Observation) ->
         forecasts: warned.forecasts,
         ledger,
         verdict: judged.then_some(decision.verdict),
+        earlier: kept.earlier.said(),
     };
     Ok(PeriodPlan {
         purpose,
@@ -271,6 +275,7 @@ pub fn plan(mut known: Known<'_>, mut rated: Rated, observation: Observation) ->
         limits: warned.new,
         adjustments: came.new,
         look,
+        facts: judged.then_some(facts),
         new,
     })
 }
@@ -299,7 +304,8 @@ fn judge_period(
     figures: &[WindowFigures],
     comparison: &[ReconciliationRow],
     pending_after: u64,
-) -> anyhow::Result<Decision> {
+    earlier: &[PeriodFacts],
+) -> anyhow::Result<Judged> {
     let case = Case {
         figures,
         comparison,
@@ -307,8 +313,9 @@ fn judge_period(
         catalogs: known.catalogs,
         push: known.push,
         pending_after,
+        company: &known.company,
     };
-    Ok(judge(&Policy::default_for(JUDGED_PLAN), &case)?)
+    judge(known.policy, &case, earlier)
 }
 
 /// What a person should look at, and proof that each record of the ledger is accounted for. The first windows are those that

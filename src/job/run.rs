@@ -13,6 +13,7 @@ use crate::domain::catalog::Catalog;
 use crate::domain::intent::PushMode;
 use crate::domain::parking::Parking;
 use crate::domain::period::Period;
+use crate::domain::policy::Policy;
 use crate::domain::tenant::Tenant;
 use crate::job::checks::{check_grace_period, check_key};
 use crate::job::connection::{Target, Wire, check_pin};
@@ -26,7 +27,7 @@ use crate::job::period::{Wake as PeriodWake, play};
 use crate::job::seed::seed;
 use crate::job::send;
 use crate::job::standing::{self, Invoices, Standing};
-use crate::job::{Refusal, Settings, beside, claims, current_catalog, deliver, due, late};
+use crate::job::{Refusal, Settings, beside, claims, current_catalog, deliver, due, late, policy};
 use crate::store::books::{PeriodJob, PeriodStatus, Run};
 use crate::store::{Access, Books, Store, StoreError};
 use crate::stripe::StripeError;
@@ -268,6 +269,7 @@ pub struct Rules {
     pub late: BTreeSet<Period>,
     /// What people have said about tenants.
     pub parking: Parking,
+    pub policy: Policy,
     /// The run that touched each period last.
     last_runs: BTreeMap<String, Run>,
     /// A person named the period.
@@ -315,6 +317,7 @@ impl Rules {
         }
         let catalog_hash = stored.catalog_hash;
         Ok(Self {
+            policy: policy(settings.policy.as_ref(), &catalog)?,
             catalog,
             catalog_hash,
             tenants,

@@ -70,6 +70,7 @@ fn settings(folder: &Path) -> anyhow::Result<Settings> {
         settle_delay: SignedDuration::from_hours(2),
         lease_ttl: Duration::from_mins(1),
         rules_hash: sha256_hex(company::CATALOG.as_bytes()),
+        policy: None,
         bounds: Bounds::default(),
         stripe: StripeSettings {
             api_key: None,

@@ -3,6 +3,7 @@
 //! In: reconciliation rows and metrics. Out: `reconciliation.csv` and `decision.csv`. What is not known is an empty cell,
 //! never a 0.
 
+use crate::domain::metric::Metric;
 use crate::domain::money::{Currency, MinorSum};
 use crate::domain::reconcile::{Age, Cause, ItemKind, ReconciliationRow};
 use crate::domain::report::{Cell, Report, Table, number, text, word};
@@ -98,6 +99,7 @@ impl Report {
                 word(row.passed.map(|passed| passed.to_string()).unwrap_or_default()),
                 word(row.required.to_string()),
                 Cell::Number(row.population.to_string()),
+                text(Metric::of_row(&row.metric).map_or("", |(metric, _)| metric.formula())),
             ]
         });
         Table {
@@ -112,6 +114,7 @@ impl Report {
                 "passed",
                 "required",
                 "population",
+                "formula",
             ],
             rows: Box::new(rows),
         }

@@ -28,7 +28,7 @@ const OF_WINDOWS: &str =
     (SELECT tenant_id, window_start FROM billing_windows WHERE run_id = ? AND status = 'closed')";
 const OF_RUN: &str = "run_id = ?";
 
-const TABLES: [Table; 13] = [
+const TABLES: [Table; 14] = [
     Table {
         name: "billing_windows",
         rows: "run_id = ? AND status = 'closed'",
@@ -65,6 +65,7 @@ const TABLES: [Table; 13] = [
         left_out: &[],
     },
     Table { name: "run_accruals", rows: OF_RUN, order: "position", left_out: &[] },
+    Table { name: "run_facts", rows: OF_RUN, order: "run_id", left_out: &[] },
     Table { name: "run_totals", rows: OF_RUN, order: "currency", left_out: &[] },
     // It becomes finished, and learns of its manifest.
     Table { name: "runs", rows: OF_RUN, order: "run_id", left_out: &["state", "manifest_sha256"] },

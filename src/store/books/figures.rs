@@ -134,7 +134,8 @@ impl BooksView {
         };
         self.tx.fetch_map(sql, of_period(), usage).await?;
         let sql = "SELECT tenant_id, window_start, segment_start, segment_end, meter, kind, tier, plan, plan_interval,
-            currency, {exact:quantity}, {exact:priced_quantity}, {exact:unit_amount}, amount_minor FROM window_lines
+            currency, {exact:quantity}, {exact:priced_quantity}, {exact:unit_amount}, amount_minor, free_quota,
+            next_plan_minor FROM window_lines
             WHERE period = ? AND (? = '' OR tenant_id = ?)
             ORDER BY tenant_id, window_start, position";
         let lines = |mut row: Row| {
@@ -324,6 +325,8 @@ const LINE_COLUMNS: &[&str] = &[
     "priced_quantity",
     "unit_amount",
     "amount_minor",
+    "free_quota",
+    "next_plan_minor",
 ];
 
 fn line_row(period: Period, window: &WindowFigures, position: i64, line: &WindowLine) -> Vec<Value> {
@@ -339,8 +342,23 @@ fn line_row(period: Period, window: &WindowFigures, position: i64, line: &Window
         line.line.priced_quantity.into(),
         line.line.unit_amount.into(),
         line.line.amount.minor.into(),
+        text(line.free_quota).into(),
+        text(line.next_plan_bill).into(),
     ]);
     row
+}
+
+/// Empty where there is none.
+fn text(value: Option<impl ToString>) -> String {
+    value.map(|value| value.to_string()).unwrap_or_default()
+}
+
+fn known<T, E: std::fmt::Display>(
+    text: &str,
+    parse: impl FnOnce(&str) -> Result<T, E>,
+) -> Result<Option<T>, StoreError> {
+    let value = (!text.is_empty()).then(|| parse(text)).transpose();
+    value.map_err(|error| StoreError::inconsistent("a line", error))
 }
 
 fn line_of(mut row: Row) -> Result<WindowLine, StoreError> {
@@ -360,7 +378,9 @@ fn line_of(mut row: Row) -> Result<WindowLine, StoreError> {
         );
         return Err(StoreError::inconsistent("a closed line", problem));
     }
-    Ok(WindowLine { range, plan, meter, line })
+    let free_quota = known(&row.text()?, |text| QuantitySum::parse(text)?.to_quantity())?;
+    let next_plan_bill = known(&row.text()?, str::parse)?;
+    Ok(WindowLine { range, plan, meter, line, free_quota, next_plan_bill })
 }
 
 fn window_key(period: Period, window: &WindowFigures, position: i64, range: Window) -> Vec<Value> {

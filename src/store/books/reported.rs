@@ -80,7 +80,10 @@ impl BooksView {
         let accruals = self.accruals(run_id).await?;
         let limits = self.limit_rows(period, run_id).await?;
         let ledger = self.ledger_seen(run_id).await?;
-        let verdict = self.run(run_id).await?.and_then(|run| run.verdict);
+        let run = self.run(run_id).await?;
+        let fence = run.as_ref().map_or(0, |run| run.fence);
+        let earlier = self.judged_before(period, fence).await?.said();
+        let verdict = run.and_then(|run| run.verdict);
         Ok(Report {
             period,
             windows,
@@ -95,6 +98,7 @@ impl BooksView {
             forecasts: Vec::new(),
             ledger,
             verdict,
+            earlier,
         })
     }
 }
