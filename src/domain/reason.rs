@@ -27,7 +27,10 @@ pub(in crate::domain) fn of_required(rule: &Rule, value: Option<Ratio>, about: A
              said about it {asked}"
         );
     }
-    let advice = rule.advice.iter().map(|advice| format!(": {advice}")).collect::<String>();
+    // What to do first is for whoever has something to do.
+    let failed = value.is_none_or(|value| !rule.operator.holds(value, rule.threshold));
+    let advice =
+        rule.advice.iter().filter(|_| failed).map(|advice| format!(": {advice}")).collect::<String>();
     format!("{}; the policy asks for {}{advice} {asked}", fact(rule, value, about), wanted(rule))
 }
 
@@ -46,6 +49,14 @@ pub(in crate::domain) fn of_no_pair(policy: &Policy) -> String {
     };
     let of_meter = policy.meter.as_ref().map(|meter| format!(" of {meter}")).unwrap_or_default();
     format!("no price of {plans} has a free quota{of_meter} above 0, so there is nothing to judge")
+}
+
+/// A reason without its row, for a message that shows the metrics beside it.
+pub fn sentence(reason: &str) -> &str {
+    match reason.rsplit_once(" (") {
+        Some((sentence, row)) if row.contains(", asked ") => sentence,
+        _ => reason,
+    }
 }
 
 /// The row of `decision.csv`: metric, value, operator, threshold.

@@ -69,6 +69,7 @@ fn rule(node: &Node, path: &str, catalog: &Catalog) -> Result<Rule, CatalogFault
     let metric = fields.choice("metric", &metrics)?.ok_or_else(|| fields.fault("metric", "is missing"))?;
     let operators = Operator::ALL.map(|one| (one.as_str(), one));
     let operator = fields.choice("operator", &operators)?;
+    let when_failed = when_failed(&fields)?;
     Ok(Rule {
         plan: plan(&fields, catalog)?,
         meter: meter(&fields, catalog)?,
@@ -76,8 +77,8 @@ fn rule(node: &Node, path: &str, catalog: &Catalog) -> Result<Rule, CatalogFault
         currency: currency(&fields, metric)?,
         operator: operator.ok_or_else(|| fields.fault("operator", "is missing: one of =, >=, >, <=, <"))?,
         threshold: ratio(&fields, "threshold")?.ok_or_else(|| fields.fault("threshold", "is missing"))?,
-        when_failed: when_failed(&fields)?,
-        when_absent: when_absent(&fields)?,
+        when_failed,
+        when_absent: when_absent(&fields, when_failed)?,
         advice: fields.identifier("advice")?,
     })
 }
@@ -99,9 +100,14 @@ fn when_failed(fields: &Fields<'_>) -> Result<WhenFailed, CatalogFault> {
     }
 }
 
-fn when_absent(fields: &Fields<'_>) -> Result<WhenAbsent, CatalogFault> {
+/// What is n/a is never counted as good, and fails no advice.
+fn when_absent(fields: &Fields<'_>, when_failed: WhenFailed) -> Result<WhenAbsent, CatalogFault> {
+    let usual = match when_failed {
+        WhenFailed::Advises => WhenAbsent::Passes,
+        WhenFailed::Decides(_) => WhenAbsent::IsInsufficient,
+    };
     let words = [("passes", WhenAbsent::Passes), ("insufficient_data", WhenAbsent::IsInsufficient)];
-    Ok(fields.choice("when_absent", &words)?.unwrap_or(WhenAbsent::IsInsufficient))
+    Ok(fields.choice("when_absent", &words)?.unwrap_or(usual))
 }
 
 fn currency(fields: &Fields<'_>, metric: Metric) -> Result<Option<Currency>, CatalogFault> {

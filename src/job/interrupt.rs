@@ -36,17 +36,45 @@ impl Signals {
     ) -> anyhow::Result<T> {
         let reason = tokio::select! {
             biased;
-            _ = self.interrupt.recv() => Interrupted::Interrupt,
-            _ = self.terminate.recv() => Interrupted::Terminate,
+            reason = self.come() => reason,
             result = work => return result,
         };
-        // From here on another listener waits for the second one.
-        let mut second = signal(SignalKind::interrupt())?;
-        tokio::spawn(async move {
-            if second.recv().await.is_some() {
-                std::process::exit(INTERRUPTED);
-            }
-        });
+        end_at_the_second()?;
         Err(reason.into())
     }
+
+    /// The result of work that may not be broken off, and the signal that came while it went on. A second SIGINT ends the
+    /// process all the same: nobody should have to wait for a database that does not answer.
+    pub async fn to_its_end<T>(
+        &mut self,
+        work: impl Future<Output = T>,
+    ) -> anyhow::Result<(T, Option<Interrupted>)> {
+        let mut work = std::pin::pin!(work);
+        let reason = tokio::select! {
+            biased;
+            reason = self.come() => reason,
+            result = &mut work => return Ok((result, None)),
+        };
+        end_at_the_second()?;
+        Ok((work.await, Some(reason)))
+    }
+
+    async fn come(&mut self) -> Interrupted {
+        tokio::select! {
+            biased;
+            _ = self.interrupt.recv() => Interrupted::Interrupt,
+            _ = self.terminate.recv() => Interrupted::Terminate,
+        }
+    }
+}
+
+/// From here on another listener waits for the second one.
+fn end_at_the_second() -> anyhow::Result<()> {
+    let mut second = signal(SignalKind::interrupt())?;
+    tokio::spawn(async move {
+        if second.recv().await.is_some() {
+            std::process::exit(INTERRUPTED);
+        }
+    });
+    Ok(())
 }

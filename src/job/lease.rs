@@ -51,7 +51,7 @@ pub async fn under_lease<T>(
 
 impl Lease {
     /// A signal ends the waiting between two questions, never a question: its answer may be that the lease is ours, and what
-    /// was won must be given back. The database's own time limits bound how long that takes.
+    /// was won must be given back.
     async fn take(
         books: &Books,
         ttl: Duration,
@@ -63,21 +63,27 @@ impl Lease {
         let give_up = since + wait;
         loop {
             let asked = Instant::now();
-            match books.take_lease(&holder, ttl).await {
-                Ok(term) => {
+            let (answer, interrupted) = signals.to_its_end(books.take_lease(&holder, ttl)).await?;
+            match (answer, interrupted) {
+                (Ok(term), Some(reason)) => {
+                    Self::keep(books.clone(), term, ttl, since, asked).release().await;
+                    return Err(reason.into());
+                }
+                (Err(_), Some(reason)) => return Err(reason.into()),
+                (Ok(term), None) => {
                     let lease = Self::keep(books.clone(), term, ttl, since, asked);
                     // After the first heartbeat is set: whoever reads our words slowly must not cost us the lease.
                     tracing::info!("lease won by {holder} (term {})", lease.term.fence);
                     return Ok(lease);
                 }
-                Err(StoreError::LeaseHeld(_) | StoreError::Busy(_)) if asked < give_up => {
+                (Err(StoreError::LeaseHeld(_) | StoreError::Busy(_)), None) if asked < give_up => {
                     let pause = async {
                         tokio::time::sleep(ASK_AGAIN).await;
                         Ok(())
                     };
                     signals.unless_interrupted(pause).await?;
                 }
-                Err(error) => return Err(error.into()),
+                (Err(error), None) => return Err(error.into()),
             }
         }
     }

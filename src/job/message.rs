@@ -7,6 +7,7 @@ use std::path::Path;
 
 use crate::domain::money::MinorSum;
 use crate::domain::number::Quantity;
+use crate::domain::reason::sentence;
 use crate::domain::reconcile::ReconciliationRow;
 use crate::domain::report::Money;
 use crate::job::Settings;
@@ -51,13 +52,14 @@ pub fn of_plan(
     };
     let period = plan.report.period;
     let differences: Vec<&ReconciliationRow> = worst_first(plan);
+    let sentences: Vec<String> = verdict.reasons.iter().map(|reason| sentence(reason).to_owned()).collect();
     let message = VerdictMessage {
         verdict: verdict.word.as_str().to_owned(),
         period: period.to_string(),
         mode: mode.to_owned(),
         status: plan.status.as_str().to_owned(),
-        why: verdict.reasons.last().cloned().unwrap_or_else(|| "every rule of the policy holds".to_owned()),
-        reasons: verdict.reasons.clone(),
+        why: sentences.last().cloned().unwrap_or_else(|| "every rule of the policy holds".to_owned()),
+        reasons: sentences,
         metrics: metrics(plan),
         money: plan.report.money()?.iter().map(money).collect(),
         differences: differences.iter().take(DIFFERENCES_SHOWN).map(|row| difference(row)).collect(),

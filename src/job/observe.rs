@@ -242,7 +242,7 @@ pub fn pieces<'a>(window: &'a TenantWindow<'_>) -> impl Iterator<Item = Window> 
 }
 
 /// The totals of these tenants in one range.
-pub async fn totals_of(
+async fn totals_of(
     range: Window,
     ids: &BTreeSet<&str>,
     tenants: &[Tenant],

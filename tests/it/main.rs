@@ -13,6 +13,7 @@ mod billing;
 mod cli;
 mod closing;
 mod corrections;
+mod decide;
 mod docs;
 mod dry_run;
 mod examples;

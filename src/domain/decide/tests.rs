@@ -63,7 +63,7 @@ fn deciding(decision: &Decision) -> Vec<&str> {
 }
 
 fn sentence(reason: &str) -> &str {
-    reason.rsplit_once(" (").map_or(reason, |(sentence, _)| sentence)
+    reason::sentence(reason)
 }
 
 #[test]
@@ -275,6 +275,99 @@ fn a_no_names_everything_that_says_no() {
             "100 `pro` tenants used 1 units of m on average"
         ]
     );
+}
+
+/// Facts and tenants for which the rule is the first that does not hold.
+#[test]
+fn every_rule_of_the_default_policy_is_reached() {
+    let policy = Policy::default_for("pro");
+    let many = population("m", &[(20, "300"), (80, "10")]);
+    let mut without_quota = population("m", &[(20, "300"), (80, "10")]);
+    without_quota.members[0].quota = None;
+    let of = |groups: &[(usize, &'static str)]| population("m", groups);
+    let failed = PushRecords { due: 100, failed: 1 };
+    let scenarios = [
+        (PeriodFacts { full_cycle: false, ..clean() }, many.clone(), InsufficientData),
+        (clean(), of(&[]), InsufficientData),
+        (clean(), without_quota, InsufficientData),
+        (PeriodFacts { incomplete: 1, ..clean() }, many.clone(), InsufficientData),
+        (PeriodFacts { pending_after: 1, ..clean() }, many.clone(), NoGo),
+        (PeriodFacts { differences: rows(1), ..clean() }, many.clone(), NoGo),
+        (PeriodFacts { push: failed, ..clean() }, many.clone(), NoGo),
+        (clean(), of(&[(30, "300"), (70, "0")]), Review),
+        (clean(), of(&[(9, "600"), (91, "0")]), NoGo),
+        (clean(), of(&[(10, "100"), (90, "40")]), NoGo),
+    ];
+    let required: Vec<&Rule> = policy.rules.iter().filter(|rule| rule.is_required()).collect();
+    assert_eq!(required.len(), scenarios.len());
+    for (rule, (facts, population, word)) in required.into_iter().zip(scenarios) {
+        let decision = decided(facts, &[population]);
+        assert_eq!(decision.verdict.word, word, "{}", rule.metric_name());
+        let first = decision.rows.iter().find(|row| row.required && row.passed != Some(true)).unwrap();
+        let (name, operator, threshold) = (rule.metric_name(), rule.operator.as_str(), rule.threshold);
+        assert_eq!((&first.metric, first.operator.as_str()), (&name, operator));
+        let row = format!("({name} {}, asked {operator} {threshold})", first.value);
+        assert!(decision.verdict.reasons.iter().any(|reason| reason.ends_with(&row)), "{row}");
+    }
+    // Each advice, alone.
+    for (groups, metric) in [
+        (&[(20, "300"), (80, "10")][..], "share_at_80"),
+        (&[(2, "300"), (48, "90"), (50, "20")], "enterprise_candidates"),
+        (&[(10, "79"), (90, "10")], "p95_used_units_linear"),
+    ] {
+        let reasons = of_use(groups).verdict.reasons;
+        let is_it =
+            |reason: &String| reason.starts_with("advice only: ") && reason.contains(&format!("({metric} "));
+        assert!(reasons.iter().any(is_it), "{metric}: {reasons:?}");
+    }
+}
+
+#[test]
+fn clean_cycles_are_those_in_a_row_up_to_now() {
+    let mut policy = Policy::default_for("pro");
+    policy.rules = Policy::with_guards(Vec::new(), 1, 3);
+    let broken = PeriodFacts { pending_after: 1, ..clean() };
+    let harmless = PeriodFacts { differences: [("trial".to_owned(), 2)].into(), ..clean() };
+    let populations = [population("m", &[(1, "1")])];
+    for (facts, earlier, cycles, word) in [
+        (clean(), vec![], "1", InsufficientData),
+        (clean(), vec![clean(), clean()], "3", Go),
+        (clean(), vec![harmless, clean(), broken.clone()], "3", Go),
+        (clean(), vec![clean(), broken.clone(), clean()], "2", InsufficientData),
+        (broken, vec![clean(), clean()], "0", InsufficientData),
+    ] {
+        let evidence = Evidence { facts: &facts, earlier: &earlier, populations: &populations };
+        let decision = decide(&policy, &evidence).unwrap();
+        assert_eq!(
+            (row(&decision, "clean_cycles", ">=").value.as_str(), decision.verdict.word),
+            (cycles, word)
+        );
+    }
+}
+
+#[test]
+fn a_rule_for_one_plan_or_meter_judges_no_other() {
+    let mut policy = Policy::default_for("pro");
+    policy.rules = vec![
+        Rule {
+            meter: Some("a".to_owned()),
+            ..Rule::required(Metric::MeanUsed, Operator::Above, Ratio::whole(50), NoGo)
+        },
+        Rule {
+            plan: Some("team".to_owned()),
+            ..Rule::required(Metric::MeanUsed, Operator::Above, Ratio::whole(9), Review)
+        },
+    ];
+    let on = |plan, meter, used| Population { plan, ..population(meter, &[(1, used)]) };
+    for (populations, word) in [
+        (vec![on("pro", "a", "51"), on("pro", "b", "1"), on("team", "b", "10")], Go),
+        (vec![on("pro", "a", "50"), on("team", "b", "10")], NoGo),
+        (vec![on("pro", "b", "1"), on("team", "b", "9")], Review),
+        (vec![on("other", "a", "1"), on("pro", "b", "1")], Go),
+    ] {
+        let evidence = Evidence { facts: &clean(), earlier: &[], populations: &populations };
+        assert_eq!(decide(&policy, &evidence).unwrap().verdict.word, word);
+    }
 }
 
 #[test]

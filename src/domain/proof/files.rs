@@ -1,8 +1,9 @@
 //! The figures of a set of files, proved from the files alone.
 //!
 //! In: the rows of `lines.csv`, `control_totals.csv`, `exceptions.csv`, `summary.csv`, `adjustments.csv`,
-//! `reconciliation.csv` and `accruals.csv` as text, with their line numbers; the sums of `manifest.json`. Out: the first figure that does not follow from the others, with file, line and column. Needs no
-//! database and no catalog: it is what an auditor can do with the folder in hand.
+//! `reconciliation.csv` and `accruals.csv` as text, with their line numbers; the sums of `manifest.json`. Out: the first
+//! figure that does not follow from the others, with file, line and column. Needs no database and no catalog: it is what an
+//! auditor can do with the folder in hand.
 
 mod row;
 

@@ -3,21 +3,22 @@
 //! In: drafts as they stand at Stripe, tenants, the ledger. Out: a [`Candidate`] for each draft, and those drafts of our
 //! subscriptions that bill no window of ours. It reads the usage of no other window.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 
 use crate::domain::figures::{LedgerTotals, WindowFigures, WindowStatus};
 use crate::domain::intent::PushMode;
 use crate::domain::invoice::Invoice;
-use crate::domain::period::{Period, Window};
+use crate::domain::period::Period;
 use crate::domain::tenant::{ParkReason, TenantWindow};
+use crate::job::catalogs::Catalogs;
 use crate::job::due::{self, PeriodWindows};
 use crate::job::edges;
 use crate::job::guard::finding::{Draft, Finding};
 use crate::job::guard::{Case, Rules, Settings};
 use crate::job::mapping::{Mapped, Present, map, uses};
-use crate::job::observe::{pieces, totals_of};
+use crate::job::observe::{Ranges, pieces, totals_in};
 use crate::job::parking;
 use crate::job::plan::Rated;
 use crate::job::stage::{LONGEST_DRAFT, Stage, renewal_invoice, stage};
@@ -139,23 +140,18 @@ pub async fn unclosed(period: Period, case: &Case<'_>) -> anyhow::Result<Vec<Map
 /// What the ledger holds of these windows, and where the application sends beside them in the minutes that their edges cut.
 async fn totals(windows: &[TenantWindow<'_>], case: &Case<'_>) -> anyhow::Result<LedgerTotals> {
     let Case { rules, store, .. } = *case;
-    let mut ranges: BTreeMap<Window, BTreeSet<&str>> = BTreeMap::new();
+    let mut ranges = Ranges::new();
     for window in windows {
         let cut = match case.wire.push {
             PushMode::Observe => edges::beside(window.window, window.tenant),
             PushMode::Push => Vec::new(),
         };
         for range in pieces(window).chain(cut.into_iter().map(|(range, _)| range)) {
-            ranges.entry(range).or_default().insert(window.tenant.id());
+            ranges.entry((range, None)).or_default().insert(window.tenant.id());
         }
     }
-    let (tenants, meters) = (&rules.tenants, &rules.catalog.meters);
     let mut snapshot = store.ledger().snapshot().await?;
-    let mut totals = LedgerTotals::new();
-    for (range, ids) in ranges {
-        totals.insert(range, totals_of(range, &ids, tenants, meters, &mut snapshot).await?);
-    }
-    Ok(totals)
+    totals_in(ranges, &rules.tenants, &Catalogs::only(&rules.catalog), &mut snapshot).await
 }
 
 /// What the ledger expects of a window whose subscription does not fit; `None` where it could not be rated.

@@ -1,7 +1,7 @@
 //! The audit log: its chain, and whether it tells of all that is there.
 //!
-//! In: the log, runs, receipts, catalogs, people's words. Out: the first thing that does not hold, and what the log says of a run. The
-//! chain alone cannot show that its last rows are missing: but what they told of is there, and misses them.
+//! In: the log, runs, receipts, catalogs, people's words. Out: the first thing that does not hold, and what the log says of a
+//! run. The chain alone cannot show that its last rows are missing: but what they told of is there, and misses them.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,7 +1,8 @@
 //! The audit log and what it must agree with: import receipts, catalogs, runs. Rows that are only ever added.
 //!
-//! In: events. Out: rows chained by hash; and for an auditor what the log has to tell of. Guards the chain against two writers at once: the position is the key, and
-//! PostgreSQL takes a transaction-level lock first. Never changes a row; triggers in the database refuse it too.
+//! In: events. Out: rows chained by hash; and for an auditor what the log has to tell of. Guards the chain against two writers
+//! at once: the position is the key, and PostgreSQL takes a transaction-level lock first. Never changes a row; triggers in the
+//! database refuse it too.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -61,6 +61,29 @@ fn a_run_that_waits_for_postgres_ends_at_once_and_gives_its_lease_back() {
     }
 }
 
+/// The question for the lease is never broken off, and a database that does not answer would hold the person up for ever.
+#[test]
+fn a_second_interrupt_ends_a_run_whose_question_for_the_lease_is_not_answered() {
+    let workspace = Workspace::with_watched_company(Engine::Postgres);
+    let lock = Lock::postgres(&workspace, "lease");
+    let mut child = workspace.spawn(&RUN);
+    wait_until("the run waits for the lease", || waits_for(&workspace, "lease").then_some(()));
+    send(child.id(), "INT");
+    // Until the first one is taken in, another does not count as the second.
+    wait_until("the process ends", || {
+        send(child.id(), "INT");
+        child.try_wait().unwrap()
+    });
+    let ended = end_of(child, "a run that waits for the lease");
+    assert_eq!(
+        (ended.code, ended.stderr.contains("billrecon: interrupted")),
+        (Some(130), false),
+        "{ended:?}"
+    );
+    drop(lock);
+    end_of(workspace.spawn(&RUN), "the next run").expect(0);
+}
+
 /// The lock on the row of the lease ends with the transaction, so it may not be possible to give it back.
 #[test]
 fn a_run_that_waits_for_postgres_inside_a_transaction_ends_all_the_same() {

@@ -339,6 +339,7 @@ pub fn settings(folder: &Path) -> Settings {
         settle_delay: SignedDuration::from_hours(2),
         lease_ttl: Duration::from_mins(1),
         rules_hash: "simulation".to_owned(),
+        policy: None,
         bounds: Bounds::default(),
         stripe: StripeSettings {
             api_key: None,

@@ -9,6 +9,7 @@ mod comparison;
 mod differences;
 mod figures;
 mod intents;
+mod judged;
 mod late;
 mod leases;
 mod ledger;

@@ -30,6 +30,7 @@ const COMMANDS: &[&[&str]] = &[
     &["run", "--json", "--as-of", FINAL],
     &["explain", "a", "--period", "2026-10", "--records"],
     &["report", "--period", "2026-10", "--restated"],
+    &["decide", "--period", "2026-10"],
     &["verify", "--period", "2026-10"],
     &["verify", "--all", "--json"],
     &["approve", RUN, "--by", "Ada", "--note", "seen"],
