@@ -28,7 +28,36 @@ pub struct PeriodWindows<'a> {
     pub without_plan: Vec<TenantWindow<'a>>,
 }
 
+/// What is to be done with a period.
+pub enum Turn<'a> {
+    Nothing,
+    /// It is closed, and what came late to it is looked for.
+    Settled(&'a PeriodJob),
+    Play,
+}
+
+/// `is_only_late`: nothing of it is left to close; `is_explicit`: a person named it.
+pub fn turn<'a>(
+    job: Option<&'a PeriodJob>,
+    windows: &PeriodWindows<'_>,
+    is_only_late: bool,
+    is_explicit: bool,
+) -> Turn<'a> {
+    match job.filter(|job| job.status == PeriodStatus::Closed) {
+        Some(job) if windows.is_empty() || is_only_late => Turn::Settled(job),
+        // What was open or parked in it is gone: it is over.
+        None if windows.is_empty() && job.is_some_and(|job| job.status != PeriodStatus::Open) => Turn::Play,
+        _ if windows.is_empty() && !is_explicit => Turn::Nothing,
+        _ => Turn::Play,
+    }
+}
+
 impl PeriodWindows<'_> {
+    /// Nothing of it is due or open.
+    pub fn is_empty(&self) -> bool {
+        self.due.is_empty() && self.open.is_empty()
+    }
+
     /// Of a closed period whose windows lie otherwise now, though no tenant was imported since: in another time zone, say.
     /// Late usage belongs to those that closed; of the others nothing was read from Stripe.
     pub fn keep_closed(&mut self, period: Period) {

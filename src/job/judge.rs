@@ -5,6 +5,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::tz::TimeZone;
+
 use crate::domain::catalog::{Billing, Catalog, PushScope, UsagePrice};
 use crate::domain::company::CompanyFacts;
 use crate::domain::decide::{Decision, Evidence, decide};
@@ -13,10 +15,11 @@ use crate::domain::figures::{Disposition, SegmentUsage, WindowFigures, WindowSta
 use crate::domain::intent::{self, PushMode};
 use crate::domain::metrics::{MetricsError, Population};
 use crate::domain::number::{NumberError, QuantitySum};
-use crate::domain::period::Window;
+use crate::domain::period::{Period, Window};
 use crate::domain::policy::Policy;
 use crate::domain::population::population;
 use crate::domain::reconcile::{ReconciliationRow, Source};
+use crate::domain::tenant::Tenant;
 use crate::job::catalogs::Catalogs;
 use crate::job::intents::Intents;
 
@@ -36,6 +39,11 @@ pub struct Case<'a> {
 pub struct Judged {
     pub decision: Decision,
     pub facts: PeriodFacts,
+}
+
+/// The company at the two ends of a period.
+pub fn company(period: Period, tenants: &[Tenant], catalog: &Catalog, zone: &TimeZone) -> CompanyFacts {
+    CompanyFacts::of(tenants, catalog, Window { start: period.start(zone), end: period.next().start(zone) })
 }
 
 /// The facts of the period, and what the policy says of them. `earlier` are those of the closed periods before it, the newest

@@ -8,7 +8,6 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use crate::domain::bounds::Charge;
-use crate::domain::company::CompanyFacts;
 use crate::domain::intent::Intent;
 use crate::domain::period::{Period, Window};
 use crate::domain::reconcile::ReconciliationRow;
@@ -18,11 +17,12 @@ use crate::job::bounds;
 use crate::job::catalogs::Catalogs;
 use crate::job::compare::{Compared, Sides, orphans, unread};
 use crate::job::connection::Wire;
-use crate::job::due::{self, ClosedWindows, PeriodWindows};
+use crate::job::due::{self, ClosedWindows, PeriodWindows, Turn};
 use crate::job::edges;
 use crate::job::evidence::look::SecondLook;
 use crate::job::execute::{self, RunFacts};
 use crate::job::intents::Intents;
+use crate::job::judge;
 use crate::job::lease::Lease;
 use crate::job::mapping::Mapped;
 use crate::job::observe::{self, Kept, Observation, Scope};
@@ -38,7 +38,7 @@ use crate::job::standing::Standing;
 use crate::job::what_if::{self, WhatIf};
 use crate::job::{Settings, deliver, message, new_run_id};
 use crate::store::Store;
-use crate::store::books::{Look, PeriodJob, PeriodStatus};
+use crate::store::books::{Look, PeriodJob};
 use crate::stripe::StripeError;
 
 /// What holds for all periods of a wake.
@@ -61,18 +61,14 @@ pub async fn play(period: Period, wake: &Wake<'_>) -> anyhow::Result<Option<Peri
     let reach = due::reach(period, &rules.tenants, wake.settings);
     let mut windows = wake.windows(period, &view.closed_windows(reach).await?);
     let job = rules.jobs.get(&period);
-    let is_empty = windows.due.is_empty() && windows.open.is_empty();
-    let settled = match job.filter(|job| job.status == PeriodStatus::Closed) {
-        Some(job) if is_empty => Some(job),
-        Some(job) if rules.is_only_late(period) => {
-            windows.keep_closed(period);
-            Some(job)
-        }
-        // What was open or parked in it is gone: it is over.
-        None if is_empty && job.is_some_and(|job| job.status != PeriodStatus::Open) => None,
-        _ if is_empty && !rules.explicit => return Ok(None),
-        _ => None,
+    let settled = match due::turn(job, &windows, rules.is_only_late(period), rules.explicit) {
+        Turn::Nothing => return Ok(None),
+        Turn::Settled(job) => Some(job),
+        Turn::Play => None,
     };
+    if settled.is_some() && !windows.is_empty() {
+        windows.keep_closed(period);
+    }
     if let Some(job) = settled.filter(|_| !rules.explicit && !rules.late.contains(&period)) {
         wake.keep(job, None).await?;
         return Ok(rules.settled(job, wake.settings));
@@ -100,7 +96,7 @@ pub async fn play(period: Period, wake: &Wake<'_>) -> anyhow::Result<Option<Peri
         catalogs: &catalogs,
         push: wake.wire.push,
         policy: &rules.policy,
-        company: wake.company(period),
+        company: judge::company(period, &rules.tenants, &rules.catalog, &wake.settings.time_zone),
         run_id: &run.run_id,
         now: wake.now,
         charges: exchange.charges,
@@ -159,12 +155,6 @@ impl<'a> Wake<'a> {
         let mut windows = due::windows(period, &self.rules.tenants, self.settings, closed, is_final);
         parking::hold(&self.rules.parking, period, &mut windows);
         windows
-    }
-
-    fn company(&self, period: Period) -> CompanyFacts {
-        let zone = &self.settings.time_zone;
-        let bounds = Window { start: period.start(zone), end: period.next().start(zone) };
-        CompanyFacts::of(&self.rules.tenants, &self.rules.catalog, bounds)
     }
 
     fn stage(&self, window: &TenantWindow<'_>) -> Stage {

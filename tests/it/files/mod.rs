@@ -142,7 +142,7 @@ fn the_columns_that_others_read_by_name_stand_first() {
                     difference_amount_minor,currency,reason,evidence";
     assert!(comparison.starts_with(&format!("{promised},")), "{comparison}");
     let decision = "plan,meter,metric,value,operator,threshold,passed,required,population";
-    assert_eq!(header(&files["decision.csv"]).join(","), decision);
+    assert_eq!(header(&files["decision.csv"]).join(","), format!("{decision},formula"));
     assert_eq!(header(&files["control_totals.csv"]), ["meter", "measure", "records", "quantity"]);
     for file in [
         "lines.csv",
