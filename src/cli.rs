@@ -3,6 +3,7 @@
 //! In: arguments. Out: one parsed [`Cli`]. Holds words and types only: what a command does stands in `commands/`.
 
 mod people;
+mod price;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -18,6 +19,7 @@ use crate::domain::period::{Interval, Period};
 pub use people::{
     ApproveFlags, ClaimFlags, ParkFlags, UnlockFlags, UnparkFlags, VerifyFlags, VerifySubject, WordFlags,
 };
+pub use price::{CandidateFlags, PlanFlags, Price, SimulateFlags, SuggestFlags};
 
 /// Closes usage-billing periods, proves them, and says whether overage pricing is ready.
 #[derive(Debug, Parser)]
@@ -56,6 +58,9 @@ pub enum Command {
     /// Bring a catalog, tenants or usage into the database
     #[command(subcommand)]
     Import(Import),
+    /// Which overage price to set, and what it would change for every tenant
+    #[command(subcommand)]
+    Price(Price),
     /// Price quantities, by a plan of a catalog or by Stripe prices: a calculator without database, key or network
     #[command(after_help = RATE_EXAMPLES)]
     Rate(RateFlags),

@@ -6,6 +6,7 @@
 use crate::config::ConfigError;
 use crate::domain::late::LateFault;
 use crate::domain::money::MoneyError;
+use crate::domain::pricing::PricingError;
 use crate::domain::quote::QuoteError;
 use crate::ingest::IngestError;
 use crate::job::{Interrupted, Refusal};
@@ -78,7 +79,7 @@ fn of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<ExitCode> {
             _ => ExitCode::BadData,
         });
     }
-    if cause.downcast_ref::<LateFault>().is_some() {
+    if cause.downcast_ref::<LateFault>().is_some() || cause.downcast_ref::<PricingError>().is_some() {
         return Some(ExitCode::BadData);
     }
     // Amounts that add up to more than 64 bits come from a catalog or from usage.

@@ -3,6 +3,7 @@
 //! Imports point one way: `main → commands → job → {ingest, store, render, notify} → domain`; `tests/it/tidy`
 //! holds that.
 
+pub mod analytics;
 pub mod cli;
 pub mod commands;
 pub mod config;

@@ -10,6 +10,7 @@ mod explain;
 mod guard;
 mod import;
 mod park;
+mod price;
 mod print;
 mod progress;
 mod rate;
@@ -44,6 +45,7 @@ pub async fn execute(cli: &Cli, now: Timestamp) -> ExitCode {
         Command::Explain(flags) => explain::execute(&cli.global, flags).await,
         Command::Guard(flags) => guard::execute(&cli.global, flags, now).await,
         Command::Import(import) => import::execute(&cli.global, import, now).await,
+        Command::Price(price) => price::execute(&cli.global, price).await,
         Command::Rate(flags) => rate::execute(flags),
         Command::Report(flags) => report::execute(&cli.global, flags).await,
         Command::Run(flags) => run::execute(&cli.global, flags, now).await,

@@ -1,5 +1,5 @@
 //! The pure core, in reading order = the way of the data: number → money → period → tenant → parking → price → rule → catalog (and what a new one changes) →
-//! usage → aggregation → rating → quote → figures → late → accrual → controls → intent → bounds → invoice → reconcile → ratio → percentile → metrics → policy → reason → decide →
+//! usage → aggregation → rating → quote → figures → late → accrual → controls → intent → bounds → invoice → reconcile → ratio → percentile → metrics → policy → reason → decide → pricing (bill, simulate, even, check, suggest) →
 //! limit → history → forecast → report → audit.
 //!
 //! In: values. Out: values. Never a database, network, file, environment variable or clock: `now` is an argument.
@@ -31,6 +31,7 @@ pub mod period;
 pub mod policy;
 pub mod population;
 pub mod price;
+pub mod pricing;
 pub mod proof;
 pub mod quote;
 pub mod rating;

@@ -1,9 +1,12 @@
 //! Prices with quantities from NDJSON: one question a line.
 //!
 //! In: lines `{"id","currency","price","quantity"}`, the price as Stripe's API takes or returns it. Out: one call per line
-//! with its id and either what to rate or the path of the fault. Every line gets an answer, whatever its bytes.
+//! with its id and either what to rate or the path of the fault. Every line gets an answer, whatever its bytes. A price by
+//! itself is read in the same way.
 
 use std::io::Read;
+
+use serde_json::value::RawValue;
 
 use crate::domain::catalog::CatalogFault;
 use crate::domain::money::Currency;
@@ -73,6 +76,16 @@ pub fn read<R: Read>(
     })
 }
 
+/// One Price object by itself, and the currency that it names.
+pub fn read_price(text: &str, file: &str) -> Result<(Price, Option<Currency>), IngestError> {
+    let failed = |problem: String| IngestError::Toml { file: file.to_owned(), problem };
+    let raw: &RawValue =
+        serde_json::from_str(text).map_err(|error| failed(format!("is no JSON object: {error}")))?;
+    let node = Node::from_json(raw).map_err(failed)?;
+    let price = Fields::of(&node, "price", &[&price::PRICING[..], &BESIDES_PRICING].concat());
+    price.and_then(|price| price_of(&price)).map_err(|fault| failed(fault.to_string()))
+}
+
 /// Of two ids neither is the line's.
 fn id<'a>(entries: &Entries<'a>) -> Option<&'a str> {
     let mut ids = entries.all.iter().filter(|(key, _)| key == "id").map(|(_, id)| id.get());
@@ -105,22 +118,26 @@ fn request(entries: Entries<'_>) -> Result<PriceRequest, CatalogFault> {
     let missing = |name: &str| fields.fault(name, "is missing");
     let price = fields.get("price").ok_or_else(|| missing("price"))?;
     let price = Fields::of(price, "price", &[&price::PRICING[..], &BESIDES_PRICING].concat())?;
-    let (own, of_price) = (currency(&fields)?, currency(&price)?);
+    let (own, (rated, of_price)) = (currency(&fields)?, price_of(&price)?);
     if let (Some(own), Some(of_price)) = (own, of_price)
         && own != of_price
     {
         return Err(price.fault("currency", format!("is {of_price}, but the line's currency is {own}")));
     }
+    let text = fields.number_text("quantity")?.ok_or_else(|| missing("quantity"))?;
+    Ok(PriceRequest {
+        currency: own.or(of_price).ok_or_else(|| missing("currency"))?,
+        price: rated,
+        quantity: Quantity::parse(text).map_err(|error| fields.no_number("quantity", text, &error))?,
+    })
+}
+
+fn price_of(price: &Fields<'_>) -> Result<(Price, Option<Currency>), CatalogFault> {
     if price.get("custom_unit_amount").is_some() {
         let problem = "must be null: an amount that the customer chooses cannot be rated";
         return Err(price.fault("custom_unit_amount", problem));
     }
-    let text = fields.number_text("quantity")?.ok_or_else(|| missing("quantity"))?;
-    Ok(PriceRequest {
-        currency: own.or(of_price).ok_or_else(|| missing("currency"))?,
-        price: price::read(&price)?,
-        quantity: Quantity::parse(text).map_err(|error| fields.no_number("quantity", text, &error))?,
-    })
+    Ok((price::read(price)?, currency(price)?))
 }
 
 fn currency(fields: &Fields<'_>) -> Result<Option<Currency>, CatalogFault> {

@@ -38,6 +38,7 @@ pub mod parking;
 mod period;
 mod person;
 mod plan;
+pub mod price;
 mod push;
 mod reading;
 pub mod report;

@@ -19,7 +19,7 @@ pub use manifest::Facts;
 
 use crate::domain::audit::sha256_hex;
 use crate::domain::money::MoneyError;
-use crate::domain::report::Report;
+use crate::domain::report::{Report, Table};
 
 #[derive(Debug, thiserror::Error)]
 pub enum RenderError {
@@ -57,6 +57,13 @@ pub fn deliver(reports: &Path, report: &Report, facts: &Facts, fence: i64) -> Re
         Err(_) if partial.exists() && folder.exists() => keep(folder, &partial, manifest_sha256),
         Err(cause) => Err(RenderError::Io { path: folder, cause }),
     }
+}
+
+/// Writes one table to a file of its own, where there is none yet, and says how many rows it has.
+pub fn table_file(path: &Path, table: Table<'_>) -> Result<u64, RenderError> {
+    let file = create(path).map_err(|cause| RenderError::CannotCreate { path: path.to_owned(), cause })?;
+    let written = csv_file::write(file, table);
+    Ok(written.map_err(|cause| RenderError::Io { path: path.to_owned(), cause })?.rows)
 }
 
 /// Removes what earlier terms began. Their writers have lost the lease, but may not know it yet: so each folder is

@@ -26,6 +26,7 @@ mod late;
 mod limits;
 mod parking;
 mod peers;
+mod price;
 mod processes;
 mod rate;
 mod real_data;

@@ -33,6 +33,8 @@ const COMMANDS: &[&[&str]] = &[
     &["decide", "--period", "2026-10"],
     &["verify", "--period", "2026-10"],
     &["verify", "--all", "--json"],
+    &["price", "suggest"],
+    &["price", "simulate", "--prices", "5,6"],
     &["approve", RUN, "--by", "Ada", "--note", "seen"],
     &["park", "b", "--note", "asked for"],
     &["unpark", "b", "--note", "settled"],
