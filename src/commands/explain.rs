@@ -10,12 +10,14 @@ use crate::commands::{configured, print, start_logging};
 use crate::config::Config;
 use crate::domain::catalog::Meter;
 use crate::domain::figures::{Disposition, SegmentUsage, WindowLine};
+use crate::domain::limit::LimitEvent;
 use crate::domain::money::{MinorSum, MoneyError};
 use crate::domain::period::Window;
 use crate::domain::tenant::ParkReason;
 use crate::domain::usage::UsageTotal;
 use crate::exit_code::ExitCode;
 use crate::job::explain::{ExplainedRecord, ExplainedWindow, Explanation, Part, Question, explain};
+use crate::store::books::StoredLimit;
 
 pub async fn execute(global: &GlobalFlags, flags: &ExplainFlags) -> anyhow::Result<ExitCode> {
     let config = Config::load(global)?;
@@ -61,6 +63,13 @@ fn window_text(window: &ExplainedWindow) -> Result<Vec<String>, MoneyError> {
     }
     for part in &window.parts {
         lines.extend(part_text(part));
+    }
+    for one in &window.limits {
+        let LimitEvent { meter, level, quota, used, .. } = &one.event;
+        lines.push(format!(
+            "  {meter}: {level} % of {quota} reached, {used} used, seen at {}",
+            one.reached_at
+        ));
     }
     for (meter, late) in &window.late {
         let (what, higher) = match late.higher {
@@ -221,8 +230,17 @@ fn window_json(window: &ExplainedWindow) -> Result<Value, MoneyError> {
         "base": window.base.as_ref().map(line_json),
         "late": late.collect::<Vec<_>>(),
         "lost": lost.collect::<Vec<_>>(),
+        "limits": window.limits.iter().map(limit_json).collect::<Vec<_>>(),
         "totals": totals?,
     }))
+}
+
+fn limit_json(one: &StoredLimit) -> Value {
+    let LimitEvent { meter, level, quota, used, .. } = &one.event;
+    json!({
+        "meter": meter, "level": level, "quota": quota.to_string(), "used": used.to_string(),
+        "reached_at": one.reached_at.to_string(),
+    })
 }
 
 fn with_meter(meter: &str, mut value: Value) -> Value {

@@ -1,6 +1,6 @@
 //! The pure core, in reading order = the way of the data: number → money → period → tenant → parking → price → rule → catalog (and what a new one changes) →
 //! usage → aggregation → rating → quote → figures → late → accrual → controls → intent → bounds → invoice → reconcile → ratio → percentile → metrics → policy → reason → decide → pricing (bill, simulate, even, check, suggest) →
-//! report → audit.
+//! limit → history → forecast → report → audit.
 //!
 //! In: values. Out: values. Never a database, network, file, environment variable or clock: `now` is an argument.
 
@@ -15,9 +15,12 @@ pub mod controls;
 pub mod decide;
 pub mod facts;
 pub mod figures;
+pub mod forecast;
+pub mod history;
 pub mod intent;
 pub mod invoice;
 pub mod late;
+pub mod limit;
 pub mod metric;
 pub mod metrics;
 pub mod money;

@@ -146,7 +146,7 @@ impl Interval {
         }
     }
 
-    fn months(self) -> i32 {
+    pub(in crate::domain) fn months(self) -> i32 {
         match self {
             Self::Month => 1,
             Self::Year => 12,

@@ -38,6 +38,11 @@ impl Ratio {
         Self::new(part.into(), whole.into())
     }
 
+    /// The same of quantities; `None` of nothing and of less.
+    pub fn share(part: Quantity, whole: Quantity) -> Option<Self> {
+        Self::new(part.scaled(), u128::try_from(whole.scaled()).ok()?)
+    }
+
     pub fn whole(count: u64) -> Self {
         Self { numerator: count.into(), denominator: 1 }
     }
@@ -57,6 +62,24 @@ impl Ratio {
     /// The sum shared equally among `count`; `None` among nobody.
     pub fn mean(sum: QuantitySum, count: u64) -> Option<Self> {
         Self::new(sum.scaled(), u128::from(count) * ONE.unsigned_abs())
+    }
+
+    /// The exact product; `None` where it does not fit.
+    pub fn checked_times(self, by: Self) -> Option<Self> {
+        // What divides both sides is taken out first, so that what fits in lowest terms fits here.
+        let across = |one: Self, other: Self| Self::new(one.numerator, other.denominator);
+        let (left, right) = (across(self, by)?, across(by, self)?);
+        let numerator = left.numerator.checked_mul(right.numerator)?;
+        Self::new(numerator, left.denominator.checked_mul(right.denominator)?)
+    }
+
+    /// To 12 places, a half going away from zero; `None` beyond what a quantity holds.
+    pub fn rounded(self) -> Option<Quantity> {
+        let (numerator, denominator) = self.magnitude();
+        let two = U256::from(2u8);
+        let scaled = numerator * U256::from(ONE.unsigned_abs());
+        let nearest = i128::try_from((scaled * two + denominator) / (denominator * two)).ok()?;
+        QuantitySum::from_parts(0, nearest * self.numerator.signum()).ok()?.to_quantity().ok()
     }
 
     /// The value as a percentage, for a sentence: exact, or rounded to 4 places.
@@ -235,6 +258,27 @@ mod tests {
     fn a_share_of_nothing_is_no_number() {
         assert_eq!((Ratio::of(0, 0), Ratio::of(3, 0)), (None, None));
         assert_eq!(Ratio::mean(QuantitySum::ZERO, 0), None);
+    }
+
+    #[test]
+    fn a_product_is_exact_or_none() {
+        let product = |one: Ratio, by: Ratio| one.checked_times(by);
+        assert_eq!(product(ratio(3, 4), ratio(-2, 9)), Some(ratio(-1, 6)));
+        assert_eq!(product(ratio(i128::MAX, 7), ratio(7, i128::MAX.unsigned_abs())), Some(ratio(1, 1)));
+        assert_eq!(product(ratio(i128::MAX, 1), ratio(2, 1)), None);
+        assert_eq!(product(ratio(1, u128::MAX), ratio(1, 2)), None);
+        assert_eq!(product(ratio(0, 1), ratio(1, 3)), Some(ratio(0, 1)));
+    }
+
+    #[test]
+    fn a_fraction_is_rounded_to_twelve_places_half_away_from_zero() {
+        let rounded =
+            |numerator, denominator| ratio(numerator, denominator).rounded().map(|one| one.to_string());
+        assert_eq!(rounded(2, 3), Some("0.666666666667".to_owned()));
+        assert_eq!(rounded(1, 2_000_000_000_000), Some("0.000000000001".to_owned()));
+        assert_eq!(rounded(-1, 2_000_000_000_000), Some("-0.000000000001".to_owned()));
+        assert_eq!(rounded(1, 2_000_000_000_001), Some("0".to_owned()));
+        assert_eq!(rounded(i128::MAX, 1), None);
     }
 
     proptest! {

@@ -7,12 +7,15 @@ mod accruals;
 mod adjustments;
 mod comparison;
 mod exception;
+mod forecast;
+mod limits;
 mod statement;
 mod trend;
 
 pub use exception::{
     Exception, ExceptionKind, QuarantineCount, came_late, exceptions, not_accrued, resolved, unbillable,
 };
+pub use forecast::jumped;
 pub use statement::Statement;
 
 use std::borrow::Cow;
@@ -25,7 +28,9 @@ use crate::domain::catalog::PlanId;
 use crate::domain::controls::ControlTotals;
 use crate::domain::decide::{DecisionRow, Verdict};
 use crate::domain::figures::{WindowFigures, WindowLine, WindowStatus};
+use crate::domain::forecast::Forecast;
 use crate::domain::late::Restated;
+use crate::domain::limit::LimitRow;
 use crate::domain::money::{Currency, MinorSum, MoneyError};
 use crate::domain::period::Period;
 use crate::domain::population::Counting;
@@ -83,6 +88,10 @@ pub struct Report {
     pub adjustments: Vec<Restated>,
     /// What was used of windows still open when the period ended; nothing before that.
     pub accruals: Vec<Accrual>,
+    /// Levels of quotas that the period's windows have reached so far, sorted.
+    pub limits: Vec<LimitRow>,
+    /// Of its open windows; a run that closes something shows none of them.
+    pub forecasts: Vec<Forecast>,
     /// What the ledger held of the period when it was read.
     pub ledger: LedgerSeen,
     /// `None` for a period that is not judged yet.
@@ -101,6 +110,8 @@ impl Report {
             self.exception_rows(),
             self.adjustment_rows()?,
             self.accrual_rows(),
+            self.limit_rows(),
+            self.forecast_rows(),
             self.decision_rows(),
             self.trend_rows(),
             self.control_totals(),

@@ -23,14 +23,14 @@ impl<'a> Catalogs<'a> {
         Self { current, current_hash: String::new(), older: BTreeMap::new() }
     }
 
-    /// Reads the versions that stored windows name besides the current one.
+    /// Reads the versions that are named besides the current one.
     pub async fn read(
         current: &'a Catalog,
         current_hash: &str,
-        stored: &[WindowFigures],
+        named: impl IntoIterator<Item = &str>,
         view: &mut BooksView,
     ) -> anyhow::Result<Self> {
-        let named: BTreeSet<&str> = stored.iter().map(|window| window.catalog_hash.as_str()).collect();
+        let named: BTreeSet<&str> = named.into_iter().collect();
         let mut older = BTreeMap::new();
         for hash in named.into_iter().filter(|hash| !hash.is_empty() && *hash != current_hash) {
             // What was closed stands; only what is asked of it anew cannot be told.
@@ -64,8 +64,17 @@ impl<'a> Catalogs<'a> {
 
     /// `None`: the version that the window closed with cannot be read. What has none is rated by the current one.
     pub fn of(&self, window: &WindowFigures) -> Option<&Catalog> {
-        let hash = &window.catalog_hash;
+        self.version(&window.catalog_hash)
+    }
+
+    /// The same of any window that closed with it.
+    pub fn version(&self, hash: &str) -> Option<&Catalog> {
         let is_current = hash.is_empty() || *hash == self.current_hash;
         if is_current { Some(self.current) } else { self.older.get(hash) }
     }
+}
+
+/// The versions that windows were closed with.
+pub fn hashes(windows: &[WindowFigures]) -> impl Iterator<Item = &str> {
+    windows.iter().map(|window| window.catalog_hash.as_str())
 }

@@ -6,7 +6,7 @@
 use crate::domain::decide::{Decision, Verdict};
 use crate::domain::period::Period;
 use crate::domain::trend::{TrendRow, trend};
-use crate::job::catalogs::Catalogs;
+use crate::job::catalogs::{Catalogs, hashes};
 use crate::job::connection::mode_of;
 use crate::job::judge::decide_on;
 use crate::job::{PolicyFile, Refusal, Settings, current_catalog, policy};
@@ -48,7 +48,7 @@ pub async fn decide(settings: &Settings, question: &Question) -> anyhow::Result<
         return Err(Refusal::BadData(text).into());
     };
     let figures = view.windows_as_of(run.period, &run.run_id).await?;
-    let catalogs = Catalogs::read(&catalog, &current.catalog_hash, &figures, &mut view).await?;
+    let catalogs = Catalogs::read(&catalog, &current.catalog_hash, hashes(&figures), &mut view).await?;
     let earlier = view.judged_before(run.period, run.fence).await?;
     let before = earlier.facts_without_gap(run.period);
     let decision = decide_on(&policy, &facts, &before, &figures, &catalogs)?;

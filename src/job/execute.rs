@@ -44,6 +44,7 @@ pub async fn commit(
     }
     write.add_adjustments(period, run_id, &plan.adjustments).await?;
     write.save_accruals(run_id, &report.accruals).await?;
+    write.add_limit_events((period, run_id), &plan.limits, facts.started_at).await?;
     write.update_intents(&plan.confirmed).await?;
     write.add_intents(&plan.unbillable, run_id).await?;
     write.add_observed_windows(&plan.notes.observed, run_id).await?;
@@ -84,6 +85,7 @@ pub async fn note(
 ) -> anyhow::Result<()> {
     let mut write = books.write(lease.term()?).await?;
     write.update_intents(&plan.confirmed).await?;
+    write.add_limit_events((plan.report.period, run_id), &plan.limits, facts.started_at).await?;
     write.save_differences(plan.report.period, &plan.differences).await?;
     write.add_observed_windows(&plan.notes.observed, run_id).await?;
     write.add_drafts(&plan.notes.drafts, run_id).await?;

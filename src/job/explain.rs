@@ -18,11 +18,12 @@ use crate::domain::period::{Period, Window};
 use crate::domain::tenant::{Tenant, TenantWindow};
 use crate::domain::usage::{UsageRecord, UsageTotal};
 use crate::ingest::did_you_mean;
-use crate::job::catalogs::Catalogs;
+use crate::job::catalogs::{Catalogs, hashes};
 use crate::job::connection::mode_of;
 use crate::job::observe::{self, Ranges};
 use crate::job::{Refusal, Settings, current_catalog};
 use crate::store::Access;
+use crate::store::books::StoredLimit;
 use crate::store::ledger::{LedgerSnapshot, StoredRecord};
 
 /// What is asked.
@@ -55,6 +56,8 @@ pub struct ExplainedWindow {
     pub late: BTreeMap<String, CameLate>,
     /// By meter: what was closed, and the ledger holds no more.
     pub lost: BTreeMap<String, UsageTotal>,
+    /// Levels of its quotas that runs saw reached.
+    pub limits: Vec<StoredLimit>,
 }
 
 /// What came late on a meter.
@@ -121,7 +124,10 @@ pub async fn explain(settings: &Settings, question: &Question) -> anyhow::Result
     let tenant = find(&tenants, &question.tenant_id)?;
     let stored = view.windows_of(question.period, tenant.id()).await?;
     let pinned = view.pinned_account().await?;
-    let catalogs = Catalogs::read(&catalog, &current.catalog_hash, &stored, &mut view).await?;
+    let mut limits = view.limit_events_of(question.period, tenant.id()).await?;
+    limits.sort_by(|one, other| one.event.cmp(&other.event));
+    limits.retain(|one| question.meter.as_ref().is_none_or(|meter| one.event.meter == *meter));
+    let catalogs = Catalogs::read(&catalog, &current.catalog_hash, hashes(&stored), &mut view).await?;
     drop(view);
     let laid = tenant.windows(question.period, &settings.time_zone);
     let mut snapshot = store.ledger().snapshot().await?;
@@ -133,7 +139,9 @@ pub async fn explain(settings: &Settings, question: &Question) -> anyhow::Result
     let mut windows = Vec::new();
     for figures in figures {
         let catalog = catalogs.of(&figures);
-        windows.push(window(figures, &laid, catalog, question, &totals, &mut snapshot).await?);
+        let mut one = window(figures, &laid, catalog, question, &totals, &mut snapshot).await?;
+        one.limits = limits.extract_if(.., |limit| limit.event.window == one.figures.window).collect();
+        windows.push(one);
     }
     drop(snapshot);
     store.close().await;
@@ -257,6 +265,7 @@ async fn window(
         base: figures.lines.iter().find(|line| line.meter.is_empty()).cloned(),
         late,
         lost,
+        limits: Vec::new(),
         parts,
         figures,
     })

@@ -27,6 +27,7 @@ mod interrupt;
 mod judge;
 mod late;
 pub mod lease;
+mod limits;
 mod mapping;
 mod message;
 mod moved;

@@ -19,10 +19,11 @@ use crate::domain::reconcile::{KnownDifference, ReconciliationRow};
 use crate::domain::report::{Exception, ExceptionKind, QuarantineCount, not_accrued};
 use crate::domain::tenant::{Tenant, TenantWindow};
 use crate::domain::usage::TotalsByMeter;
-use crate::job::catalogs::Catalogs;
+use crate::job::catalogs::{Catalogs, hashes};
 use crate::job::due::PeriodWindows;
 use crate::job::edges;
 use crate::job::judge::Judged;
+use crate::job::limits::KnownLimits;
 use crate::store::StoreError;
 use crate::store::books::{BooksView, Earlier, Look, ParkedWindow, PeriodJob, PeriodStatus};
 use crate::store::ledger::{Ledger, LedgerSnapshot};
@@ -70,6 +71,7 @@ pub struct Kept {
     pub parked: Vec<ParkedWindow>,
     /// The exceptions of the last close.
     pub told: Vec<Exception>,
+    pub limits: KnownLimits,
 }
 
 impl Kept {
@@ -92,6 +94,7 @@ impl Kept {
             accrued: Vec::new(),
             parked: view.parked_in(period).await?,
             told: view.last_exceptions(period).await?,
+            limits: KnownLimits::read(period, reach, windows, view).await?,
         };
         // Windows that closed before their layout was kept.
         for one in kept.stored.iter_mut().filter(|one| one.stretches.is_empty()) {
@@ -118,6 +121,13 @@ impl Kept {
         kept.beside = view.rows_beside(&job.run_id).await?;
         kept.accrued = view.accruals(&job.run_id).await?;
         Ok(kept)
+    }
+}
+
+impl Kept {
+    /// The catalog versions that its windows closed with.
+    pub fn catalogs(&self) -> impl Iterator<Item = &str> {
+        hashes(&self.stored).chain(self.limits.catalog_hashes())
     }
 }
 

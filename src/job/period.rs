@@ -74,7 +74,7 @@ pub async fn play(period: Period, wake: &Wake<'_>) -> anyhow::Result<Option<Peri
         return Ok(rules.settled(job, wake.settings));
     }
     let kept = Kept::read(period, reach, job, &windows, &mut view).await?;
-    let catalogs = Catalogs::read(&rules.catalog, &rules.catalog_hash, &kept.stored, &mut view).await?;
+    let catalogs = Catalogs::read(&rules.catalog, &rules.catalog_hash, kept.catalogs(), &mut view).await?;
     let mut intents = Intents::new(view.intents(reach).await?);
     drop(view);
     let beside = wake.beside(settled, &kept);

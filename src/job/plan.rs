@@ -18,6 +18,7 @@ use crate::domain::facts::PeriodFacts;
 use crate::domain::figures::{LedgerTotals, WindowFigures, WindowStatus};
 use crate::domain::intent::{Intent, PushMode};
 use crate::domain::late::{Adjustment, restated};
+use crate::domain::limit::LimitEvent;
 use crate::domain::period::{Period, Window};
 use crate::domain::policy::Policy;
 use crate::domain::reconcile::{Claims, Followed, KnownDifference, ReconciliationRow, follow};
@@ -32,6 +33,7 @@ use crate::job::due::PeriodWindows;
 use crate::job::intents::Intents;
 use crate::job::judge::{Case, Judged, judge};
 use crate::job::late::{self, CameLate, Waits};
+use crate::job::limits::warn;
 use crate::job::mapping::{Mapped, Present, map};
 use crate::job::notes::Notes;
 use crate::job::observe::Observation;
@@ -72,6 +74,8 @@ pub struct PeriodPlan {
     pub adjustments: Vec<Adjustment>,
     /// What of closed windows waits for a person.
     pub late: Waits,
+    /// Levels of quotas that were reached, and that nobody knew.
+    pub limits: Vec<LimitEvent>,
     pub look: Look,
     /// What the verdict is said from; only of a judged period.
     pub facts: Option<PeriodFacts>,
@@ -231,12 +235,13 @@ pub fn plan(mut known: Known<'_>, mut rated: Rated, observation: Observation) ->
         Some(said) => said,
         None => judge_period(&known, &all, &comparison, counts.pending_after, &earlier)?,
     };
+    let warned = warn(&known, (&kept.limits, &kept.told), (&all[new.clone()], &open), purpose);
     if purpose == Purpose::Look {
         all.extend(open);
     }
     let beside = (&totals, &quarantine[..], &differences.vanished[..]);
     let (mut exceptions, controls) = beside_the_lines(&known, &all, &came, beside)?;
-    exceptions.extend(not_accrued);
+    exceptions.extend(not_accrued.into_iter().chain(warned.jumps));
     exceptions.sort();
     let ledger = LedgerSeen { records: controls.accepted_records(), recorded_at: newest };
     let report = Report {
@@ -249,6 +254,8 @@ pub fn plan(mut known: Known<'_>, mut rated: Rated, observation: Observation) ->
         evidence: known.evidence,
         decision: decision.rows,
         accruals,
+        limits: warned.limits,
+        forecasts: warned.forecasts,
         ledger,
         verdict: judged.then_some(decision.verdict),
         earlier: kept.earlier.said(),
@@ -265,6 +272,7 @@ pub fn plan(mut known: Known<'_>, mut rated: Rated, observation: Observation) ->
         confirmed: known.confirmed,
         unbillable: known.unbillable,
         late: came.waits(),
+        limits: warned.new,
         adjustments: came.new,
         look,
         facts: judged.then_some(facts),

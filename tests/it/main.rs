@@ -23,6 +23,7 @@ mod guard;
 mod guards;
 mod killed;
 mod late;
+mod limits;
 mod parking;
 mod peers;
 mod price;

@@ -34,10 +34,12 @@ pub enum ExceptionKind {
     Lost,
     /// Usage of a window that is open at the period's end, and is in no accrual.
     NotAccrued,
+    /// Far more or far less than the windows before.
+    Jump,
 }
 
 impl ExceptionKind {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 10] = [
         Self::Excluded,
         Self::Parked,
         Self::Quarantined,
@@ -47,6 +49,7 @@ impl ExceptionKind {
         Self::Unvalued,
         Self::Lost,
         Self::NotAccrued,
+        Self::Jump,
     ];
 
     pub fn parse(text: &str) -> Option<Self> {
@@ -64,6 +67,7 @@ impl ExceptionKind {
             Self::Unvalued => "unvalued",
             Self::Lost => "lost",
             Self::NotAccrued => "not_accrued",
+            Self::Jump => "jump",
         }
     }
 }

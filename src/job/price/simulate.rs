@@ -13,7 +13,7 @@ use crate::domain::pricing::bill::{Fleet, LeftOut};
 use crate::domain::pricing::simulate::{Offer, Shock, Simulated, revenue, shocks, simulate};
 use crate::domain::pricing::table::table;
 use crate::job::Settings;
-use crate::job::catalogs::Catalogs;
+use crate::job::catalogs::{Catalogs, hashes};
 use crate::job::price::{Source, Wanted};
 use crate::render;
 
@@ -68,7 +68,7 @@ pub async fn run(
     let (source, mut view) = Source::read(settings, wanted.periods).await?;
     let names = wanted.names(&source.catalog)?;
     let hash = &source.stored.catalog_hash;
-    let catalogs = Catalogs::read(&source.catalog, hash, &source.windows, &mut view).await?;
+    let catalogs = Catalogs::read(&source.catalog, hash, hashes(&source.windows), &mut view).await?;
     let mut fleet = Fleet::default();
     for window in source.windows() {
         fleet.add(&names.selection(wanted), window, catalogs.of(window.1))?;

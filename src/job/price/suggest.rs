@@ -8,7 +8,7 @@ use crate::domain::number::{Quantity, UnitAmount};
 use crate::domain::period::Period;
 use crate::domain::pricing::simulate::in_minor;
 use crate::domain::pricing::suggest::{Question, Suggestion, members, suggest};
-use crate::job::catalogs::Catalogs;
+use crate::job::catalogs::{Catalogs, hashes};
 use crate::job::price::{Source, Wanted};
 use crate::job::{Refusal, Settings, policy};
 
@@ -48,7 +48,7 @@ pub async fn run(settings: &Settings, wanted: &Wanted, aim: &Aim) -> anyhow::Res
     let (source, mut view) = Source::read(settings, wanted.periods).await?;
     let names = wanted.names(&source.catalog)?;
     let hash = &source.stored.catalog_hash;
-    let catalogs = Catalogs::read(&source.catalog, hash, &source.windows, &mut view).await?;
+    let catalogs = Catalogs::read(&source.catalog, hash, hashes(&source.windows), &mut view).await?;
     let selection = names.selection(wanted);
     let guide = policy(settings.policy.as_ref(), &source.catalog)?.price;
     let target = aim.target.or(guide.target_share).map_or_else(|| Quantity::whole(USUAL_PERCENT), Ok)?;

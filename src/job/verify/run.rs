@@ -8,7 +8,7 @@ use crate::domain::number::NumberError;
 use crate::domain::proof::{CheckName, ClosedRecords, Finding, controls_fault, ledger_fault};
 use crate::domain::report::Report;
 use crate::ingest::{IngestError, report_set};
-use crate::job::catalogs::Catalogs;
+use crate::job::catalogs::{Catalogs, hashes};
 use crate::job::observe::Ranges;
 use crate::job::verify::log::Log;
 use crate::job::verify::{Proof, has_figures};
@@ -18,7 +18,7 @@ use crate::store::books::{BooksView, RunFiles, RunState};
 use crate::store::{Store, StoreError};
 
 /// Tables whose rows stand in a file one by one.
-const FILES: [(&str, &str); 8] = [
+const FILES: [(&str, &str); 9] = [
     ("window_lines", "lines.csv"),
     ("reconciliation", "reconciliation.csv"),
     ("run_exceptions", "exceptions.csv"),
@@ -27,6 +27,7 @@ const FILES: [(&str, &str); 8] = [
     ("run_decisions", "decision.csv"),
     ("adjustments", "adjustments.csv"),
     ("run_accruals", "accruals.csv"),
+    ("limit_events", "limit_events.csv"),
 ];
 
 pub async fn check(
@@ -153,7 +154,7 @@ async fn totals(windows: &[WindowFigures], store: &Store, view: &mut BooksView) 
         Ok(found) => found,
         Err(problem) => return Ok(Finding::NotChecked(problem)),
     };
-    let catalogs = Catalogs::read(&catalog, &current.catalog_hash, windows, view).await?;
+    let catalogs = Catalogs::read(&catalog, &current.catalog_hash, hashes(windows), view).await?;
     let tenants = view.tenants().await?;
     let mut ranges = Ranges::new();
     for window in windows.iter().filter(|window| window.status == WindowStatus::Closed) {

@@ -28,7 +28,7 @@ const OF_WINDOWS: &str =
     (SELECT tenant_id, window_start FROM billing_windows WHERE run_id = ? AND status = 'closed')";
 const OF_RUN: &str = "run_id = ?";
 
-const TABLES: [Table; 13] = [
+const TABLES: [Table; 14] = [
     Table {
         name: "billing_windows",
         rows: "run_id = ? AND status = 'closed'",
@@ -56,6 +56,12 @@ const TABLES: [Table; 13] = [
         name: "adjustments",
         rows: OF_RUN,
         order: "tenant_id, window_start, window_end, segment_start, meter",
+        left_out: &[],
+    },
+    Table {
+        name: "limit_events",
+        rows: "period = (SELECT period FROM runs WHERE run_id = ?) AND run_id = ?",
+        order: "tenant_id, window_start, window_end, meter, level",
         left_out: &[],
     },
     Table { name: "run_accruals", rows: OF_RUN, order: "position", left_out: &[] },

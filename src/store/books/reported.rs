@@ -78,6 +78,7 @@ impl BooksView {
         let adjustments = restated(&windows, &self.adjustments_of_run(period, run_id).await?);
         let adjustments = adjustments.map_err(|error| StoreError::inconsistent("an adjustment", error))?;
         let accruals = self.accruals(run_id).await?;
+        let limits = self.limit_rows(period, run_id).await?;
         let ledger = self.ledger_seen(run_id).await?;
         let run = self.run(run_id).await?;
         let fence = run.as_ref().map_or(0, |run| run.fence);
@@ -93,6 +94,8 @@ impl BooksView {
             decision,
             adjustments,
             accruals,
+            limits,
+            forecasts: Vec::new(),
             ledger,
             verdict,
             earlier,

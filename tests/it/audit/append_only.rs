@@ -8,7 +8,7 @@ use super::Closed;
 use crate::support::{ENGINES, Engine};
 
 /// Each table with a column that can be set to itself, and its key.
-const TABLES: [(&str, &str); 15] = [
+const TABLES: [(&str, &str); 16] = [
     ("audit_log", "hash"),
     ("billing_windows", "tenant_name"),
     ("window_usage", "records"),
@@ -21,6 +21,7 @@ const TABLES: [(&str, &str); 15] = [
     ("run_facts", "body"),
     ("run_accruals", "records"),
     ("run_totals", "late_minor"),
+    ("limit_events", "level"),
     ("import_receipts", "accepted"),
     ("catalog_versions", "body"),
     ("usage_ledger", "outcome"),

@@ -13,6 +13,7 @@ mod judged;
 mod late;
 mod leases;
 mod ledger;
+mod limits;
 mod meters;
 mod parking;
 mod quarantine;
