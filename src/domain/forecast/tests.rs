@@ -4,7 +4,7 @@
 
 use super::*;
 use crate::domain::catalog::{Aggregation, Billing, Meter, Plan, PushScope};
-use crate::domain::figures::{Disposition, SegmentUsage, Stretch};
+use crate::domain::figures::{Disposition, Payer, SegmentUsage, Stretch};
 use crate::domain::number::{QuantitySum, UnitAmount};
 use crate::domain::period::Interval;
 use crate::domain::price::Price;
@@ -70,7 +70,7 @@ fn figures(window: Window, meter: &str, used: &str) -> WindowFigures {
         park: None,
         not_billed: false,
         full_cycle: false,
-        paying: true,
+        payer: Payer::Paying,
         catalog_hash: String::new(),
         usage: vec![usage],
         lines: Vec::new(),

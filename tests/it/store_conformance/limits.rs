@@ -152,7 +152,7 @@ fn figures(tenant: &str, window: Window, usage: &[(&str, &str, Option<&str>)]) -
         park: None,
         not_billed: false,
         full_cycle: false,
-        paying: true,
+        payer: billrecon::domain::figures::Payer::Paying,
         catalog_hash: "c".to_owned(),
         usage: usage.iter().map(segment).collect(),
         lines: Vec::new(),
