@@ -200,3 +200,33 @@ fn a_top_plan_that_gives_its_overage_away_is_named() {
     let own = suggested(&workspace, &["--plan", "enterprise"]);
     assert_eq!(check(only(&own), "top_plan")["ok"], true);
 }
+
+/// 999.00 x 10 % / 30 = 3.33, so 3.50 in steps of a half; the policy wants at least 5.00.
+#[test]
+fn the_policy_says_what_nobody_has_said_on_the_command_line() {
+    let workspace = closed(Engine::Sqlite, CATALOG, USED);
+    let rule = "[[rule]]\nmetric = \"tenants\"\noperator = \">\"\nthreshold = 0\nverdict = \"NO_GO\"\n";
+    let price = "[price]\ntarget_share = \"0.1\"\nstep = \"0.50\"\nminimum = 5\n";
+    workspace.write("policy.toml", format!("plan = \"pro\"\n{rule}{price}"));
+    workspace.write("billrecon.toml", "policy = \"policy.toml\"\n");
+    let found = suggested(&workspace, &[]);
+    let one = only(&found);
+    assert_eq!((&one["exact"], &one["suggested"]["price"]), (&"3.33".into(), &"3.50".into()));
+    assert_eq!(check(one, "range")["ok"], false);
+    let found = suggested(&workspace, &["--target-share", "20%", "--step", "1", "--min", "4"]);
+    let one = only(&found);
+    assert_eq!((&one["suggested"]["price"], &check(one, "range")["ok"]), (&"7.00".into(), &true.into()));
+    for (wrong, says) in [
+        ("target_share = \"-1 %\"", "from 0 %"),
+        ("step = 0", "above 0"),
+        ("setp = 1", "did you mean `step`?"),
+    ] {
+        workspace.write("policy.toml", format!("plan = \"pro\"\n{rule}[price]\n{wrong}\n"));
+        let ended = asked(&workspace, "suggest", &[]).expect(78);
+        assert!(
+            ended.stderr.contains("policy.toml: line 8") && ended.stderr.contains(says),
+            "{}",
+            ended.stderr
+        );
+    }
+}
