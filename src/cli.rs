@@ -251,7 +251,7 @@ pub struct DecideFlags {
     /// A closed billing period, such as 2026-10 [default: the newest]
     #[arg(long, value_name = "YYYY-MM", value_parser = Period::parse)]
     pub period: Option<Period>,
-    /// End with 20 (`NO_GO` or `REVIEW`) or 22 (insufficient data)
+    /// End with 20 (`NO_GO` or `REVIEW`), 22 (insufficient data) or 21 (differences) where it would end with 0
     #[arg(long)]
     pub detailed_exitcode: bool,
     /// Print one JSON object

@@ -25,8 +25,8 @@ pub async fn execute(global: &GlobalFlags, flags: &DecideFlags) -> anyhow::Resul
     let question = Question { period: flags.period, policy };
     let answer = decide(&configured(&config)?, &question).await?;
     print::data(&if flags.json { print::json(&as_json(&answer).to_string()) } else { text(&answer) })?;
-    let code = verdict_code(answer.decision.verdict.word);
-    Ok(if flags.detailed_exitcode { code.unwrap_or(ExitCode::Done) } else { ExitCode::Done })
+    let code = verdict_code(Some(answer.decision.verdict.word), answer.differs);
+    Ok(if flags.detailed_exitcode { code } else { ExitCode::Done })
 }
 
 fn read(path: &Path) -> Result<PolicyFile, Refusal> {

@@ -60,12 +60,13 @@ pub async fn execute(cli: &Cli, now: Timestamp) -> ExitCode {
     code.unwrap_or_else(|error| failed(&error))
 }
 
-/// The code of a verdict, where somebody asked for it; `GO` has none of its own.
-fn verdict_code(word: VerdictWord) -> Option<ExitCode> {
+/// The code for who asks for it: that of the verdict; with `GO`, or none, whether ledger and Stripe differ.
+fn verdict_code(word: Option<VerdictWord>, differs: bool) -> ExitCode {
     match word {
-        VerdictWord::NoGo | VerdictWord::Review => Some(ExitCode::NotYet),
-        VerdictWord::InsufficientData => Some(ExitCode::InsufficientData),
-        VerdictWord::Go => None,
+        Some(VerdictWord::NoGo | VerdictWord::Review) => ExitCode::NotYet,
+        Some(VerdictWord::InsufficientData) => ExitCode::InsufficientData,
+        Some(VerdictWord::Go) | None if differs => ExitCode::Differences,
+        Some(VerdictWord::Go) | None => ExitCode::Done,
     }
 }
 

@@ -66,8 +66,7 @@ pub fn print_messages(wake: &Wake) {
 fn detailed(wake: &Wake) -> ExitCode {
     let newest = wake.outcomes.iter().rev().find_map(|outcome| outcome.verdict.as_ref());
     let differs = wake.outcomes.iter().any(|outcome| !outcome.differences.is_empty());
-    let of_verdict = newest.and_then(|verdict| verdict_code(verdict.word));
-    of_verdict.unwrap_or(if differs { ExitCode::Differences } else { ExitCode::Done })
+    verdict_code(newest.map(|verdict| verdict.word), differs)
 }
 
 fn json_line(outcome: &PeriodOutcome, wake: &Wake) -> String {

@@ -299,6 +299,43 @@ mod tests {
     }
 
     #[test]
+    fn one_tenant_alone_is_every_mean_and_percentile() {
+        let metrics = of_units(&["130"], "100");
+        for value in [metrics.mean_used, metrics.median_used, metrics.p90_linear, metrics.p95_linear] {
+            assert_eq!(shown(value), "130");
+        }
+        assert_eq!(
+            (metrics.p90_nearest_rank, metrics.p95_nearest_rank),
+            (metrics.p95_nearest_rank, Quantity::whole(130).ok())
+        );
+        assert_eq!((shown(metrics.share_at_80()), shown(metrics.share_at_100())), ("1".into(), "1".into()));
+        assert_eq!(shown(metrics.quota_use.unwrap().mean_overage), "30");
+    }
+
+    #[test]
+    fn tenants_that_all_used_nothing_have_shares_and_means_of_0() {
+        let metrics = of_units(&["0", "0", "0"], "100");
+        for value in [metrics.share_at_80(), metrics.share_at_100(), metrics.mean_used, metrics.p95_linear] {
+            assert_eq!(shown(value), "0");
+        }
+        let quota_use = metrics.quota_use.unwrap();
+        assert_eq!((quota_use.buckets, quota_use.mean_overage), ([3, 0, 0, 0, 0], None));
+    }
+
+    /// A tenant with two meters is one tenant of its plan.
+    #[test]
+    fn a_tenant_at_any_of_its_quotas_is_counted_once() {
+        let with = |tenant_id, used| Member { tenant_id, ..member(used, Some("100")) };
+        let calls = vec![with("a", "100"), with("b", "99"), with("c", "0")];
+        let storage = vec![with("a", "500"), with("b", "100"), Member { quota: None, ..with("d", "9") }];
+        let [calls, storage] =
+            [calls, storage].map(|members| Population { plan: "pro", meter: "m", members, left_out: 0 });
+        assert_eq!(at_a_quota(&[&calls, &storage]), (2, 4));
+        assert_eq!(at_a_quota(&[&calls]), (1, 3));
+        assert_eq!(at_a_quota(&[]), (0, 0));
+    }
+
+    #[test]
     fn a_candidate_for_the_next_plan_pays_less_there_and_not_just_as_much() {
         let bill = |own_bill, next_plan_bill| Member { own_bill, next_plan_bill, ..member("1", Some("1")) };
         let bills = [(101, Some(100)), (100, Some(100)), (99, Some(100)), (1_000, None)];

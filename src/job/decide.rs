@@ -32,6 +32,8 @@ pub struct Answer {
     /// Where the policy stands; `None`: built in.
     pub policy_file: Option<String>,
     pub decision: Decision,
+    /// Ledger and Stripe disagree somewhere, whatever the policy makes of it.
+    pub differs: bool,
     pub trend: Vec<TrendRow>,
 }
 
@@ -63,6 +65,7 @@ pub async fn decide(settings: &Settings, question: &Question) -> anyhow::Result<
         then,
         policy_file: file.map(|policy| policy.file.clone()),
         decision,
+        differs: !facts.differences.is_empty(),
         trend,
     })
 }

@@ -97,6 +97,8 @@ fn the_second_example_wants_99_9_percent_of_the_units_and_two_tenants() {
         workspace.run(&["run", "--period", "2026-10", "--as-of", "2026-11-02T00:00:00Z"]).expect(3);
         let answer = of_sessions(&workspace);
         assert_eq!(answer["verdict"], verdict, "{answer}");
+        let code = if verdict == "GO" { 21 } else { 20 };
+        workspace.run(&["decide", "--policy", "policy.toml", "--detailed-exitcode"]).expect(code);
         let rows = answer["metrics"].as_array().unwrap();
         let accuracy = rows.iter().find(|row| row["metric"] == "accuracy").unwrap();
         assert_eq!((&accuracy["operator"], &accuracy["threshold"]), (&">=".into(), &"0.999".into()));
