@@ -16,9 +16,9 @@ use wire::Bug;
 
 const TENANTS: usize = 300;
 /// How many seeds are played. The promise names 200: `SEEDS=200 scripts/test --judges --test it simulation` plays them all,
-/// and each change that lands plays the first half, since all of them take two cores some seven minutes.
+/// and each change that lands plays the first forty, since all of them take two cores a quarter of an hour.
 const SEEDS: u64 = 12;
-const SEEDS_OF_JUDGES: u64 = 100;
+const SEEDS_OF_JUDGES: u64 = 40;
 
 #[test]
 fn whatever_stripe_does_each_tenant_is_billed_what_the_ledger_says_or_parked_with_the_cause() {
