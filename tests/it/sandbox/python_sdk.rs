@@ -1,6 +1,6 @@
 //! The judge: Stripe's official Python SDK drives the sandbox. It shares no code with us.
 //!
-//! In: `BILLRECON_TEST_STRIPE_PYTHON`, a Python with the pinned `stripe` (`scripts/test --judges` makes one). Out: each
+//! In: `BILLRECON_TEST_PYTHON`, a Python with the pinned `stripe` (`scripts/test --judges` makes one). Out: each
 //! script's own assertions. Without judges, which need the network once, there is nothing to run.
 
 use std::path::Path;
@@ -37,7 +37,7 @@ fn judge(script: &str, start: impl FnOnce() -> Served) {
     if std::env::var_os("BILLRECON_TEST_JUDGES").is_none() {
         return;
     }
-    let python = std::env::var("BILLRECON_TEST_STRIPE_PYTHON").expect("scripts/test --judges sets it");
+    let python = std::env::var("BILLRECON_TEST_PYTHON").expect("scripts/test --judges sets it");
     let sandbox = start();
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/sandbox").join(script);
     let url = format!("http://{}", sandbox.address);

@@ -300,7 +300,7 @@ fn a_request_that_is_not_as_it_should_be_is_found() {
 /// Stripe's official SDK, where there are judges.
 fn judged(recorded: &Recording) -> Option<Ended> {
     std::env::var_os("BILLRECON_TEST_JUDGES")?;
-    let python = std::env::var("BILLRECON_TEST_STRIPE_PYTHON").expect("scripts/test --judges sets it");
+    let python = std::env::var("BILLRECON_TEST_PYTHON").expect("scripts/test --judges sets it");
     let script = home().join("tests/it/stripe/sdk_params.py");
     let mut command = Command::new(python);
     let mut child = command
