@@ -34,6 +34,7 @@ mod moved;
 mod notes;
 mod observe;
 mod outcome;
+mod page;
 pub mod parking;
 mod period;
 mod person;

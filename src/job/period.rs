@@ -36,7 +36,7 @@ use crate::job::send::{self, PushCounts};
 use crate::job::stage::{self, Stage};
 use crate::job::standing::Standing;
 use crate::job::what_if::{self, WhatIf};
-use crate::job::{Settings, deliver, message, new_run_id};
+use crate::job::{Settings, deliver, message, new_run_id, page};
 use crate::store::Store;
 use crate::store::books::{Look, PeriodJob};
 use crate::stripe::StripeError;
@@ -385,7 +385,8 @@ impl<'a> Wake<'a> {
             }
             Purpose::Look | Purpose::Unchanged => {
                 execute::note(&plan, &run.run_id, &facts, lease, &books).await?;
-                deliver::deliver(&record, &plan.report, self.settings, lease, &books, self.now).await?
+                let report = page::complete(plan.report, &record, &mut books.snapshot().await?).await?;
+                deliver::deliver(&record, &report, self.settings, lease, &books, self.now).await?
             }
         };
         outcome.reports_dir = Some(folder);

@@ -259,6 +259,9 @@ pub fn plan(mut known: Known<'_>, mut rated: Rated, observation: Observation) ->
         ledger,
         verdict: judged.then_some(decision.verdict),
         earlier: kept.earlier.said(),
+        // Filled in where it is delivered.
+        pushes: Vec::new(),
+        curves: Vec::new(),
     };
     Ok(PeriodPlan {
         purpose,

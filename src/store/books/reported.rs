@@ -84,6 +84,7 @@ impl BooksView {
         let fence = run.as_ref().map_or(0, |run| run.fence);
         let earlier = self.judged_before(period, fence).await?.said();
         let verdict = run.and_then(|run| run.verdict);
+        let pushes = self.push_days(period, run_id).await?;
         Ok(Report {
             period,
             windows,
@@ -99,6 +100,9 @@ impl BooksView {
             ledger,
             verdict,
             earlier,
+            pushes,
+            // The prices stand in the catalog, which is not read here.
+            curves: Vec::new(),
         })
     }
 }
