@@ -35,10 +35,9 @@ use crate::domain::limit::LimitRow;
 use crate::domain::money::{Currency, MinorSum, MoneyError};
 use crate::domain::period::Period;
 use crate::domain::population::Counting;
-use crate::domain::pricing::curve::PriceCurve;
 use crate::domain::rating::{LineKind, RatedLine};
 use crate::domain::reconcile::ReconciliationRow;
-use crate::domain::report::page::PushDay;
+use crate::domain::report::page::PageData;
 use crate::domain::trend::SaidBefore;
 
 /// Text comes from people and is made harmless where it is printed; numbers and instants come from us.
@@ -101,10 +100,7 @@ pub struct Report {
     pub verdict: Option<Verdict>,
     /// What was said of the periods before it, the newest first.
     pub earlier: Vec<SaidBefore>,
-    /// What was planned to be sent for the period until the run's end, by day and meter.
-    pub pushes: Vec<PushDay>,
-    /// Of the plans in its windows.
-    pub curves: Vec<PriceCurve>,
+    pub page: PageData,
 }
 
 impl Report {

@@ -7,27 +7,22 @@ use crate::domain::catalog::Catalog;
 use crate::domain::period::Period;
 use crate::domain::pricing::curve::curves;
 use crate::domain::report::Report;
+use crate::domain::report::page::PageData;
 use crate::job::catalogs::{Catalogs, hashes};
-use crate::store::books::{BooksView, Run};
+use crate::store::books::BooksView;
 
 /// The whole report of a committed run, as its files show it.
 pub async fn report(period: Period, run_id: &str, view: &mut BooksView) -> anyhow::Result<Report> {
-    let mut report = view.report(period, run_id).await?;
-    add_curves(&mut report, view).await?;
-    Ok(report)
+    let report = view.report(period, run_id).await?;
+    complete(report, run_id, view).await
 }
 
 /// The same of a run that closes nothing: its report is not in the books.
-pub async fn complete(mut report: Report, run: &Run, view: &mut BooksView) -> anyhow::Result<Report> {
-    report.pushes = view.push_days(run.period, &run.run_id).await?;
-    add_curves(&mut report, view).await?;
-    Ok(report)
-}
-
-/// Each window by the catalog that it was rated with; the current one has no say here.
-async fn add_curves(report: &mut Report, view: &mut BooksView) -> anyhow::Result<()> {
+pub async fn complete(report: Report, run_id: &str, view: &mut BooksView) -> anyhow::Result<Report> {
+    let pushes = view.push_days(report.period, run_id).await?;
+    // Each window by the catalog that it was rated with; the current one has no say here.
     let nothing = Catalog::default();
     let catalogs = Catalogs::read(&nothing, "", hashes(&report.windows), view).await?;
-    report.curves = curves(&report.windows, |window| catalogs.of(window));
-    Ok(())
+    let curves = curves(&report.windows, |window| catalogs.of(window));
+    Ok(Report { page: PageData { pushes, curves }, ..report })
 }

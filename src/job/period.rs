@@ -385,7 +385,7 @@ impl<'a> Wake<'a> {
             }
             Purpose::Look | Purpose::Unchanged => {
                 execute::note(&plan, &run.run_id, &facts, lease, &books).await?;
-                let report = page::complete(plan.report, &record, &mut books.snapshot().await?).await?;
+                let report = page::complete(plan.report, &run.run_id, &mut books.snapshot().await?).await?;
                 deliver::deliver(&record, &report, self.settings, lease, &books, self.now).await?
             }
         };

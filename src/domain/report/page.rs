@@ -14,3 +14,14 @@ pub use pushes::PushDay;
 pub use quota::{Buckets, QuotaUse};
 pub use said::Said;
 pub use sums::{ExceptionSum, MeterSum, Payer};
+
+use crate::domain::pricing::curve::PriceCurve;
+
+/// What is in no data file, and is filled in where the page is made.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PageData {
+    /// What was planned to be sent for the period until the run's end, by day and meter.
+    pub pushes: Vec<PushDay>,
+    /// Of the plans in its windows.
+    pub curves: Vec<PriceCurve>,
+}

@@ -8,6 +8,7 @@ use crate::domain::late::restated;
 use crate::domain::money::{Currency, MinorAmount};
 use crate::domain::number::QuantitySum;
 use crate::domain::period::Period;
+use crate::domain::report::page::PageData;
 use crate::domain::report::{Exception, ExceptionKind, Report};
 use crate::domain::usage::UsageTotal;
 use crate::store::books::rules::word;
@@ -84,7 +85,6 @@ impl BooksView {
         let fence = run.as_ref().map_or(0, |run| run.fence);
         let earlier = self.judged_before(period, fence).await?.said();
         let verdict = run.and_then(|run| run.verdict);
-        let pushes = self.push_days(period, run_id).await?;
         Ok(Report {
             period,
             windows,
@@ -100,9 +100,7 @@ impl BooksView {
             ledger,
             verdict,
             earlier,
-            pushes,
-            // The prices stand in the catalog, which is not read here.
-            curves: Vec::new(),
+            page: PageData::default(),
         })
     }
 }
