@@ -6,12 +6,14 @@
 mod accruals;
 mod adjustments;
 mod comparison;
+mod csv_format;
 mod exception;
 mod forecast;
 mod limits;
 mod statement;
 mod trend;
 
+pub use csv_format::{CsvFormat, Delimiter};
 pub use exception::{
     Exception, ExceptionKind, QuarantineCount, came_late, exceptions, not_accrued, resolved, unbillable,
 };
