@@ -56,24 +56,23 @@ fn element(text: &str) -> (&str, Vec<(&str, &str)>, bool, &str) {
         let is_key = |one: char| one.is_ascii_alphanumeric() || one == '-';
         let (key, after) = rest.split_at(rest.find(|one| !is_key(one)).expect("an end"));
         assert!(!key.is_empty(), "no attribute: {}", &rest[..rest.len().min(80)]);
-        match after.strip_prefix("=\"") {
-            Some(value) => {
-                let (value, after) = value.split_once('"').expect("an end of the value");
-                assert!(!value.contains('<'), "{value}");
-                attributes.push((key, value));
-                rest = after;
-            }
-            None => {
-                assert!(!after.starts_with('='), "{key} has no quotes");
-                rest = after;
-            }
-        }
+        let Some(value) = after.strip_prefix("=\"") else {
+            assert!(!after.starts_with('='), "{key} has no quotes");
+            rest = after;
+            continue;
+        };
+        let (value, after) = value.split_once('"').expect("an end of the value");
+        assert!(!value.contains('<'), "{value}");
+        attributes.push((key, value));
+        rest = after;
     }
 }
 
 #[test]
 fn a_page_that_is_not_well_formed_is_found() {
-    for faulty in ["<p><b></p></b>", "<p>", "<p class=a></p>", "<i id=\"a\"></i><i id=\"a\"></i>", "a > b<p></p>"] {
+    for faulty in
+        ["<p><b></p></b>", "<p>", "<p class=a></p>", "<i id=\"a\"></i><i id=\"a\"></i>", "a > b<p></p>"]
+    {
         let page = format!("<!DOCTYPE html>{faulty}");
         assert!(std::panic::catch_unwind(|| check(&page)).is_err(), "{faulty}");
     }
