@@ -9,10 +9,10 @@ use maud::{Markup, html};
 use crate::domain::money::{MinorSum, MoneyError};
 use crate::domain::reconcile::{Age, Cause, Class, ReconciliationRow};
 use crate::domain::report::Report;
-use crate::domain::report::page::{ClassSum, worst_first};
+use crate::domain::report::page::{ClassSum, ExceptionSum, worst_first};
 use crate::render::html::chart::{About, Bar, Colour, bars};
 use crate::render::html::table::{Cell, Column, Sort, Table};
-use crate::render::html::words::grouped;
+use crate::render::html::words::{clean, grouped};
 
 const WORST_SHOWN: usize = 20;
 const EXCEPTIONS_SHOWN: usize = 50;
@@ -114,6 +114,7 @@ fn worst_table(worst: &[&ReconciliationRow]) -> Table {
             Cell::Other(html! {
                 code { (row.class.as_str()) } " by " (row.source.as_str().replace('_', " "))
                 @if let Some(cause) = row.reason { br; "cause: " code { (cause.as_str()) } }
+                @if !row.next_step.is_empty() { br; small { (clean(&row.next_step)) } }
             }),
             Cell::known(row.ledger_quantity),
             Cell::known(row.stripe_quantity),
@@ -121,7 +122,6 @@ fn worst_table(worst: &[&ReconciliationRow]) -> Table {
                 Cell::money(MinorSum { minor, currency })
             }),
             Cell::text(age),
-            Cell::text(row.next_step.clone()),
         ]
     };
     Table {
@@ -129,12 +129,11 @@ fn worst_table(worst: &[&ReconciliationRow]) -> Table {
         columns: vec![
             Column("Tenant or id", Sort::Text),
             Column("Meter", Sort::Text),
-            Column("Class", Sort::Text),
+            Column("Class, and what to do", Sort::Text),
             Column("Ledger, units", Sort::Number),
             Column("Stripe, units", Sort::Number),
             Column("Stripe less ledger", Sort::Number),
             Column("Age", Sort::Text),
-            Column("What to do", Sort::Text),
         ],
         rows: worst.iter().take(WORST_SHOWN).map(row).collect(),
         all: Some((worst.len(), "reconciliation.csv")),
@@ -144,7 +143,7 @@ fn worst_table(worst: &[&ReconciliationRow]) -> Table {
 
 pub fn exceptions(report: &Report) -> Markup {
     let sums = report.exception_sums();
-    let row = |sum: &crate::domain::report::page::ExceptionSum<'_>| {
+    let row = |sum: &ExceptionSum<'_>| {
         vec![
             Cell::code(sum.kind.as_str()),
             Cell::code(sum.reason),

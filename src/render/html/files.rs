@@ -51,7 +51,7 @@ pub fn of_set(files: &[WrittenFile]) -> Markup {
             Cell::code(&file.name),
             Cell::number(&file.rows),
             Cell::number(&file.bytes),
-            Cell::code(&file.sha256),
+            Cell::Other(html! { code.who { (file.sha256) } }),
         ]
     };
     let table = Table {

@@ -7,6 +7,7 @@ use std::cmp::Reverse;
 use maud::{Markup, html};
 
 use crate::domain::catalog::PlanId;
+use crate::domain::decide::DecisionRow;
 use crate::domain::money::{MinorAmount, MinorSum};
 use crate::domain::pricing::curve::{CurvePoint, PriceCurve};
 use crate::domain::report::Report;
@@ -17,9 +18,7 @@ const CURVES_SHOWN: usize = 8;
 
 pub fn curves(report: &Report) -> Markup {
     let is_judged = |curve: &&PriceCurve| {
-        let is_it = |row: &&crate::domain::decide::DecisionRow| {
-            row.plan == curve.plan.key && row.meter == curve.meter
-        };
+        let is_it = |row: &&DecisionRow| row.plan == curve.plan.key && row.meter == curve.meter;
         report.decision.iter().any(|row| is_it(&row))
     };
     let mut all: Vec<&PriceCurve> =

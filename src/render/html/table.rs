@@ -147,7 +147,7 @@ fn content(cell: &Cell) -> Markup {
             Cell::Text(text) => { (clean(text)) },
             Cell::Code(text) => { @if !text.is_empty() { code { bdi { (name(text)) } } } },
             Cell::Tenant { id, name: called } => {
-                code { bdi { (name(id)) } }
+                code.who { bdi { (name(id)) } }
                 @if !called.is_empty() && called != id { " " bdi.called { (name(called)) } }
             },
             Cell::Number { shown, .. } => { (shown) },
