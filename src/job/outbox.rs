@@ -110,9 +110,8 @@ async fn send_by_bot(bot: &Bot, one: &mut Unsent, books: &Books) -> Result<(), T
         if one.steps > step || !path.is_file() {
             continue;
         }
-        bot.upload(&place, &path).await.map_err(|error| match error.is_lasting() {
-            true => Trouble::Never(error),
-            false => Trouble::Later(error),
+        bot.upload(&place, &path).await.map_err(|error| {
+            if error.is_lasting() { Trouble::Never(error) } else { Trouble::Later(error) }
         })?;
         one.steps = step;
         arrived(one, books).await?;

@@ -58,13 +58,13 @@ fn symbol(topic: Topic) -> &'static str {
 pub fn render(notice: &Notice) -> SlackBody {
     let lines = plain(notice);
     let escaped: Vec<String> = lines.iter().map(|line| fit(line, FALLBACK)).collect();
-    let json = body(escaped.join("\n"), blocks(notice));
+    let json = body(&escaped.join("\n"), blocks(notice));
     SlackBody { json, text: terminal(notice) }
 }
 
 /// A message as JSON: the fallback, and the blocks.
-pub fn body(fallback: String, blocks: Vec<SlackBlock>) -> String {
-    let content = SlackMessageContent::new().with_text(fallback.clone()).with_blocks(blocks);
+pub fn body(fallback: &str, blocks: Vec<SlackBlock>) -> String {
+    let content = SlackMessageContent::new().with_text(fallback.to_owned()).with_blocks(blocks);
     serde_json::to_string(&SlackApiPostWebhookMessageRequest::new(content))
         .unwrap_or_else(|_| serde_json::json!({ "text": fallback }).to_string())
 }

@@ -27,7 +27,7 @@ pub fn details(details: &Details) -> Option<String> {
         count(&details.exceptions, "exceptions"),
         count(&details.late, "late"),
     ];
-    (!blocks.is_empty()).then(|| body(fallback.join(", "), blocks))
+    (!blocks.is_empty()).then(|| body(&fallback.join(", "), blocks))
 }
 
 /// One line in the thread for those who have read what stood there before.
@@ -35,5 +35,5 @@ pub fn again(notice: &Notice) -> String {
     let Notice { topic, period, status, why, run_id, .. } = notice;
     let text = format!("{} · {period}, now {status}: {why} (run {run_id})", topic.headline());
     let text = fit(&text, FALLBACK);
-    body(text.clone(), vec![section(text)])
+    body(&text, vec![section(text.clone())])
 }
