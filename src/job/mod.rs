@@ -36,6 +36,7 @@ mod notes;
 mod observe;
 mod outbox;
 mod outcome;
+mod page;
 pub mod parking;
 mod period;
 mod person;

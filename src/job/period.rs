@@ -38,7 +38,7 @@ use crate::job::send::{self, PushCounts};
 use crate::job::stage::{self, Stage};
 use crate::job::standing::Standing;
 use crate::job::what_if::{self, WhatIf};
-use crate::job::{Settings, alert, deliver, message, new_run_id};
+use crate::job::{Settings, alert, deliver, message, new_run_id, page};
 use crate::store::Store;
 use crate::store::books::{Look, PeriodJob};
 use crate::stripe::StripeError;
@@ -398,7 +398,8 @@ impl<'a> Wake<'a> {
             }
             Purpose::Look | Purpose::Unchanged => {
                 execute::note(&plan, &run.run_id, &facts, &told, lease, &books).await?;
-                deliver::deliver(&record, &plan.report, self.settings, lease, &books, self.now).await?
+                let report = page::complete(plan.report, &run.run_id, &mut books.snapshot().await?).await?;
+                deliver::deliver(&record, &report, self.settings, lease, &books, self.now).await?
             }
         };
         outcome.reports_dir = Some(folder);

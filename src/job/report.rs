@@ -6,7 +6,7 @@
 use crate::domain::period::Period;
 use crate::domain::report::Report;
 use crate::job::connection::mode_of;
-use crate::job::{Refusal, Settings};
+use crate::job::{Refusal, Settings, page};
 use crate::store::Access;
 use crate::store::books::{BooksView, PeriodStatus, Run, RunState};
 
@@ -33,7 +33,7 @@ pub async fn read(settings: &Settings, which: &Which) -> anyhow::Result<Reported
         Which::Period(period) => last_run(*period, &mut view).await?,
         Which::Run(run_id) => run_of(run_id, &mut view).await?,
     };
-    let report = view.report(run.period, &run.run_id).await?;
+    let report = page::report(run.period, &run.run_id, &mut view).await?;
     let pinned = view.pinned_account().await?;
     drop(view);
     store.close().await;

@@ -6,6 +6,7 @@
 
 mod again;
 mod csv_file;
+mod html;
 mod manifest;
 
 use std::fs::{self, File, OpenOptions};
@@ -14,7 +15,8 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 pub use again::{Difference, differences};
-pub use csv_file::text as csv_text;
+pub use csv_file::{WrittenFile, text as csv_text};
+pub use html::page;
 pub use manifest::Facts;
 
 use crate::domain::audit::sha256_hex;
@@ -96,6 +98,7 @@ fn write_set(partial: &Path, report: &Report, facts: &Facts) -> Result<String, R
     let written =
         create(&path).and_then(|file| csv_file::write_lines(file, "evidence.ndjson", &report.evidence));
     files.push(written.map_err(|cause| RenderError::Io { path, cause })?);
+    files.push(write_page(partial, report, facts, &files)?);
     let sums: String = files.iter().map(|file| format!("{}  {}\n", file.sha256, file.name)).collect();
     write(&partial.join("SHA256SUMS"), sums.as_bytes())?;
     let manifest = manifest::text(report, facts, &files).map_err(RenderError::Figures)?;
@@ -103,6 +106,23 @@ fn write_set(partial: &Path, report: &Report, facts: &Facts) -> Result<String, R
     let synced = File::open(partial).and_then(|folder| folder.sync_all());
     synced.map_err(|cause| RenderError::Io { path: partial.to_owned(), cause })?;
     Ok(sha256_hex(manifest.as_bytes()))
+}
+
+/// The page lists the files before it, so it is the last of them.
+fn write_page(
+    partial: &Path,
+    report: &Report,
+    facts: &Facts,
+    files: &[WrittenFile],
+) -> Result<WrittenFile, RenderError> {
+    let text = page(report, facts, files).map_err(RenderError::Figures)?;
+    write(&partial.join("report.html"), text.as_bytes())?;
+    Ok(WrittenFile {
+        name: "report.html".to_owned(),
+        rows: 0,
+        bytes: text.len() as u64,
+        sha256: sha256_hex(text.as_bytes()),
+    })
 }
 
 /// The set of this run was delivered before, and the process ended before it could say so.

@@ -12,7 +12,7 @@ use crate::job::catalogs::{Catalogs, hashes};
 use crate::job::observe::Ranges;
 use crate::job::verify::log::Log;
 use crate::job::verify::{Proof, has_figures};
-use crate::job::{Refusal, Settings, current_catalog, observe};
+use crate::job::{Refusal, Settings, current_catalog, observe, page};
 use crate::render::{Difference, differences};
 use crate::store::books::{BooksView, RunFiles, RunState};
 use crate::store::{Store, StoreError};
@@ -44,7 +44,7 @@ pub async fn check(
         proof.add(CheckName::ControlTotals, nothing());
         return files(proof, run, log, settings, None);
     };
-    let report = caught(view.report(run.period, &run.run_id).await.map_err(Into::into))?;
+    let report = caught(page::report(run.period, &run.run_id, view).await)?;
     let ledger = match &report {
         Ok(report) => totals(&report.windows, store, view).await,
         Err(problem) => Ok(Finding::Fails(problem.clone())),
