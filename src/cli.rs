@@ -15,6 +15,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::domain::money::Currency;
 use crate::domain::number::Quantity;
 use crate::domain::period::{Interval, Period};
+use crate::domain::report::{CsvFormat, Delimiter};
 
 pub use people::{
     ApproveFlags, ClaimFlags, ParkFlags, UnlockFlags, UnparkFlags, VerifyFlags, VerifySubject, WordFlags,
@@ -170,9 +171,30 @@ pub struct ReportFlags {
     /// Beside each figure what came late, and both together
     #[arg(long)]
     pub restated: bool,
+    #[command(flatten)]
+    pub csv: CsvFlags,
     /// Print one JSON object
     #[arg(long)]
     pub json: bool,
+}
+
+/// How CSV is written; a run's files keep to it for good.
+#[derive(Args, Clone, Copy, Debug)]
+pub struct CsvFlags {
+    /// Begin each CSV file with a byte order mark, by which Excel knows UTF-8
+    #[arg(long)]
+    pub excel: bool,
+    /// What stands between cells: `,` `;` `tab` or `|` [default: ,]
+    #[arg(long, value_name = "C", value_parser = Delimiter::parse)]
+    pub delimiter: Option<Delimiter>,
+}
+
+impl CsvFlags {
+    /// `None`: nothing was asked for.
+    pub fn format(self) -> Option<CsvFormat> {
+        let format = CsvFormat { bom: self.excel, delimiter: self.delimiter.unwrap_or_default() };
+        (self.excel || self.delimiter.is_some()).then_some(format)
+    }
 }
 
 #[derive(Args, Debug)]
@@ -185,6 +207,8 @@ pub struct RunFlags {
     pub as_of: Option<Timestamp>,
     #[command(flatten)]
     pub look: LookFlags,
+    #[command(flatten)]
+    pub csv: CsvFlags,
     /// End with 20 (`NO_GO` or `REVIEW`), 22 (insufficient data) or 21 (differences) where a run would end with 0
     #[arg(long)]
     pub detailed_exitcode: bool,

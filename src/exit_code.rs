@@ -88,9 +88,11 @@ fn of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<ExitCode> {
     }
     if let Some(error) = cause.downcast_ref::<RenderError>() {
         return Some(match error {
-            RenderError::CannotCreate { .. } | RenderError::Foreign(_) => ExitCode::CannotCreate,
+            RenderError::CannotCreate { .. } | RenderError::Unsafe { .. } | RenderError::Foreign(_) => {
+                ExitCode::CannotCreate
+            }
             RenderError::Io { .. } => ExitCode::Io,
-            RenderError::Figures(_) => ExitCode::Internal,
+            RenderError::Figures(_) | RenderError::Workbook(_) => ExitCode::Internal,
         });
     }
     if let Some(refusal) = cause.downcast_ref::<Refusal>() {

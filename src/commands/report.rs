@@ -1,7 +1,9 @@
 //! `billrecon report`: a closed period's figures on stdout, as they were closed or restated with what came late.
 //!
-//! In: flags. Out: CSV, or one JSON object. Which run it is, and of which mode, is said on stderr. Never writes a file, and never
-//! changes a figure.
+//! In: flags. Out: CSV, or one JSON object; of a run that is named also its files, where they are missing. Which run it is, and
+//! of which mode, is said on stderr. Never changes a figure, nor a file that is there.
+
+use std::path::Path;
 
 use serde_json::{Value, json};
 
@@ -22,20 +24,38 @@ pub async fn execute(global: &GlobalFlags, flags: &ReportFlags) -> anyhow::Resul
         // The command line asks for one of them.
         (None, None) => return Ok(ExitCode::Usage),
     };
-    let reported = read(&configured(&config)?, &which).await?;
+    let settings = configured(&config)?;
+    let reported = read(&settings, &which).await?;
+    // Who asks for a run wants its files too, and the figures also where these cannot be made.
+    let again = flags.run.as_ref().map(|_| reported.make_again(flags.csv.format(), &settings));
+    let folder = again.as_ref().and_then(|again| again.as_ref().ok()).map(|again| again.folder.as_path());
     let statement = reported.report.statement()?;
     let table = statement.table(flags.restated)?;
     if flags.json {
-        print::data(&print::json(&as_json(&reported, table).to_string()))?;
+        print::data(&print::json(&as_json(&reported, table, folder).to_string()))?;
     } else {
         let Reported { mode, run, .. } = &reported;
         print::words(&format!("{mode}: {}, {}, run {}", run.period, run.period_status.as_str(), run.run_id));
-        print::data(csv_text(table)?.replace("\r\n", "\n").trim_end_matches('\n'))?;
+        let format = flags.csv.format().unwrap_or_default();
+        print::data(csv_text(table, format)?.replace("\r\n", "\n").trim_end_matches('\n'))?;
+    }
+    if let Some(again) = again {
+        print::words(&place(&again?.folder, &reported.run.run_id));
     }
     Ok(ExitCode::Done)
 }
 
-fn as_json(reported: &Reported, table: Table<'_>) -> Value {
+/// Where the files are, and why they may not be where one looks for them.
+fn place(folder: &Path, run_id: &str) -> String {
+    let shown = folder.display();
+    if folder.ends_with(run_id) {
+        return format!("its files are in {shown}");
+    }
+    let taken = folder.with_file_name(run_id);
+    format!("{} holds other files, which stay; those of this report are in {shown}", taken.display())
+}
+
+fn as_json(reported: &Reported, table: Table<'_>, folder: Option<&Path>) -> Value {
     let columns = table.columns;
     let row = |cells: Vec<_>| -> Value {
         let named = columns.iter().zip(cells);
@@ -51,6 +71,7 @@ fn as_json(reported: &Reported, table: Table<'_>) -> Value {
         "run_id": reported.run.run_id,
         "period": reported.run.period.to_string(),
         "status": reported.run.period_status.as_str(),
+        "reports_dir": folder,
         "rows": table.rows.map(row).collect::<Vec<_>>(),
     })
 }

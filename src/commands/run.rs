@@ -29,6 +29,7 @@ pub async fn execute(global: &GlobalFlags, flags: &RunFlags, now: Timestamp) -> 
         as_of: flags.as_of,
         lock_wait: flags.lock_wait,
         longest_gap: None,
+        csv: flags.csv.format().unwrap_or_default(),
     };
     let wake = job::run(&settings, &options, now).await?;
     if wake.outcomes.is_empty() && wake.failures.is_empty() {

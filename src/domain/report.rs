@@ -6,6 +6,7 @@
 mod accruals;
 mod adjustments;
 mod comparison;
+mod csv_format;
 mod exception;
 mod forecast;
 mod limits;
@@ -13,6 +14,7 @@ pub mod page;
 mod statement;
 mod trend;
 
+pub use csv_format::{CsvFormat, Delimiter};
 pub use exception::{
     Exception, ExceptionKind, QuarantineCount, came_late, exceptions, not_accrued, resolved, unbillable,
 };

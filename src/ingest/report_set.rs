@@ -13,6 +13,7 @@ use sha2::{Digest, Sha256};
 
 use crate::domain::audit::{hex, sha256_hex};
 use crate::domain::proof::{Cells, FileFault, FilesProof, Finding};
+use crate::domain::report::CsvFormat;
 use crate::ingest::IngestError;
 
 const MANIFEST: &str = "manifest.json";
@@ -25,6 +26,8 @@ struct Manifest {
     /// Empty in sets of earlier versions.
     #[serde(default)]
     totals: Vec<Total>,
+    #[serde(default)]
+    csv: CsvFormat,
 }
 
 #[derive(Deserialize)]
@@ -96,6 +99,7 @@ fn strange(folder: &Path, manifest: &Manifest) -> Result<Vec<String>, IngestErro
 /// Sums and products of the figures, and what one file says of another.
 pub fn figures(folder: &Path) -> Result<Finding, IngestError> {
     let mut proof = FilesProof::default();
+    let format = manifest(folder).map(|manifest| manifest.csv).unwrap_or_default();
     let read: Result<Result<(), FileFault>, IngestError> = (|| {
         let steps: [(&'static str, Step); 7] = [
             ("lines.csv", FilesProof::line),
@@ -118,7 +122,7 @@ pub fn figures(folder: &Path) -> Result<Finding, IngestError> {
             if name == "adjustments.csv" {
                 proof.has_adjustments();
             }
-            if let Err(fault) = rows(name, file, |row| step(&mut proof, row)) {
+            if let Err(fault) = rows(name, file, format, |row| step(&mut proof, row)) {
                 return Ok(Err(fault));
             }
         }
@@ -133,11 +137,13 @@ pub fn figures(folder: &Path) -> Result<Finding, IngestError> {
     })
 }
 
-/// A manifest that cannot be read is named with the files.
+/// One that cannot be read is named with the files.
+fn manifest(folder: &Path) -> Option<Manifest> {
+    serde_json::from_slice(&fs::read(folder.join(MANIFEST)).ok()?).ok()
+}
+
 fn manifest_totals(folder: &Path, proof: &FilesProof) -> Result<(), FileFault> {
-    let manifest = fs::read(folder.join(MANIFEST)).ok();
-    let manifest: Option<Manifest> = manifest.and_then(|text| serde_json::from_slice(&text).ok());
-    let totals = manifest.map(|manifest| manifest.totals).unwrap_or_default();
+    let totals = manifest(folder).map(|manifest| manifest.totals).unwrap_or_default();
     let by_currency = totals
         .into_iter()
         .map(|one| (one.currency, [one.base_amount_minor, one.usage_amount_minor, one.late_amount_minor]));
@@ -151,9 +157,11 @@ type Step = fn(&mut FilesProof, &Cells<'_>) -> Result<(), FileFault>;
 fn rows(
     name: &'static str,
     file: File,
+    format: CsvFormat,
     mut visit: impl FnMut(&Cells<'_>) -> Result<(), FileFault>,
 ) -> Result<(), FileFault> {
-    let mut reader = csv::Reader::from_reader(BufReader::new(file));
+    let mut reader = csv::ReaderBuilder::new();
+    let mut reader = reader.delimiter(format.delimiter.byte()).from_reader(BufReader::new(file));
     let unreadable = |line: u64, error: &csv::Error| FileFault {
         file: name,
         line,

@@ -135,7 +135,7 @@ fn refuse_runner(run: &Run, request: &Request, os_user: &OsUser) -> Result<(), R
 mod tests {
     use super::*;
     use crate::domain::period::Period;
-    use crate::store::books::{PeriodStatus, RunState};
+    use crate::store::books::{MadeWith, PeriodStatus, RunState};
 
     fn refused(runner: &str, typed_by: &str, by: &str) -> bool {
         let run = Run {
@@ -155,6 +155,7 @@ mod tests {
             mode: "SANDBOX".to_owned(),
             account_id: String::new(),
             os_user: runner.to_owned(),
+            made_with: MadeWith::default(),
             verdict: None,
         };
         let (by, note) = (by.to_owned(), "seen".to_owned());

@@ -53,7 +53,9 @@ pub async fn deliver(
     // A run that has lost the lease leaves no files either.
     let term = lease.term()?;
     books.prove(term).await?;
-    let delivered = match render::deliver(&settings.reports, report, &facts(run, settings), term.fence) {
+    let before = books.snapshot().await?.manifest_before(run.period, &run.run_id).await?;
+    let facts = facts(run, before, settings);
+    let delivered = match render::deliver(&settings.reports, report, &facts, term.fence) {
         Ok(delivered) => delivered,
         Err(error) => {
             // A successor removes what a run that lost the lease has begun to write: then that is what is wrong.
@@ -69,8 +71,10 @@ pub async fn deliver(
     Ok(delivered.folder)
 }
 
-fn facts(run: &Run, settings: &Settings) -> Facts {
+/// What the files say of their run. `before` is the manifest of the period's set before it.
+pub fn facts(run: &Run, before: Option<String>, settings: &Settings) -> Facts {
     let verdict = run.verdict.clone();
+    let made_with = run.made_with.clone();
     Facts {
         run_id: run.run_id.clone(),
         mode: run.mode.clone(),
@@ -88,5 +92,11 @@ fn facts(run: &Run, settings: &Settings) -> Facts {
         time_zone: run.time_zone.clone(),
         tolerances: run.tolerances.clone(),
         database_engine: settings.database.engine(),
+        database_schema: made_with.database_schema,
+        stripe_api_version: made_with.stripe_api_version,
+        tz_database: made_with.tz_database,
+        parameters: made_with.parameters,
+        csv: made_with.csv,
+        manifest_before: before,
     }
 }

@@ -12,7 +12,7 @@ use crate::job::message::Told;
 use crate::job::person;
 use crate::job::plan::PeriodPlan;
 use crate::store::Books;
-use crate::store::books::{Look, PeriodJob, PeriodStatus, Run, RunState};
+use crate::store::books::{Look, MadeWith, PeriodJob, PeriodStatus, Run, RunState};
 
 /// Writes that the run has begun, so that a crash leaves a trace.
 pub async fn start(run: &Run, lease: &Lease, books: &Books) -> anyhow::Result<()> {
@@ -160,6 +160,7 @@ pub fn new_run(period: Period, run_id: String, lease: &Lease, facts: &RunFacts) 
         account_id: facts.account_id.clone(),
         tolerances: facts.tolerances.clone(),
         os_user: person::os_user().to_string(),
+        made_with: facts.made_with.clone(),
         verdict: None,
     })
 }
@@ -175,4 +176,5 @@ pub struct RunFacts {
     pub mode: String,
     pub account_id: String,
     pub tolerances: String,
+    pub made_with: MadeWith,
 }

@@ -29,6 +29,7 @@ mod judge;
 mod late;
 pub mod lease;
 mod limits;
+mod made_with;
 mod mapping;
 mod message;
 mod moved;

@@ -25,6 +25,7 @@ use crate::job::execute::{self, RunFacts};
 use crate::job::intents::Intents;
 use crate::job::judge;
 use crate::job::lease::Lease;
+use crate::job::made_with::made_with;
 use crate::job::mapping::Mapped;
 use crate::job::message::Told;
 use crate::job::observe::{self, Kept, Observation, Scope};
@@ -38,7 +39,7 @@ use crate::job::send::{self, PushCounts};
 use crate::job::stage::{self, Stage};
 use crate::job::standing::Standing;
 use crate::job::what_if::{self, WhatIf};
-use crate::job::{Settings, alert, deliver, message, new_run_id, page};
+use crate::job::{RunOptions, Settings, alert, deliver, message, new_run_id, page};
 use crate::store::Store;
 use crate::store::books::{Look, PeriodJob};
 use crate::stripe::StripeError;
@@ -52,8 +53,7 @@ pub struct Wake<'a> {
     pub store: &'a Store,
     /// `None`: a dry run.
     pub lease: Option<&'a Lease>,
-    /// Stripe is also asked what other prices would come to.
-    pub what_if: bool,
+    pub options: &'a RunOptions,
     pub now: Timestamp,
 }
 
@@ -174,6 +174,7 @@ impl<'a> Wake<'a> {
             mode: self.wire.mode.clone(),
             account_id: self.wire.account.id.clone(),
             tolerances: self.settings.tolerances.to_string(),
+            made_with: made_with(self.options, self.settings),
         }
     }
 
@@ -289,7 +290,7 @@ impl<'a> Wake<'a> {
     }
 
     async fn what_if(&self, exchange: &Exchange, rated: &Rated) -> Result<Vec<WhatIf>, StripeError> {
-        if !self.what_if {
+        if !self.options.what_if {
             return Ok(Vec::new());
         }
         let (mapped, answers) = (&exchange.mapped, &exchange.answers);

@@ -1,12 +1,13 @@
 //! Report: what a closed period's figures are, read back from the database.
 //!
-//! In: a period, or a run by its id. Out: its report with the run that made it. Reads only; a run that closed nothing has no
-//! figures but those in its files.
+//! In: a period, or a run by its id. Out: its report with the run that made it, and its files made again. The database is only
+//! read, and no lease is taken; a run that closed nothing has no figures but those in its files.
 
 use crate::domain::period::Period;
-use crate::domain::report::Report;
+use crate::domain::report::{CsvFormat, Report};
 use crate::job::connection::mode_of;
-use crate::job::{Refusal, Settings, page};
+use crate::job::{Refusal, Settings, deliver, page};
+use crate::render::{Delivered, Facts, RenderError, deliver_again};
 use crate::store::Access;
 use crate::store::books::{BooksView, PeriodStatus, Run, RunState};
 
@@ -24,6 +25,19 @@ pub struct Reported {
     pub mode: String,
     pub run: Run,
     pub report: Report,
+    facts: Facts,
+}
+
+impl Reported {
+    /// The run's files, where they are not there: beside others that have their name. `format` is another than the run's.
+    pub fn make_again(
+        &self,
+        format: Option<CsvFormat>,
+        settings: &Settings,
+    ) -> Result<Delivered, RenderError> {
+        let csv = format.unwrap_or(self.facts.csv);
+        deliver_again(&settings.reports, &self.report, &Facts { csv, ..self.facts.clone() })
+    }
 }
 
 pub async fn read(settings: &Settings, which: &Which) -> anyhow::Result<Reported> {
@@ -34,11 +48,13 @@ pub async fn read(settings: &Settings, which: &Which) -> anyhow::Result<Reported
         Which::Run(run_id) => run_of(run_id, &mut view).await?,
     };
     let report = page::report(run.period, &run.run_id, &mut view).await?;
+    let before = view.manifest_before(run.period, &run.run_id).await?;
+    let facts = deliver::facts(&run, before, settings);
     let pinned = view.pinned_account().await?;
     drop(view);
     store.close().await;
     let mode = pinned.map_or_else(|| "NOT PINNED".to_owned(), |account| mode_of(&account, settings.demo));
-    Ok(Reported { mode, run, report })
+    Ok(Reported { mode, run, report, facts })
 }
 
 async fn last_run(period: Period, view: &mut BooksView) -> anyhow::Result<Run> {

@@ -14,6 +14,7 @@ use crate::domain::intent::PushMode;
 use crate::domain::parking::Parking;
 use crate::domain::period::Period;
 use crate::domain::policy::Policy;
+use crate::domain::report::CsvFormat;
 use crate::domain::tenant::Tenant;
 use crate::job::checks::{check_grace_period, check_key};
 use crate::job::connection::{Target, Wire, check_pin};
@@ -45,6 +46,8 @@ pub struct RunOptions {
     pub lock_wait: Duration,
     /// How far apart two wakes can be, where that is known.
     pub longest_gap: Option<SignedDuration>,
+    /// How CSV files are written.
+    pub csv: CsvFormat,
 }
 
 /// What a wake did, and what it could not do.
@@ -130,7 +133,8 @@ async fn run_until(
     let books = store.books();
     let options = RunOptions { dry_run, ..options.clone() };
     let wake = if dry_run {
-        signals.unless_interrupted(wake_up(settings, &options, target, &store, None, now)).await
+        let work = wake_up(settings, &options, target, &store, None, now);
+        Box::pin(signals.unless_interrupted(work)).await
     } else {
         let work = async |lease: &Lease| wake_up(settings, &options, target, &store, Some(lease), now).await;
         Box::pin(under_lease(&books, settings.lease_ttl, options.lock_wait, now, &mut signals, work)).await
@@ -215,16 +219,7 @@ async fn play_periods(
     };
     warn(&standing, settings, options, wire);
     for period in rules.periods.clone() {
-        let one = PeriodWake {
-            settings,
-            rules,
-            wire,
-            standing: &standing,
-            store,
-            lease,
-            what_if: wake.what_if,
-            now,
-        };
+        let one = PeriodWake { settings, rules, wire, standing: &standing, store, lease, options, now };
         // The steps of a period hold much; the wake should not.
         let outcome = Box::pin(play(period, &one)).await;
         let outcome = wake.take(period, outcome)?.flatten();

@@ -1,4 +1,4 @@
-//! Made again: each data file of a set held against the report that the database gives today.
+//! Made again: each file of a set held against the report that the database gives today.
 //!
 //! In: a report and a folder. Out: for each file that is another, the first place where it is. The files are read cell by
 //! cell, so that the place has a line and a column; then byte by byte, by their hash. Never writes.
@@ -7,9 +7,9 @@ use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader};
 use std::path::Path;
 
-use crate::domain::report::{Report, Table};
-use crate::render::RenderError;
-use crate::render::csv_file::{self, cell_text};
+use crate::domain::report::{CsvFormat, Report, Table};
+use crate::render::csv_file::{self, WrittenFile, cell_text};
+use crate::render::{CODE_VERSION, EVIDENCE, Facts, RenderError, documents};
 
 /// A file that is another than the one made again.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,36 +20,54 @@ pub struct Difference {
 }
 
 /// All files that differ, in the order of the set. A file that is not there is no difference: somebody else says so.
-pub fn differences(folder: &Path, report: &Report) -> Result<Vec<Difference>, RenderError> {
+pub fn differences(folder: &Path, report: &Report, facts: &Facts) -> Result<Vec<Difference>, RenderError> {
     let mut differences = Vec::new();
-    let hashes = report.tables().map_err(RenderError::Figures)?;
-    for (table, again) in report.tables().map_err(RenderError::Figures)?.into_iter().zip(hashes) {
-        let file = format!("{}.csv", table.name);
-        let path = folder.join(&file);
-        if !path.exists() {
-            continue;
+    let mut made = Vec::new();
+    let failed = |path: &Path| {
+        let path = path.to_owned();
+        |cause| RenderError::Io { path, cause }
+    };
+    let mut differs = |file: &str, words: Option<String>| {
+        let words = words.map(|words| Difference { words: format!("{file}{words}"), file: file.to_owned() });
+        differences.extend(words);
+    };
+    let again = report.tables().map_err(RenderError::Figures)?;
+    for (table, again) in report.tables().map_err(RenderError::Figures)?.into_iter().zip(again) {
+        let path = folder.join(format!("{}.csv", table.name));
+        let file = csv_file::made(again, facts.csv).map_err(failed(&path))?;
+        if path.exists() {
+            let mut words = first_cell(&path, table, facts.csv).map_err(failed(&path))?;
+            if words.is_none() && has_other_bytes(&path, &file.sha256).map_err(failed(&path))? {
+                words = Some(": its cells are the same, its bytes are not (line ends, quotes)".to_owned());
+            }
+            differs(&file.name, words);
         }
-        let failed = |cause| RenderError::Io { path: path.clone(), cause };
-        let words = match first_cell(&path, table).map_err(failed)? {
-            Some(words) => Some(words),
-            None => other_bytes(&path, again).map_err(failed)?,
-        };
-        differences.extend(words.map(|words| Difference { words: format!("{file}{words}"), file }));
+        made.push(file);
     }
-    let path = folder.join("evidence.ndjson");
+    let path = folder.join(EVIDENCE);
+    let file = csv_file::lines_to(&mut io::sink(), EVIDENCE, &report.evidence).map_err(failed(&path))?;
     if path.exists() {
-        let words = first_line(&path, &report.evidence);
-        let words = words.map_err(|cause| RenderError::Io { path: path.clone(), cause })?;
-        let file = "evidence.ndjson".to_owned();
-        differences.extend(words.map(|words| Difference { words: format!("{file}{words}"), file }));
+        differs(EVIDENCE, first_line(&path, &report.evidence).map_err(failed(&path))?);
+    }
+    made.push(file);
+    // Another version may lay out its documents in another way; data files stay the same.
+    let documents =
+        if facts.code_version == CODE_VERSION { documents(report, facts, &made)? } else { Vec::new() };
+    for (name, bytes) in documents {
+        let path = folder.join(name);
+        let hash = WrittenFile::of_bytes(name, &bytes).sha256;
+        if path.exists() && has_other_bytes(&path, &hash).map_err(failed(&path))? {
+            differs(name, Some(": its bytes are not those that the database makes".to_owned()));
+        }
     }
     Ok(differences)
 }
 
-fn first_cell(path: &Path, table: Table<'_>) -> io::Result<Option<String>> {
+fn first_cell(path: &Path, table: Table<'_>, format: CsvFormat) -> io::Result<Option<String>> {
     let mut reader = csv::ReaderBuilder::new()
         .flexible(true)
         .has_headers(false)
+        .delimiter(format.delimiter.byte())
         .from_reader(BufReader::new(File::open(path)?));
     let mut record = csv::ByteRecord::new();
     let header = table.columns.iter().map(|column| (*column).to_owned()).collect();
@@ -92,10 +110,8 @@ fn whose(columns: &[&str], record: &csv::ByteRecord, differs: usize) -> String {
     if words.is_empty() { String::new() } else { format!(" ({})", words.join(", ")) }
 }
 
-fn other_bytes(path: &Path, table: Table<'_>) -> io::Result<Option<String>> {
-    let made = csv_file::hash(table)?;
-    let same = csv_file::hash_of(File::open(path)?)? == made;
-    Ok((!same).then(|| ": its cells are the same, its bytes are not (line ends, quotes)".to_owned()))
+fn has_other_bytes(path: &Path, sha256: &str) -> io::Result<bool> {
+    Ok(csv_file::hash_of(File::open(path)?)? != sha256)
 }
 
 fn first_line(path: &Path, lines: &[String]) -> io::Result<Option<String>> {

@@ -1,7 +1,8 @@
-//! One data file: CSV (RFC 4180, UTF-8 without BOM, a header row, CRLF), or lines of JSON.
+//! One data file: CSV (RFC 4180, UTF-8, a header row, CRLF) in the format that was asked for, or lines of JSON.
 //!
-//! In: a table, or lines. Out: the file with its row count and SHA-256. Text that a spreadsheet would take for a formula gets an
-//! apostrophe in front (OWASP "CSV injection"); numbers come from our own formatter and stay numbers.
+//! In: a table, or lines. Out: the file with its row count, its sums and its SHA-256. In text of strangers nothing acts: see
+//! [`printable`]; and what a spreadsheet would take for a formula gets an apostrophe in front (OWASP "CSV injection").
+//! Numbers come from our own formatter and stay numbers.
 
 use std::borrow::Cow;
 use std::fs::File;
@@ -11,76 +12,121 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use crate::domain::audit::hex;
-use crate::domain::report::{Cell, Table};
+use crate::domain::report::{Cell, CsvFormat, Table};
+use crate::domain::text::printable;
+use crate::render::sums::Sums;
 
-/// A data file as the manifest lists it.
+/// A file as the manifest lists it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct WrittenFile {
     pub name: String,
-    /// Without the header.
+    /// What its columns or keys are: a new one with every change of meaning.
+    pub schema: String,
+    /// Without the header; 0 where a file has no rows.
     pub rows: u64,
     pub bytes: u64,
     pub sha256: String,
+    /// Text cells that are not as they were: see the module.
+    pub escaped: u64,
+    /// Of each column of minor units, by currency.
+    #[serde(skip_serializing_if = "Sums::is_empty")]
+    pub sums: Sums,
 }
 
-pub fn write(file: File, table: Table<'_>) -> io::Result<WrittenFile> {
-    let name = format!("{}.csv", table.name);
-    let mut hashing = Hashing::new(BufWriter::new(file));
-    let rows = write_rows(&mut hashing, table)?;
-    hashing.out.flush()?;
-    hashing.out.get_ref().sync_all()?;
-    Ok(WrittenFile { name, rows, bytes: hashing.bytes, sha256: hex(&hashing.hash.finalize()) })
+impl WrittenFile {
+    /// A file of bytes that somebody else has made.
+    pub fn of_bytes(name: &str, bytes: &[u8]) -> Self {
+        Self {
+            name: name.to_owned(),
+            schema: schema(name),
+            rows: 0,
+            bytes: bytes.len() as u64,
+            sha256: hex(&Sha256::digest(bytes)),
+            escaped: 0,
+            sums: Sums::default(),
+        }
+    }
 }
 
-/// The SHA-256 of the file that a table makes, and its length, without writing it.
-pub fn hash(table: Table<'_>) -> io::Result<(String, u64)> {
-    let mut hashing = Hashing::new(io::sink());
-    write_rows(&mut hashing, table)?;
-    Ok((hex(&hashing.hash.finalize()), hashing.bytes))
+/// `billrecon.lines.v1` of `lines.csv`. Columns are only ever added at the end; whatever else changes makes a v2.
+pub fn schema(name: &str) -> String {
+    format!("billrecon.{}.v1", name.split('.').next().unwrap_or_default())
 }
 
-/// The same of a file that is there.
-pub fn hash_of(mut file: File) -> io::Result<(String, u64)> {
+pub fn write(file: File, table: Table<'_>, format: CsvFormat) -> io::Result<WrittenFile> {
+    let mut out = BufWriter::new(file);
+    let written = write_to(&mut out, table, format)?;
+    out.flush()?;
+    out.get_ref().sync_all()?;
+    Ok(written)
+}
+
+/// The same without writing it.
+pub fn made(table: Table<'_>, format: CsvFormat) -> io::Result<WrittenFile> {
+    write_to(&mut io::sink(), table, format)
+}
+
+/// The SHA-256 of a file that is there.
+pub fn hash_of(mut file: File) -> io::Result<String> {
     let mut hashing = Hashing::new(io::sink());
     io::copy(&mut file, &mut hashing)?;
-    Ok((hex(&hashing.hash.finalize()), hashing.bytes))
+    Ok(hex(&hashing.hash.finalize()))
 }
 
 /// A table as text, for a terminal or a pipe.
-pub fn text(table: Table<'_>) -> io::Result<String> {
+pub fn text(table: Table<'_>, format: CsvFormat) -> io::Result<String> {
     let mut bytes = Vec::new();
-    write_rows(&mut bytes, table)?;
+    write_to(&mut bytes, table, format)?;
     String::from_utf8(bytes).map_err(io::Error::other)
 }
 
-/// The number of rows.
-fn write_rows(out: &mut impl Write, table: Table<'_>) -> io::Result<u64> {
-    let mut rows = 0;
-    let mut csv = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(out);
+fn write_to(out: &mut impl Write, table: Table<'_>, format: CsvFormat) -> io::Result<WrittenFile> {
+    let name = format!("{}.csv", table.name);
+    let mut hashing = Hashing::new(out);
+    if format.bom {
+        hashing.write_all(CsvFormat::BOM.as_bytes())?;
+    }
+    let (mut rows, mut escaped, mut sums) = (0, 0, Sums::of(table.columns));
+    let mut writer = csv::WriterBuilder::new();
+    writer.terminator(csv::Terminator::CRLF).delimiter(format.delimiter.byte());
+    let mut csv = writer.from_writer(&mut hashing);
     csv.write_record(table.columns)?;
     for row in table.rows {
-        csv.write_record(row.iter().map(|cell| cell_text(cell).into_owned()))?;
+        for cell in &row {
+            let text = cell_text(cell);
+            escaped += u64::from(matches!((cell, &text), (Cell::Text(_), Cow::Owned(_))));
+            csv.write_field(text.as_bytes())?;
+        }
+        csv.write_record(None::<&[u8]>)?;
+        sums.add(&row);
         rows += 1;
     }
     csv.flush()?;
-    Ok(rows)
+    drop(csv);
+    let schema = schema(&name);
+    let sha256 = hex(&hashing.hash.finalize());
+    Ok(WrittenFile { name, schema, rows, bytes: hashing.bytes, sha256, escaped, sums })
 }
 
 /// A file of lines that are ready, one JSON object each.
 pub fn write_lines(file: File, name: &str, lines: &[String]) -> io::Result<WrittenFile> {
-    let mut hashing = Hashing::new(BufWriter::new(file));
+    let mut out = BufWriter::new(file);
+    let written = lines_to(&mut out, name, lines)?;
+    out.flush()?;
+    out.get_ref().sync_all()?;
+    Ok(written)
+}
+
+/// The same to anywhere.
+pub fn lines_to(out: &mut impl Write, name: &str, lines: &[String]) -> io::Result<WrittenFile> {
+    let mut hashing = Hashing::new(out);
     for line in lines {
         hashing.write_all(line.as_bytes())?;
         hashing.write_all(b"\n")?;
     }
-    hashing.out.flush()?;
-    hashing.out.get_ref().sync_all()?;
-    Ok(WrittenFile {
-        name: name.to_owned(),
-        rows: lines.len() as u64,
-        bytes: hashing.bytes,
-        sha256: hex(&hashing.hash.finalize()),
-    })
+    let file = WrittenFile::of_bytes(name, &[]);
+    let sha256 = hex(&hashing.hash.finalize());
+    Ok(WrittenFile { rows: lines.len() as u64, bytes: hashing.bytes, sha256, ..file })
 }
 
 /// A cell as it stands in the file.
@@ -91,12 +137,13 @@ pub fn cell_text<'a>(cell: &'a Cell<'_>) -> Cow<'a, str> {
     }
 }
 
-/// What begins a formula in one spreadsheet or another: `= + - @`, control characters, and the wide forms of the signs,
-/// which East Asian versions of Excel take for the signs themselves.
-const FORMULA_STARTS: [char; 12] = ['=', '+', '-', '@', '\t', '\r', '\n', '\0', '＝', '＋', '－', '＠'];
+/// What begins a formula in one spreadsheet or another: `= + - @`, and the wide forms of these signs, which East Asian versions
+/// of Excel take for the signs themselves. Control characters do too; none is left by then.
+const FORMULA_STARTS: [char; 8] = ['=', '+', '-', '@', '＝', '＋', '－', '＠'];
 
 fn harmless(text: &str) -> Cow<'_, str> {
-    if text.starts_with(FORMULA_STARTS) { Cow::Owned(format!("'{text}")) } else { Cow::Borrowed(text) }
+    let text = printable(text);
+    if text.starts_with(FORMULA_STARTS) { Cow::Owned(format!("'{text}")) } else { text }
 }
 
 struct Hashing<W> {
@@ -130,10 +177,11 @@ mod tests {
 
     #[test]
     fn text_that_would_be_a_formula_gets_an_apostrophe() {
-        for text in ["=HYPERLINK(\"http://x\")", "+1", "-1", "@SUM(A1)", "\tx", "\rx", "\nx", "＝1"] {
+        for text in ["=HYPERLINK(\"http://x\")", "+1", "-1", "@SUM(A1)", "＝1"] {
             assert_eq!(harmless(text), format!("'{text}"));
         }
         assert_eq!(harmless("acme = good"), "acme = good");
+        assert_eq!(harmless("\t=1\n\0"), "\u{fffd}=1\u{fffd}\u{fffd}");
         assert_eq!(cell_text(&Cell::Number("-5".to_owned())), "-5");
     }
 }

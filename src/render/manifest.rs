@@ -2,12 +2,14 @@
 //!
 //! In: facts about the run and the files written. Out: JSON text. It is no data file: it names the run and its time.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 use serde_json::json;
 
 use crate::domain::figures::WindowStatus;
 use crate::domain::money::MoneyError;
-use crate::domain::report::Report;
+use crate::domain::report::{CsvFormat, Report};
 use crate::render::csv_file::WrittenFile;
 
 /// What the manifest says beside the files.
@@ -33,6 +35,19 @@ pub struct Facts {
     pub time_zone: String,
     pub tolerances: String,
     pub database_engine: &'static str,
+    /// Number of the newest migration, as all that follows of runs of earlier versions 0 or empty.
+    pub database_schema: i64,
+    pub stripe_api_version: String,
+    /// Release of the time zone database.
+    pub tz_database: String,
+    /// What the command was asked for: nothing that could be a secret.
+    pub parameters: BTreeMap<String, String>,
+    /// How the CSV files are written; it stands beside the run.
+    #[serde(skip)]
+    pub csv: CsvFormat,
+    /// SHA-256 of the manifest of the period's set before this one; it stands beside the run.
+    #[serde(skip)]
+    pub manifest_before: Option<String>,
 }
 
 pub fn text(report: &Report, facts: &Facts, files: &[WrittenFile]) -> Result<String, MoneyError> {
@@ -48,6 +63,8 @@ pub fn text(report: &Report, facts: &Facts, files: &[WrittenFile]) -> Result<Str
         "schema": "billrecon.manifest.v1",
         "period": report.period.to_string(),
         "run": facts,
+        "previous_manifest_sha256": facts.manifest_before,
+        "csv": facts.csv,
         "windows": {
             "closed": report.count(WindowStatus::Closed),
             "open": report.count(WindowStatus::Open),
@@ -60,6 +77,7 @@ pub fn text(report: &Report, facts: &Facts, files: &[WrittenFile]) -> Result<Str
         "totals": totals.collect::<Vec<_>>(),
         "exceptions": report.exceptions.len(),
         "adjustments": report.adjustments.len(),
+        "escaped": files.iter().map(|file| file.escaped).sum::<u64>(),
         "differences": report.comparison.iter().filter(|row| row.is_difference()).count(),
         "files": files,
     });

@@ -1,17 +1,19 @@
 //! Render: tables become files, as a set that is whole or absent.
 //!
-//! In: tables of plain data, facts about the run. Out: a folder with data files, `SHA256SUMS` and, last, `manifest.json`.
-//! The set is written to a `.partial` folder and renamed, so that no reader ever sees half of it. Never overwrites a
-//! set that is there, and never computes a figure.
+//! In: tables of plain data, facts about the run. Out: a folder with data files, the documents made of them, `SHA256SUMS` and,
+//! last, `manifest.json`. The set is written to a `.partial` folder and renamed, so that no reader ever sees half of it. Never
+//! overwrites a set that is there, and never computes a figure.
 
 mod again;
 mod csv_file;
 mod html;
 mod manifest;
+mod place;
+mod sums;
+mod xlsx;
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 pub use again::{Difference, differences};
@@ -21,18 +23,23 @@ pub use manifest::Facts;
 
 use crate::domain::audit::sha256_hex;
 use crate::domain::money::MoneyError;
-use crate::domain::report::{Report, Table};
+use crate::domain::report::{CsvFormat, Report, Table};
+use crate::render::place::{Place, Put, create};
 
 #[derive(Debug, thiserror::Error)]
 pub enum RenderError {
     #[error("{} cannot be made: {cause}", path.display())]
     CannotCreate { path: PathBuf, cause: io::Error },
+    #[error("{} is no safe place for reports: {problem}", path.display())]
+    Unsafe { path: PathBuf, problem: &'static str },
     #[error("{} cannot be written: {cause}", path.display())]
     Io { path: PathBuf, cause: io::Error },
     #[error("{} holds other files than this run's: move it away, then run again", .0.display())]
     Foreign(PathBuf),
     #[error("a report cannot be made: {0}")]
     Figures(MoneyError),
+    #[error("report.xlsx cannot be made: {0}")]
+    Workbook(String),
 }
 
 /// A set that is in its place.
@@ -43,62 +50,72 @@ pub struct Delivered {
 }
 
 /// Writes the set to `<reports>/<period>/<run id>/`. A set that is there already is kept if it is the same.
-/// `fence` is the writer's: a run that lost its lease in the middle must not meet its successor in one folder.
+/// `fence` is the writer's term.
 pub fn deliver(reports: &Path, report: &Report, facts: &Facts, fence: i64) -> Result<Delivered, RenderError> {
-    let parent = reports.join(report.period.to_string());
-    let folder = parent.join(&facts.run_id);
-    let partial = parent.join(format!("{}.{fence}.partial", facts.run_id));
-    make_folder(&parent)?;
-    remove_partial(&parent, fence)
-        .map_err(|cause| RenderError::CannotCreate { path: parent.clone(), cause })?;
-    make_folder(&partial)?;
-    let manifest_sha256 = write_set(&partial, report, facts)?;
-    // A folder that is there and not empty makes the rename fail.
-    match fs::rename(&partial, &folder).and_then(|()| File::open(&parent)?.sync_all()) {
-        Ok(()) => Ok(Delivered { folder, manifest_sha256 }),
-        Err(_) if partial.exists() && folder.exists() => keep(folder, &partial, manifest_sha256),
-        Err(cause) => Err(RenderError::Io { path: folder, cause }),
-    }
+    let place = Place::make(reports, report.period)?;
+    place.remove_partial(fence)?;
+    let partial = place.partial(&facts.run_id, fence)?;
+    let folder = place.of(&facts.run_id);
+    cleared(&partial, || {
+        let manifest_sha256 = write_set(&partial, report, facts)?;
+        match place.put(&partial, &folder)? {
+            Put::There => Ok(Delivered { folder: folder.clone(), manifest_sha256 }),
+            Put::Taken => Err(RenderError::Foreign(folder.clone())),
+        }
+    })
+}
+
+/// Writes the set again, for somebody who only reads the database: where its name is taken by other files, beside them as
+/// `<run id>-r2`, `-r3` and so on.
+pub fn deliver_again(reports: &Path, report: &Report, facts: &Facts) -> Result<Delivered, RenderError> {
+    let place = Place::make(reports, report.period)?;
+    let name = format!("{}.{}", facts.run_id, std::process::id());
+    let partial = place.partial(&name, 0)?;
+    cleared(&partial, || {
+        let manifest_sha256 = write_set(&partial, report, facts)?;
+        let mut folder = place.of(&facts.run_id);
+        for number in 2.. {
+            if place.put(&partial, &folder)? == Put::There {
+                break;
+            }
+            folder = place.of(&format!("{}-r{number}", facts.run_id));
+        }
+        Ok(Delivered { folder, manifest_sha256 })
+    })
 }
 
 /// Writes one table to a file of its own, where there is none yet, and says how many rows it has.
 pub fn table_file(path: &Path, table: Table<'_>) -> Result<u64, RenderError> {
     let file = create(path).map_err(|cause| RenderError::CannotCreate { path: path.to_owned(), cause })?;
-    let written = csv_file::write(file, table);
+    let written = csv_file::write(file, table, CsvFormat::default());
     Ok(written.map_err(|cause| RenderError::Io { path: path.to_owned(), cause })?.rows)
 }
 
-/// Removes what earlier terms began. Their writers have lost the lease, but may not know it yet: so each folder is
-/// renamed first, and what its writer adds or renames from now on has no place to be. A later term's stays.
-fn remove_partial(parent: &Path, fence: i64) -> io::Result<()> {
-    let paths: Vec<PathBuf> =
-        fs::read_dir(parent)?.map(|entry| Ok(entry?.path())).collect::<io::Result<_>>()?;
-    for path in paths.into_iter().filter(|path| term_of(path).is_some_and(|term| term <= fence)) {
-        let aside = path.with_extension(format!("{fence}.partial"));
-        fs::rename(&path, &aside)?;
-        fs::remove_dir_all(aside)?;
+/// Does the work, and leaves nothing of the folder but what has a name: on a full disk half a set would be in the way.
+fn cleared<T>(partial: &Path, work: impl FnOnce() -> Result<T, RenderError>) -> Result<T, RenderError> {
+    let done = work();
+    match fs::remove_dir_all(partial) {
+        Err(cause) if done.is_ok() && cause.kind() != io::ErrorKind::NotFound => {
+            Err(RenderError::Io { path: partial.to_owned(), cause })
+        }
+        _ => done,
     }
-    Ok(())
-}
-
-/// `RUN.FENCE.partial`
-fn term_of(path: &Path) -> Option<i64> {
-    let name = path.file_name()?.to_str()?.strip_suffix(".partial")?;
-    name.rsplit_once('.')?.1.parse().ok()
 }
 
 fn write_set(partial: &Path, report: &Report, facts: &Facts) -> Result<String, RenderError> {
     let mut files = Vec::new();
     for table in report.tables().map_err(RenderError::Figures)? {
         let path = partial.join(format!("{}.csv", table.name));
-        let written = create(&path).and_then(|file| csv_file::write(file, table));
+        let written = create(&path).and_then(|file| csv_file::write(file, table, facts.csv));
         files.push(written.map_err(|cause| RenderError::Io { path, cause })?);
     }
-    let path = partial.join("evidence.ndjson");
-    let written =
-        create(&path).and_then(|file| csv_file::write_lines(file, "evidence.ndjson", &report.evidence));
+    let path = partial.join(EVIDENCE);
+    let written = create(&path).and_then(|file| csv_file::write_lines(file, EVIDENCE, &report.evidence));
     files.push(written.map_err(|cause| RenderError::Io { path, cause })?);
-    files.push(write_page(partial, report, facts, &files)?);
+    for (name, bytes) in documents(report, facts, &files)? {
+        write(&partial.join(name), &bytes)?;
+        files.push(WrittenFile::of_bytes(name, &bytes));
+    }
     let sums: String = files.iter().map(|file| format!("{}  {}\n", file.sha256, file.name)).collect();
     write(&partial.join("SHA256SUMS"), sums.as_bytes())?;
     let manifest = manifest::text(report, facts, &files).map_err(RenderError::Figures)?;
@@ -108,50 +125,23 @@ fn write_set(partial: &Path, report: &Report, facts: &Facts) -> Result<String, R
     Ok(sha256_hex(manifest.as_bytes()))
 }
 
-/// The page lists the files before it, so it is the last of them.
-fn write_page(
-    partial: &Path,
+const EVIDENCE: &str = "evidence.ndjson";
+const WORKBOOK: &str = "report.xlsx";
+const PAGE: &str = "report.html";
+const CODE_VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// What people read, made of the report and of the data files that are written.
+fn documents(
     report: &Report,
     facts: &Facts,
     files: &[WrittenFile],
-) -> Result<WrittenFile, RenderError> {
-    let text = page(report, facts, files).map_err(RenderError::Figures)?;
-    write(&partial.join("report.html"), text.as_bytes())?;
-    Ok(WrittenFile {
-        name: "report.html".to_owned(),
-        rows: 0,
-        bytes: text.len() as u64,
-        sha256: sha256_hex(text.as_bytes()),
-    })
-}
-
-/// The set of this run was delivered before, and the process ended before it could say so.
-fn keep(folder: PathBuf, partial: &Path, manifest_sha256: String) -> Result<Delivered, RenderError> {
-    let same = same_files(partial, &folder).unwrap_or(false);
-    let removed = fs::remove_dir_all(partial);
-    removed.map_err(|cause| RenderError::Io { path: partial.to_owned(), cause })?;
-    if same { Ok(Delivered { folder, manifest_sha256 }) } else { Err(RenderError::Foreign(folder)) }
-}
-
-/// Whether every file of the set is there with the same bytes.
-fn same_files(partial: &Path, folder: &Path) -> io::Result<bool> {
-    for entry in fs::read_dir(partial)? {
-        let entry = entry?;
-        if fs::read(entry.path())? != fs::read(folder.join(entry.file_name()))? {
-            return Ok(false);
-        }
-    }
-    Ok(true)
-}
-
-/// Reports show what customers owe: only their owner may read them.
-fn make_folder(path: &Path) -> Result<(), RenderError> {
-    let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
-    made.map_err(|cause| RenderError::CannotCreate { path: path.to_owned(), cause })
-}
-
-fn create(path: &Path) -> io::Result<File> {
-    OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
+) -> Result<Vec<(&'static str, Vec<u8>)>, RenderError> {
+    let workbook = xlsx::workbook(report, facts)?;
+    // The page lists all files but itself.
+    let mut listed = files.to_vec();
+    listed.push(WrittenFile::of_bytes(WORKBOOK, &workbook));
+    let page = page(report, facts, &listed).map_err(RenderError::Figures)?;
+    Ok(vec![(WORKBOOK, workbook), (PAGE, page.into_bytes())])
 }
 
 fn write(path: &Path, bytes: &[u8]) -> Result<(), RenderError> {

@@ -7,6 +7,7 @@
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::{Acquire as _, Postgres, Sqlite};
 
+use crate::store::Database;
 use crate::store::connection::Pool;
 use crate::store::error::StoreError;
 
@@ -64,6 +65,13 @@ async fn run<C: sqlx::migrate::Migrate>(migrator: &Migrator, connection: &mut C)
         MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => error.into(),
         other => StoreError::inconsistent("the schema", other),
     })
+}
+
+pub(in crate::store) fn newest(database: &Database) -> i64 {
+    match database {
+        Database::Sqlite(_) => latest(&SQLITE),
+        Database::Postgres(_) => latest(&POSTGRES),
+    }
 }
 
 fn latest(migrator: &Migrator) -> i64 {

@@ -85,6 +85,11 @@ impl Database {
             Self::Postgres(_) => "postgres",
         }
     }
+
+    /// Number of the newest migration that this binary knows: a database that was opened for writing has it.
+    pub fn schema_version(&self) -> i64 {
+        migrate::newest(self)
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

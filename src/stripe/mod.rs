@@ -38,7 +38,7 @@ use transport::{Answer, Call, Head, Refusal, Transport};
 pub use error::{Hints, RateLimit, StripeError};
 pub use limits::{Limits, Pace, Waits};
 pub use meters::{Delivery, MeterEvent, Total};
-pub use transport::Exchange;
+pub use transport::{Exchange, STRIPE_VERSION};
 pub use what_if::{ITEMS_AT_MOST, Replaced};
 
 /// The largest page that Stripe gives; the default of 10 would cost ten times the requests.

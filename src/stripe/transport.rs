@@ -31,7 +31,7 @@ use super::retry::{Again, Failure, is_worth_repeating};
 
 /// The API version whose shapes we ask for and decode. It is the one that async-stripe's requests are generated from,
 /// pinned here so that an account's own default version never changes what we read.
-pub(super) const STRIPE_VERSION: &str = "2026-09-30.endive";
+pub const STRIPE_VERSION: &str = "2026-09-30.endive";
 const OUR_AGENT: &str = concat!("billrecon/", env!("CARGO_PKG_VERSION"));
 const FORM: &str = "application/x-www-form-urlencoded";
 

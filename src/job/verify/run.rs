@@ -12,8 +12,8 @@ use crate::job::catalogs::{Catalogs, hashes};
 use crate::job::observe::Ranges;
 use crate::job::verify::log::Log;
 use crate::job::verify::{Proof, has_figures};
-use crate::job::{Refusal, Settings, current_catalog, observe, page};
-use crate::render::{Difference, differences};
+use crate::job::{Refusal, Settings, current_catalog, deliver, observe, page};
+use crate::render::{Difference, Facts, differences};
 use crate::store::books::{BooksView, RunFiles, RunState};
 use crate::store::{Store, StoreError};
 
@@ -44,14 +44,14 @@ pub async fn check(
         proof.add(CheckName::ControlTotals, nothing());
         return files(proof, run, log, settings, None);
     };
-    let report = caught(page::report(run.period, &run.run_id, view).await)?;
+    let report = caught(made_again(run, settings, view).await)?;
     let ledger = match &report {
-        Ok(report) => totals(&report.windows, store, view).await,
+        Ok((report, _)) => totals(&report.windows, store, view).await,
         Err(problem) => Ok(Finding::Fails(problem.clone())),
     };
     let ledger = finding(ledger)?;
     let controls = match &report {
-        Ok(report) => control_totals(report),
+        Ok((report, _)) => control_totals(report),
         Err(problem) => Finding::Fails(problem.clone()),
     };
     let records = committed.get("records").and_then(|text| ClosedRecords::parse(text));
@@ -67,6 +67,19 @@ pub async fn check(
     proof.add(CheckName::ControlTotals, worse(controls, ledger));
     from_files.add_to(proof);
     Ok(())
+}
+
+/// What the files of a run are made of.
+async fn made_again(
+    run: &RunFiles,
+    settings: &Settings,
+    view: &mut BooksView,
+) -> anyhow::Result<(Report, Facts)> {
+    let report = page::report(run.period, &run.run_id, view).await?;
+    let before = view.manifest_before(run.period, &run.run_id).await?;
+    let record = view.run(&run.run_id).await?;
+    let record = record.ok_or_else(|| Refusal::BadData(format!("there is no run {}", run.run_id)))?;
+    Ok((report, deliver::facts(&record, before, settings)))
 }
 
 /// A period that is looked at before it is closed leaves files, and nothing else.
@@ -189,7 +202,7 @@ fn files(
     run: &RunFiles,
     log: &Log,
     settings: &Settings,
-    report: Option<&Result<Report, String>>,
+    report: Option<&Result<(Report, Facts), String>>,
 ) -> anyhow::Result<()> {
     files_of(run, log, settings, report)?.add_to(proof);
     Ok(())
@@ -199,7 +212,7 @@ fn files_of(
     run: &RunFiles,
     log: &Log,
     settings: &Settings,
-    report: Option<&Result<Report, String>>,
+    report: Option<&Result<(Report, Facts), String>>,
 ) -> anyhow::Result<FromFiles> {
     let not_there = |words: &str| FromFiles {
         set: Finding::NotChecked(words.to_owned()),
@@ -227,8 +240,8 @@ fn files_of(
         Some(Err(problem)) => {
             (Finding::Fails(format!("the files cannot be made again: {problem}")), Vec::new())
         }
-        Some(Ok(report)) => {
-            let differences = differences(&folder, report)?;
+        Some(Ok((report, facts))) => {
+            let differences = differences(&folder, report, facts)?;
             let finding = match differences.first() {
                 Some(first) => Finding::Fails(first.words.clone()),
                 None => {

@@ -133,6 +133,20 @@ impl BooksView {
         Ok(rows.iter().filter_map(Approval::of).collect())
     }
 
+    /// The manifest of the set of files that was written before this run's, of the same period. The log says so for good: what
+    /// is written later never changes it.
+    pub async fn manifest_before(
+        &mut self,
+        period: Period,
+        run_id: &str,
+    ) -> Result<Option<String>, StoreError> {
+        let sql = "SELECT position, recorded_at, run_id, event, details, hash FROM audit_log
+            WHERE event = 'reports_written' AND run_id IN (SELECT run_id FROM runs WHERE period = ?) ORDER BY position";
+        let written = self.tx.fetch_map(sql, vec![period.to_string().into()], audit_of).await?;
+        let before = written.iter().take_while(|row| row.run_id != run_id).last();
+        Ok(before.and_then(|row| details(row).remove("manifest_sha256")))
+    }
+
     /// The runs that closed windows.
     pub async fn closing_runs(&mut self) -> Result<BTreeSet<String>, StoreError> {
         let sql = "SELECT DISTINCT run_id FROM billing_windows WHERE status = 'closed'";

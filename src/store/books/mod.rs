@@ -33,7 +33,7 @@ pub use limits::StoredLimit;
 pub use outbox::{OutboxMessage, Unsent};
 pub use parking::{DraftWatch, ParkedWindow};
 pub use rules::StoredCatalog;
-pub use runs::{JobCounts, PeriodJob, PeriodStatus, Run, RunState};
+pub use runs::{JobCounts, MadeWith, PeriodJob, PeriodStatus, Run, RunState};
 pub use seen::Look;
 
 use jiff::Timestamp;

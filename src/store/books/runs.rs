@@ -6,9 +6,11 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use crate::domain::decide::{Verdict, VerdictWord};
 use crate::domain::period::Period;
+use crate::domain::report::CsvFormat;
 use crate::domain::telling::Said;
 use crate::store::books::rules::word;
 use crate::store::books::{BooksView, BooksWrite};
@@ -95,8 +97,24 @@ pub struct Run {
     pub tolerances: String,
     /// Who ran it, by the operating system's word; empty in runs of earlier versions.
     pub os_user: String,
+    pub made_with: MadeWith,
     /// `None` until a judged period is committed.
     pub verdict: Option<Verdict>,
+}
+
+/// What a run was asked for and made with, beside catalog, rules and code. Empty in runs of earlier versions.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct MadeWith {
+    /// The command's own, by name; none of them can hold a secret.
+    pub parameters: BTreeMap<String, String>,
+    /// How its CSV files are written, now and whenever they are made again.
+    pub csv: CsvFormat,
+    pub stripe_api_version: String,
+    /// Release of the time zone database.
+    pub tz_database: String,
+    /// Number of the newest migration.
+    pub database_schema: i64,
 }
 
 /// The counts of `billing_period_jobs`, in tenants but for `pushed` and `errors`, which count pushes.
@@ -157,7 +175,7 @@ impl BooksView {
     pub async fn runs(&mut self, state: RunState) -> Result<Vec<Run>, StoreError> {
         let sql =
             "SELECT run_id, period, state, fence, holder, started_at, code_version, catalog_hash, rules_hash,
-            bounds, time_zone, period_status, mode, account_id, tolerances, os_user, verdict, reasons FROM runs WHERE state = ? ORDER BY fence, period, run_id";
+            bounds, time_zone, period_status, mode, account_id, tolerances, os_user, made_with, verdict, reasons FROM runs WHERE state = ? ORDER BY fence, period, run_id";
         let rows = self.tx.fetch(sql, vec![state.as_str().into()]).await?;
         rows.into_iter().map(run_of).collect()
     }
@@ -165,7 +183,7 @@ impl BooksView {
     pub async fn run(&mut self, run_id: &str) -> Result<Option<Run>, StoreError> {
         let sql =
             "SELECT run_id, period, state, fence, holder, started_at, code_version, catalog_hash, rules_hash,
-            bounds, time_zone, period_status, mode, account_id, tolerances, os_user, verdict, reasons FROM runs WHERE run_id = ?";
+            bounds, time_zone, period_status, mode, account_id, tolerances, os_user, made_with, verdict, reasons FROM runs WHERE run_id = ?";
         self.tx.fetch(sql, vec![run_id.into()]).await?.pop().map(run_of).transpose()
     }
 
@@ -194,7 +212,7 @@ impl BooksView {
     pub async fn newest_runs(&mut self) -> Result<Vec<Run>, StoreError> {
         let sql =
             "SELECT run_id, period, state, fence, holder, started_at, code_version, catalog_hash, rules_hash,
-            bounds, time_zone, period_status, mode, account_id, tolerances, os_user, verdict, reasons FROM runs ORDER BY fence DESC, period DESC, run_id DESC LIMIT 5";
+            bounds, time_zone, period_status, mode, account_id, tolerances, os_user, made_with, verdict, reasons FROM runs ORDER BY fence DESC, period DESC, run_id DESC LIMIT 5";
         self.tx.fetch(sql, Vec::new()).await?.into_iter().map(run_of).collect()
     }
 }
@@ -203,8 +221,11 @@ impl BooksWrite {
     pub async fn start_run(&mut self, run: &Run) -> Result<(), StoreError> {
         let sql =
             "INSERT INTO runs (run_id, period, state, fence, holder, started_at, code_version, catalog_hash,
-            rules_hash, bounds, time_zone, period_status, mode, account_id, tolerances, os_user, manifest_sha256)
-            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, '')";
+            rules_hash, bounds, time_zone, period_status, mode, account_id, tolerances, os_user, made_with, manifest_sha256)
+            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, '')";
+        let made_with = serde_json::to_string(&run.made_with);
+        let made_with =
+            made_with.map_err(|error| StoreError::inconsistent("what a run was made with", error))?;
         let values = vec![
             run.run_id.as_str().into(),
             run.period.to_string().into(),
@@ -222,6 +243,7 @@ impl BooksWrite {
             run.account_id.as_str().into(),
             run.tolerances.as_str().into(),
             run.os_user.as_str().into(),
+            made_with.into(),
         ];
         self.tx.execute(sql, values).await.map(|_| ())
     }
@@ -322,6 +344,8 @@ fn run_of(mut row: Row) -> Result<Run, StoreError> {
         account_id: row.text()?,
         tolerances: row.text()?,
         os_user: row.text()?,
+        made_with: serde_json::from_str(&row.text()?)
+            .map_err(|error| StoreError::inconsistent("what a run was made with", error))?,
         verdict: verdict_of(&row.text()?, &row.text()?)?,
     })
 }

@@ -73,7 +73,9 @@ fn element(text: &str) -> (&str, Vec<(&str, &str)>, bool, &str) {
 
 #[test]
 fn a_page_that_is_not_well_formed_is_found() {
-    for faulty in ["<p><b></p></b>", "<p>", "<p class=a></p>", "<i id=\"a\"></i><i id=\"a\"></i>", "a > b<p></p>"] {
+    for faulty in
+        ["<p><b></p></b>", "<p>", "<p class=a></p>", "<i id=\"a\"></i><i id=\"a\"></i>", "a > b<p></p>"]
+    {
         let page = format!("<!DOCTYPE html>{faulty}");
         assert!(std::panic::catch_unwind(|| check(&page)).is_err(), "{faulty}");
     }

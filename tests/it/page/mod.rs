@@ -3,9 +3,6 @@
 //! In: companies that are closed, or looked at. Out: what stands in the page. The browser's part is in `browser`, a large
 //! company's in `large`.
 
-mod browser;
-mod figures;
-mod large;
 mod markup;
 
 use std::fs;
@@ -36,7 +33,9 @@ fn open() -> String {
 fn the_page_is_well_formed_and_asks_for_nothing() {
     for page in [closed(&Workspace::with_watched_company(Engine::Sqlite)), open()] {
         markup::check(&page);
-        for asks in ["http:", "https:", "//cdn", "src=", "url(", "@import", "<link", "<img", "<iframe", "<form"] {
+        for asks in
+            ["http:", "https:", "//cdn", "src=", "url(", "@import", "<link", "<img", "<iframe", "<form"]
+        {
             assert!(!page.contains(asks), "{asks}");
         }
         let targets = page.match_indices("href=\"").map(|(at, name)| &page[at + name.len()..]);
@@ -52,7 +51,10 @@ fn the_policy_of_the_page_allows_its_own_script_and_no_other() {
     assert!(!rest.contains("<script") && !page.contains(" onclick"));
     let (_, policy) = page.split_once("http-equiv=\"Content-Security-Policy\" content=\"").unwrap();
     let (policy, _) = policy.split_once('"').unwrap();
-    assert!(policy.starts_with("default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-"), "{policy}");
+    assert!(
+        policy.starts_with("default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-"),
+        "{policy}"
+    );
     assert!(!policy.contains("data:") && policy.matches("unsafe").count() == 1, "{policy}");
     let hash = policy.split_once("'sha256-").unwrap().1.split_once('\'').unwrap().0;
     assert_eq!(decoded(hash), Sha256::digest(script.as_bytes()).as_slice());
@@ -96,8 +98,11 @@ fn the_page_made_again_is_the_same_whatever_came_later() {
         let written = closed(&workspace);
         workspace.write("dearer.toml", CATALOG.replace("\"700\"", "\"900\""));
         workspace.run(&["import", "catalog", "dearer.toml"]).expect(0);
-        workspace.write("later.csv", "tenant_id,meter,quantity,occurred_at,source_event_id\n\
-            acme,b2b.match_request,500,2026-10-03T00:00:00Z,a-9\n");
+        workspace.write(
+            "later.csv",
+            "tenant_id,meter,quantity,occurred_at,source_event_id\n\
+            acme,b2b.match_request,500,2026-10-03T00:00:00Z,a-9\n",
+        );
         workspace.run(&["import", "usage", "later.csv"]).expect(0);
         workspace.watch("2026-10");
         fs::remove_dir_all(workspace.report_folder("2026-09")).unwrap();
@@ -115,7 +120,9 @@ fn the_page_made_again_is_the_same_whatever_came_later() {
 fn hostile_names_are_shown_and_cannot_speak() {
     let hostile = "<script>alert(1)</script>&amp;\"' \u{202e}evil\u{2066}\u{0}\u{7}";
     let quoted = hostile.replace('"', "\"\"").replace('\u{0}', "");
-    let tenants = TENANTS.replace(",Acme,", &format!(",\"{quoted}\",")).replace(",Beta,", &format!(",{},", "ß".repeat(500)));
+    let tenants = TENANTS
+        .replace(",Acme,", &format!(",\"{quoted}\","))
+        .replace(",Beta,", &format!(",{},", "ß".repeat(500)));
     let workspace = Workspace::new(Engine::Sqlite);
     workspace.import(CATALOG, &tenants, USAGE);
     workspace.watch("2026-09");
@@ -144,7 +151,8 @@ fn a_section_without_anything_says_so() {
     let workspace = Workspace::new(Engine::Sqlite);
     workspace.write("billrecon.toml", OBSERVE);
     let catalog = CATALOG.split("  [[plan.usage]]").next().unwrap();
-    let tenants: String = TENANTS.lines().filter(|line| !line.contains(",pro,")).map(|line| format!("{line}\n")).collect();
+    let tenants: String =
+        TENANTS.lines().filter(|line| !line.contains(",pro,")).map(|line| format!("{line}\n")).collect();
     workspace.import(catalog, &tenants, "tenant_id,meter,quantity,occurred_at,source_event_id\n");
     let page = closed(&workspace);
     markup::check(&page);

@@ -9,7 +9,7 @@ use billrecon::domain::period::Period;
 use billrecon::domain::reconcile::{Age, Cause, Class, Ids, ItemKind, ReconciliationRow, Source};
 use billrecon::store::Store;
 use billrecon::store::books::{
-    ComparedRow, JobCounts, OutboxMessage, PeriodJob, PeriodStatus, Run, RunState, Unsent,
+    ComparedRow, JobCounts, MadeWith, OutboxMessage, PeriodJob, PeriodStatus, Run, RunState, Unsent,
 };
 use billrecon::store::lease::Term;
 
@@ -195,6 +195,7 @@ fn a_run_keeps_its_verdict_with_its_reasons_and_the_account_it_spoke_to() {
                 account_id: "acct_1".to_owned(),
                 tolerances: "quantity 0.5 or 0 of the ledger's".to_owned(),
                 os_user: String::new(),
+                made_with: MadeWith::default(),
                 verdict: None,
             };
             let job = PeriodJob {

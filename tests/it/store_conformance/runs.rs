@@ -3,8 +3,9 @@
 //! In: runs in every state. Out: the same runs by state, and one job per period with the counts of its last run.
 
 use billrecon::domain::period::Period;
+use billrecon::domain::report::{CsvFormat, Delimiter};
 use billrecon::store::Store;
-use billrecon::store::books::{JobCounts, PeriodJob, PeriodStatus, Run, RunState};
+use billrecon::store::books::{JobCounts, MadeWith, PeriodJob, PeriodStatus, Run, RunState};
 use billrecon::store::lease::Term;
 
 use super::{at, on_both, term};
@@ -31,6 +32,13 @@ pub(super) fn run(run_id: &str, label: &str, fence: i64) -> Run {
         account_id: "acct_sandbox".to_owned(),
         tolerances: "quantity 0.5 or 0 of the ledger's".to_owned(),
         os_user: "ada (uid 1000)".to_owned(),
+        made_with: MadeWith {
+            parameters: [("period".to_owned(), "2026-10".to_owned())].into(),
+            csv: CsvFormat { bom: true, delimiter: Delimiter::Tab },
+            stripe_api_version: "2026-09-30.endive".to_owned(),
+            tz_database: "2026a".to_owned(),
+            database_schema: 14,
+        },
         verdict: None,
     }
 }

@@ -35,7 +35,7 @@ pub const ENGINES: [Engine; 2] = [Engine::Sqlite, Engine::Postgres];
 pub const OBSERVE: &str = "[push]\nmode = \"observe\"\n";
 
 /// They tell of one run: its id, its time, request ids.
-pub const OF_ONE_RUN: [&str; 3] = ["manifest.json", "evidence.ndjson", "report.html"];
+pub const OF_ONE_RUN: [&str; 4] = ["manifest.json", "evidence.ndjson", "report.xlsx", "report.html"];
 
 /// A folder with input files, a database and reports.
 pub struct Workspace {
@@ -230,7 +230,10 @@ impl Workspace {
         files.retain(|name, _| !OF_ONE_RUN.contains(&name.as_str()));
         let sums = files.get_mut("SHA256SUMS").unwrap();
         let lines = std::str::from_utf8(sums).unwrap().split_inclusive('\n');
-        *sums = lines.filter(|line| !OF_ONE_RUN.iter().any(|name| line.contains(name))).collect::<String>().into_bytes();
+        *sums = lines
+            .filter(|line| !OF_ONE_RUN.iter().any(|name| line.contains(name)))
+            .collect::<String>()
+            .into_bytes();
         files
     }
 }
