@@ -48,9 +48,11 @@ impl WrittenFile {
     }
 }
 
-/// `billrecon.lines.v1` of `lines.csv`. Columns are only ever added at the end; whatever else changes makes a v2.
-pub fn schema(name: &str) -> String {
-    format!("billrecon.{}.v1", name.split('.').next().unwrap_or_default())
+/// `billrecon.lines.v1` of `lines.csv`. Columns are only ever added at the end; whatever else changes makes a v2. A document keeps
+/// its extension: there may be one report in several forms.
+fn schema(name: &str) -> String {
+    let data = [".csv", ".ndjson"].iter().find_map(|end| name.strip_suffix(end));
+    format!("billrecon.{}.v1", data.unwrap_or(name))
 }
 
 pub fn write(file: File, table: Table<'_>, format: CsvFormat) -> io::Result<WrittenFile> {
@@ -183,5 +185,14 @@ mod tests {
         assert_eq!(harmless("acme = good"), "acme = good");
         assert_eq!(harmless("\t=1\n\0"), "\u{fffd}=1\u{fffd}\u{fffd}");
         assert_eq!(cell_text(&Cell::Number("-5".to_owned())), "-5");
+    }
+
+    #[test]
+    fn cells_with_an_escape_are_counted_and_numbers_are_none() {
+        let cells = ["=1", "a\u{202e}b", "plain", "'=quoted"].map(|text| Cell::Text(text.into()));
+        let rows = cells.into_iter().map(|cell| vec![cell, Cell::Number("-5".to_owned())]);
+        let table = Table { name: "lines", columns: &["tenant_id", "quantity"], rows: Box::new(rows) };
+        let file = made(table, CsvFormat::default()).unwrap();
+        assert_eq!((file.rows, file.escaped), (4, 2));
     }
 }

@@ -126,6 +126,8 @@ fn write_set(partial: &Path, report: &Report, facts: &Facts) -> Result<String, R
 }
 
 const EVIDENCE: &str = "evidence.ndjson";
+const WORKBOOK: &str = "report.xlsx";
+const PAGE: &str = "report.html";
 const CODE_VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// What people read, made of the report and of the data files that are written. The page is the last, since it lists the others.
@@ -135,9 +137,11 @@ fn documents(
     files: &[WrittenFile],
 ) -> Result<Vec<(&'static str, Vec<u8>)>, RenderError> {
     let workbook = xlsx::workbook(report, facts)?;
-    let listed = [files, &[WrittenFile::of_bytes("report.xlsx", &workbook)]].concat();
+    // The page lists all files but itself.
+    let mut listed = files.to_vec();
+    listed.push(WrittenFile::of_bytes(WORKBOOK, &workbook));
     let page = page(report, facts, &listed).map_err(RenderError::Figures)?;
-    Ok(vec![("report.xlsx", workbook), ("report.html", page.into_bytes())])
+    Ok(vec![(WORKBOOK, workbook), (PAGE, page.into_bytes())])
 }
 
 fn write(path: &Path, bytes: &[u8]) -> Result<(), RenderError> {

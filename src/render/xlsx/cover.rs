@@ -13,6 +13,10 @@ use crate::render::xlsx::looks::{Colour, Looks};
 use crate::render::xlsx::sheet::Filled;
 use crate::render::xlsx::totals::Line;
 
+/// Characters that the merged cells show on one line, and its height in points.
+const ON_A_LINE: usize = 88;
+const LINE: u32 = 15;
+const MOST_LINES: usize = 20;
 const SIGNERS: [&str; 3] = ["prepared by", "reviewed by", "approved by"];
 
 pub fn sheet(
@@ -48,9 +52,10 @@ struct Page<'a> {
 impl Page<'_> {
     fn line(&mut self, label: &str, text: &str) -> Result<(), XlsxError> {
         self.sheet.write_string_with_format(self.row, 0, label, &self.looks.label)?;
-        if !text.is_empty() {
-            self.sheet.write_string_with_format(self.row, 1, printable(text), &self.looks.words)?;
-        }
+        let text = printable(text);
+        self.sheet.merge_range(self.row, 1, self.row, 3, &text, &self.looks.words)?;
+        let lines = text.chars().count().div_ceil(ON_A_LINE).clamp(1, MOST_LINES);
+        self.sheet.set_row_height(self.row, u32::try_from(lines).unwrap_or(1) * LINE)?;
         self.row += 1;
         Ok(())
     }
@@ -65,7 +70,7 @@ impl Page<'_> {
         };
         let look = colour.format().set_bold().set_text_wrap();
         self.sheet.write_string_with_format(self.row, 0, "verdict", &self.looks.label)?;
-        self.sheet.write_string_with_format(self.row, 1, words, &look)?;
+        self.sheet.merge_range(self.row, 1, self.row, 3, words, &look)?;
         self.row += 1;
         for reason in &facts.reasons {
             self.line("why", reason)?;

@@ -40,6 +40,7 @@ pub fn fill(table: Table<'_>, looks: &Looks, tally: &mut Tally, last_row: u32) -
     let sums = summed(name, columns);
     let (mut filled, mut left_out) = (0, 0);
     for row in rows {
+        tally.add(&sums, &row);
         // The last row is kept for the words about the rest.
         if filled + 1 >= last_row {
             left_out += 1;
@@ -51,7 +52,6 @@ pub fn fill(table: Table<'_>, looks: &Looks, tally: &mut Tally, last_row: u32) -
             *width = (*width).max(cell.text().chars().take(*WIDTHS.end()).count() + 1);
             write(&mut sheet, filled, at, cell, name, looks)?;
         }
-        tally.add(&sums, &row);
     }
     if left_out > 0 {
         let words = format!("{left_out} more rows do not fit a sheet: {name}.csv has them all");
@@ -114,4 +114,18 @@ fn finish(
     sheet.set_landscape().set_paper_size(9).set_print_fit_to_pages(1, 0);
     sheet.set_repeat_rows(0, 0)?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn a_text_too_long_for_a_cell_says_where_its_rest_is() {
+        let long = "ä🧾".repeat(20_000);
+        let cut = super::cut(&long, "exceptions");
+        assert!(cut.encode_utf16().count() <= 32_767);
+        let (start, end) = cut.split_once('…').unwrap();
+        assert!(long.starts_with(start) && start.len() > 60_000);
+        assert_eq!(end, " (the rest stands in exceptions.csv)");
+        assert_eq!(super::cut("short", "lines"), "short");
+    }
 }

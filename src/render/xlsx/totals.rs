@@ -27,6 +27,11 @@ const fn all(words: &'static str, sheet: &'static str, column: &'static str) -> 
     Total { words, sheet, column, only: None }
 }
 
+/// Of the rows that were compared: what is out of scope has one side only.
+const fn compared(words: &'static str, column: &'static str) -> Total {
+    Total { words, sheet: "reconciliation", column, only: Some(("class", false, "out_of_scope")) }
+}
+
 /// In the order of the sheet. The first four are on the cover too.
 const TOTALS: &[Total] = &[
     Total { words: "base fees", sheet: "lines", column: "amount_minor", only: Some(("kind", true, "base")) },
@@ -44,9 +49,9 @@ const TOTALS: &[Total] = &[
     all("what came late, as it was closed", "adjustments", "original_amount_minor"),
     all("what came late, restated", "adjustments", "restated_amount_minor"),
     all("used of windows that were still open", "accruals", "amount_minor"),
-    all("compared, by the ledger", "reconciliation", "ledger_amount_minor"),
-    all("compared, by Stripe", "reconciliation", "stripe_amount_minor"),
-    all("difference, Stripe less ledger", "reconciliation", "difference_amount_minor"),
+    compared("compared, by the ledger", "ledger_amount_minor"),
+    compared("compared, by Stripe", "stripe_amount_minor"),
+    compared("difference, Stripe less ledger", "difference_amount_minor"),
     all("difference that nothing explains", "reconciliation", "unexplained_amount_minor"),
     all("exceptions with money", "exceptions", "amount_minor"),
     all("forecast", "forecast", "forecast_amount_minor"),
@@ -108,6 +113,15 @@ impl Tally {
         }
     }
 
+    /// The sheet whose rows make a total, or why they do not.
+    fn over<'f>(&self, number: usize, sum: &Sum, filled: &'f [Filled]) -> Result<&'f Filled, &'static str> {
+        match filled.iter().find(|one| one.name == TOTALS[number].sheet) {
+            Some(_) if !is_exact_sum(sum.sizes) => Err("too many digits for a sheet"),
+            Some(range) if !self.lacking.contains(&number) => Ok(range),
+            _ => Err("not all rows fit the sheet"),
+        }
+    }
+
     /// A row of the table is not on its sheet.
     pub fn lacks(&mut self, summed: &[Summed]) {
         self.lacking.extend(summed.iter().map(|one| one.total));
@@ -147,13 +161,7 @@ pub fn sheet(tally: &Tally, filled: &[Filled], looks: &Looks) -> Result<(Workshe
     for (row, ((currency, number), sum)) in (1u32..).zip(&tally.sums) {
         let total = &TOTALS[*number];
         let amount = MinorSum { minor: sum.minor, currency: *currency };
-        let of_sheet = filled.iter().find(|one| one.name == total.sheet);
-        let over = match of_sheet {
-            Some(_) if !is_exact_sum(sum.sizes) => Err("too many digits for a sheet"),
-            Some(range) if !tally.lacking.contains(number) => Ok(range),
-            _ => Err("not all rows fit the sheet"),
-        };
-        write(&mut sheet, row, total, amount, over, looks)?;
+        write(&mut sheet, row, total, amount, tally.over(*number, sum, filled), looks)?;
         if *number < ON_THE_COVER {
             lines.push(Line { words: total.words, amount, cell: format!("=totals!G{}", row + 1) });
         }
@@ -214,5 +222,52 @@ fn rows_in_words(total: &Total) -> String {
         None => "all rows in that currency".to_owned(),
         Some((column, true, word)) => format!("rows in that currency whose {column} is {word}"),
         Some((column, false, word)) => format!("rows in that currency whose {column} is not {word}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::report::Table;
+    use crate::render::xlsx::sheet::fill;
+
+    /// What the total of all lines comes to and what it is made of, where a sheet ends at `last_row`.
+    fn all_lines(amounts: &[&str], last_row: u32) -> (Filled, i128, Result<String, &'static str>) {
+        let row = |amount: &&str| {
+            let cell = |text: &str| Cell::Text(text.to_owned().into());
+            vec![cell("base"), Cell::Number((*amount).to_owned()), cell("try")]
+        };
+        let columns = &["kind", "amount_minor", "currency"];
+        let table = Table { name: "lines", columns, rows: Box::new(amounts.iter().map(row)) };
+        let (looks, mut tally) = (Looks::new(), Tally::default());
+        let filled = fill(table, &looks, &mut tally, last_row).unwrap();
+        let number = TOTALS.iter().position(|total| total.words == "all lines").unwrap();
+        let sum = &tally.sums[&(Currency::parse("try").unwrap(), number)];
+        let over = tally.over(number, sum, std::slice::from_ref(&filled));
+        let over = over.map(|range| sum_of(&TOTALS[number], range, 4));
+        sheet(&tally, std::slice::from_ref(&filled), &looks).unwrap();
+        (filled, sum.minor, over)
+    }
+
+    #[test]
+    fn a_total_is_a_formula_over_all_rows() {
+        let (filled, sum, over) = all_lines(&["1", "-5", "3"], 1_048_575);
+        assert_eq!((filled.rows, filled.left_out, sum), (3, 0, -1));
+        assert_eq!(over.unwrap(), "=SUMIFS(lines!$B$2:$B$4,lines!$C$2:$C$4,$B5)");
+    }
+
+    #[test]
+    fn rows_beyond_the_end_of_a_sheet_are_counted_and_their_total_is_the_files() {
+        let (filled, sum, over) = all_lines(&["1", "2", "3", "4"], 4);
+        assert_eq!((filled.rows, filled.left_out), (3, 1));
+        assert_eq!((sum, over), (10, Err("not all rows fit the sheet")));
+    }
+
+    #[test]
+    fn a_sum_that_a_float_may_not_hold_is_no_formula() {
+        let most = "999999999999999";
+        assert!(all_lines(&[most], 9).2.is_ok());
+        let (_, sum, over) = all_lines(&[most, "-999999999999999", "1"], 9);
+        assert_eq!((sum, over), (1, Err("too many digits for a sheet")));
     }
 }

@@ -4,7 +4,13 @@
 //! half a set, never a set that replaces another one.
 
 mod columns;
+mod format;
 mod hostile;
+mod manifest;
+mod parsers;
+mod remade;
+mod trouble;
+mod workbook;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

@@ -179,9 +179,7 @@ fn newest_data_files(workspace: &Workspace) -> BTreeMap<String, Vec<u8>> {
     let sql = format!("SELECT run_id FROM billing_period_jobs WHERE period = '{OPEN}'");
     let run_id = &workspace.sql(&sql)[0][0];
     let mut files = crate::support::files(&workspace.path("reports").join(OPEN).join(run_id));
-    files.retain(|name, _| {
-        !["manifest.json", "evidence.ndjson", "report.html", "SHA256SUMS"].contains(&&**name)
-    });
+    files.retain(|name, _| name != "SHA256SUMS" && !crate::support::OF_ONE_RUN.contains(&&**name));
     files
 }
 

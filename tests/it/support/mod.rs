@@ -34,8 +34,8 @@ pub const ENGINES: [Engine; 2] = [Engine::Sqlite, Engine::Postgres];
 /// Settings for [`Workspace::observing`], for tests that have others besides; it must stand last.
 pub const OBSERVE: &str = "[push]\nmode = \"observe\"\n";
 
-/// Files that tell of one run: request ids, which differ from run to run, and documents with its name on them.
-pub const OF_ONE_RUN: &[&str] = &["evidence.ndjson", "report.xlsx", "report.html"];
+/// They tell of one run: its id, its time, request ids.
+pub const OF_ONE_RUN: [&str; 4] = ["manifest.json", "evidence.ndjson", "report.xlsx", "report.html"];
 
 /// A folder with input files, a database and reports.
 pub struct Workspace {
@@ -224,10 +224,10 @@ impl Workspace {
         folders
     }
 
-    /// The bytes of every data file of a period, by name: all but the manifest and what else tells of one run.
+    /// The bytes of every data file of a period, by name: all but those that tell of one run.
     pub fn data_files(&self, period: &str) -> BTreeMap<String, Vec<u8>> {
         let mut files = files(&self.report_folder(period));
-        files.retain(|name, _| name != "manifest.json" && !OF_ONE_RUN.contains(&name.as_str()));
+        files.retain(|name, _| !OF_ONE_RUN.contains(&name.as_str()));
         let sums = files.get_mut("SHA256SUMS").unwrap();
         let lines = std::str::from_utf8(sums).unwrap().split_inclusive('\n');
         *sums = lines

@@ -4,6 +4,7 @@
 //! Never anything outside of it. Playing it takes seconds, so most tests look at one that was played for all.
 
 mod figures;
+mod snapshots;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -20,7 +21,8 @@ use crate::support::{Ended, csv_rows, files};
 
 const CANARY: &str = "c4n4ry";
 /// Differ from run to run: request ids, the run's id and time.
-const NO_DATA_FILES: [&str; 4] = ["manifest.json", "evidence.ndjson", "report.html", "SHA256SUMS"];
+const NO_DATA_FILES: [&str; 5] =
+    ["manifest.json", "evidence.ndjson", "SHA256SUMS", "report.xlsx", "report.html"];
 
 /// A demo played in an environment full of settings that must not matter, but for the webhook.
 struct Played {
