@@ -173,33 +173,3 @@ fn the_page_of_a_large_company_stays_small_and_names_the_files_with_the_rest() {
     let worst = super::figures::table(&page, "The worst differences, the most money first");
     assert_eq!((worst[0][0].as_str(), worst[0][5].as_str()), ("t49995", "-174986.00"));
 }
-
-#[test]
-fn measure() {
-    let begun = std::time::Instant::now();
-    let text = large_page();
-    println!("large {:?} {} bytes", begun.elapsed(), text.len());
-    let windows: Vec<WindowFigures> = (0..5).map(window).collect();
-    let report = Report {
-        period: Period::parse("2026-09").unwrap(),
-        comparison: (0..5).map(|number| row(number, &windows[0])).collect(),
-        windows,
-        exceptions: Vec::new(),
-        controls: ControlTotals::default(),
-        evidence: Vec::new(),
-        decision: decision("0.15"),
-        adjustments: Vec::new(),
-        accruals: Vec::new(),
-        limits: Vec::new(),
-        forecasts: Vec::new(),
-        ledger: LedgerSeen { records: 2_000_000, recorded_at: None },
-        verdict: Some(Verdict { word: VerdictWord::NoGo, reasons: vec!["10000 rows differ".to_owned()] }),
-        earlier: vec![SaidBefore { period: Period::parse("2026-08").unwrap(), rows: decision("0.1") }],
-        page: PageData::default(),
-    };
-    let begun = std::time::Instant::now();
-    for _ in 0..20 {
-        page(&report, &facts(), &[]).unwrap();
-    }
-    println!("small {:?}", begun.elapsed() / 20);
-}

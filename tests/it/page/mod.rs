@@ -3,6 +3,9 @@
 //! In: companies that are closed, or looked at. Out: what stands in the page. The browser's part is in `browser`, a large
 //! company's in `large`.
 
+mod browser;
+mod figures;
+mod large;
 mod markup;
 
 use std::fs;
