@@ -1,14 +1,15 @@
 //! Configuration: flags > environment > `billrecon.toml` > defaults. The only reader of the environment.
 //!
 //! In: the global flags, and these variables: `BILLRECON_DATABASE_URL`, `BILLRECON_REPORTS`, `BILLRECON_STRIPE_API_KEY`,
-//! `BILLRECON_STRIPE_API_BASE`, `BILLRECON_STRIPE_SANDBOX`, `BILLRECON_SLACK_WEBHOOK_URL`, `NO_COLOR`, `USER`. The database URL,
-//! the key and the webhook can stand in a file, which `NAME_FILE` names. Out: one checked [`Config`]. An unknown key is
+//! `BILLRECON_STRIPE_API_BASE`, `BILLRECON_STRIPE_SANDBOX`, `BILLRECON_SLACK_WEBHOOK_URL`, `BILLRECON_SLACK_BOT_TOKEN`, `NO_COLOR`, `USER`. The
+//! database URL, the key, the webhook and the token can stand in a file, which `NAME_FILE` names. Out: one checked [`Config`]. An unknown key is
 //! refused; an error names the key and where it stands. Never prints a database URL, a key or a webhook.
 
 mod address;
 mod bounds;
 mod layers;
 mod policy;
+mod slack;
 mod stripe;
 mod tolerance;
 
@@ -26,10 +27,12 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
 pub use crate::config::policy::PolicyText;
+pub use crate::config::slack::{BotConfig, SlackConfig, webhook as slack_webhook};
 pub use crate::config::stripe::StripeConfig;
 
 use crate::cli::GlobalFlags;
 use crate::config::layers::{ConfigFile, ENVIRONMENT, FLAGS, Layer, wrong_value};
+use crate::config::slack::RawSlack;
 use crate::config::stripe::{API_KEY, RawStripe};
 use crate::domain::audit::sha256_hex;
 use crate::domain::bounds::Bounds;
@@ -37,7 +40,6 @@ use crate::domain::intent::PushMode;
 use crate::domain::period::{Period, parse_zone};
 use crate::domain::reconcile::Tolerances;
 
-const SLACK_WEBHOOK: &str = "BILLRECON_SLACK_WEBHOOK_URL";
 /// Keys that a variable sets.
 const VARIABLES: [(&str, &str); 4] = [
     ("database", "BILLRECON_DATABASE_URL"),
@@ -79,7 +81,7 @@ pub struct Config {
     /// While this file is there nothing is pushed.
     pub off_switch: PathBuf,
     pub tolerances: Tolerances,
-    pub slack_webhook: Option<SecretString>,
+    pub slack: SlackConfig,
     /// Whether the one who ran may approve too.
     pub runner_may_approve: bool,
     /// A cron expression that can be read; whether it ever rings is for `serve` to say.
@@ -110,6 +112,8 @@ struct Raw {
     push: RawPush,
     #[serde(default)]
     approval: RawApproval,
+    #[serde(default)]
+    slack: RawSlack,
     serve: RawServe,
     #[serde(default)]
     tolerance: Dict,
@@ -244,7 +248,7 @@ impl Raw {
             push_mode: push_mode.transpose()?,
             off_switch: base.join(self.push.off_switch.as_deref().unwrap_or(OFF_SWITCH)),
             tolerances: tolerance::check(&self.tolerance, &wrong)?,
-            slack_webhook: slack_webhook()?,
+            slack: self.slack.check(&wrong)?,
             runner_may_approve: self.approval.runner_may_approve.unwrap_or(true),
             schedule: self.serve.schedule,
         })
@@ -283,17 +287,6 @@ fn environment() -> Result<Layer, ConfigError> {
         values.push((key, value));
     }
     Ok(Layer::new(ENVIRONMENT, values))
-}
-
-/// The webhook that gets the messages. The demo asks for it too, and for nothing else of the settings.
-pub fn slack_webhook() -> Result<Option<SecretString>, ConfigError> {
-    let Some(secret) = secret(SLACK_WEBHOOK)? else { return Ok(None) };
-    address::check(secret.text.expose_secret()).map_err(|problem| ConfigError::Key {
-        origin: secret.origin,
-        key: secret.name,
-        problem: problem.to_owned(),
-    })?;
-    Ok(Some(secret.text))
 }
 
 /// From the environment, else from the file that the config file names.

@@ -30,10 +30,12 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::format::FmtSpan;
 
 use crate::cli::{Cli, Command};
-use crate::config::{Config, ConfigError, no_color};
+use crate::config::{BotConfig, Config, ConfigError, SlackConfig, no_color};
 use crate::domain::decide::VerdictWord;
 use crate::exit_code::ExitCode;
-use crate::job::{PolicyFile, Settings, StripeSettings};
+use crate::job::{PolicyFile, Settings, SlackSettings, StripeSettings};
+use crate::notify::Owner;
+use crate::notify::slack::{Bot, Destination};
 use crate::store::Database;
 use crate::stripe::Pace;
 
@@ -105,10 +107,24 @@ fn configured(config: &Config) -> anyhow::Result<Settings> {
         push_mode: config.push_mode,
         off_switch: config.off_switch.clone(),
         tolerances: config.tolerances.clone(),
-        slack_webhook: config.slack_webhook.clone(),
+        slack: slack(&config.slack),
         runner_may_approve: config.runner_may_approve,
         demo: false,
     })
+}
+
+/// A bot can do more than a webhook, so it goes first.
+fn slack(config: &SlackConfig) -> SlackSettings {
+    let bot = config.bot.clone().map(|bot| {
+        let BotConfig { token, channel, api_base, files } = bot;
+        Destination::Bot(Bot { token, channel, api_base, files })
+    });
+    SlackSettings {
+        destination: bot.or_else(|| config.webhook.clone().map(Destination::Webhook)),
+        owner: config.owner.as_deref().map(Owner::parse),
+        notify: config.notify,
+        alert_again: config.alert_again,
+    }
 }
 
 /// Logs go to stderr, in colour only on a terminal.

@@ -39,7 +39,7 @@ pub async fn execute(global: &GlobalFlags, flags: &RunFlags, now: Timestamp) -> 
         print::words(&format!("tolerances: {}", settings.tolerances));
     }
     let code = print_wake(&wake, flags.json)?;
-    if settings.slack_webhook.is_none() {
+    if settings.slack.destination.is_none() {
         print_messages(&wake);
     }
     Ok(if flags.detailed_exitcode && code == ExitCode::Done { detailed(&wake) } else { code })

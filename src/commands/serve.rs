@@ -65,7 +65,7 @@ async fn wake(
 ) -> ControlFlow<Interrupted> {
     let printed = match job::run(settings, options, now).await {
         Ok(wake) => {
-            if settings.slack_webhook.is_none() {
+            if settings.slack.destination.is_none() {
                 run::print_messages(&wake);
             }
             run::print_wake(&wake, as_json).map_err(anyhow::Error::from)

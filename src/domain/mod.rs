@@ -1,6 +1,6 @@
 //! The pure core, in reading order = the way of the data: number → money → period → tenant → parking → price → rule → catalog (and what a new one changes) →
 //! usage → aggregation → rating → quote → figures → late → accrual → controls → intent → bounds → invoice → reconcile → ratio → percentile → metrics → policy → reason → decide → pricing (bill, simulate, even, check, suggest) →
-//! limit → history → forecast → text → report → audit.
+//! limit → history → forecast → text → report → audit → telling.
 //!
 //! In: values. Out: values. Never a database, network, file, environment variable or clock: `now` is an argument.
 
@@ -40,6 +40,7 @@ pub mod reason;
 pub mod reconcile;
 pub mod report;
 pub mod rule;
+pub mod telling;
 pub mod tenant;
 pub mod text;
 pub mod trend;

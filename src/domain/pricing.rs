@@ -5,6 +5,7 @@
 
 pub mod bill;
 pub mod check;
+pub mod curve;
 pub mod even;
 pub mod simulate;
 pub mod suggest;

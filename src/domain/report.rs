@@ -10,6 +10,7 @@ mod csv_format;
 mod exception;
 mod forecast;
 mod limits;
+pub mod page;
 mod statement;
 mod trend;
 
@@ -38,6 +39,7 @@ use crate::domain::period::Period;
 use crate::domain::population::Counting;
 use crate::domain::rating::{LineKind, RatedLine};
 use crate::domain::reconcile::ReconciliationRow;
+use crate::domain::report::page::PageData;
 use crate::domain::trend::SaidBefore;
 
 /// Text comes from people and is made harmless where it is printed; numbers and instants come from us.
@@ -100,6 +102,7 @@ pub struct Report {
     pub verdict: Option<Verdict>,
     /// What was said of the periods before it, the newest first.
     pub earlier: Vec<SaidBefore>,
+    pub page: PageData,
 }
 
 impl Report {

@@ -9,8 +9,8 @@ use jiff::Timestamp;
 
 use crate::domain::audit::AuditEvent;
 use crate::domain::report::Report;
-use crate::job::Settings;
 use crate::job::lease::Lease;
+use crate::job::{Settings, page};
 use crate::render::{self, Facts};
 use crate::store::Books;
 use crate::store::books::{Run, RunState};
@@ -37,7 +37,7 @@ pub async fn deliver_committed(
     books: &Books,
     now: Timestamp,
 ) -> anyhow::Result<PathBuf> {
-    let report = books.snapshot().await?.report(run.period, &run.run_id).await?;
+    let report = page::report(run.period, &run.run_id, &mut books.snapshot().await?).await?;
     deliver(run, &report, settings, lease, books, now).await
 }
 

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use crate::domain::audit::AuditEvent;
 use crate::domain::period::Period;
 use crate::job::lease::Lease;
-use crate::job::message::Message;
+use crate::job::message::Told;
 use crate::job::person;
 use crate::job::plan::PeriodPlan;
 use crate::store::Books;
@@ -27,7 +27,7 @@ pub async fn commit(
     plan: &PeriodPlan,
     run_id: &str,
     facts: &RunFacts,
-    message: Option<&Message>,
+    told: &Told,
     lease: &Lease,
     books: &Books,
 ) -> anyhow::Result<()> {
@@ -50,9 +50,7 @@ pub async fn commit(
     write.add_observed_windows(&plan.notes.observed, run_id).await?;
     write.add_drafts(&plan.notes.drafts, run_id).await?;
     write.save_parked(period, &plan.notes.parked).await?;
-    if let Some(message) = message.filter(|message| message.is_posted) {
-        write.add_message(&message.outbox(run_id), facts.started_at).await?;
-    }
+    told.write(&mut write, facts.started_at).await?;
     write.commit_run(run_id, &job_of(plan, run_id, facts), report.verdict.as_ref()).await?;
     write.save_look(period, plan.look).await?;
     write.save_seen(run_id, report.ledger, &report.money()?).await?;
@@ -80,10 +78,12 @@ pub async fn note(
     plan: &PeriodPlan,
     run_id: &str,
     facts: &RunFacts,
+    told: &Told,
     lease: &Lease,
     books: &Books,
 ) -> anyhow::Result<()> {
     let mut write = books.write(lease.term()?).await?;
+    told.write(&mut write, facts.started_at).await?;
     write.update_intents(&plan.confirmed).await?;
     write.add_limit_events((plan.report.period, run_id), &plan.limits, facts.started_at).await?;
     write.save_differences(plan.report.period, &plan.differences).await?;

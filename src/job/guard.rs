@@ -1,7 +1,7 @@
 //! Guard: which draft renewal invoices would go out wrong, while there is still time to hold them.
 //!
-//! In: settings, `now`. Out: a [`Guarded`] to print. Never writes to the database and never sends: it reads lists, and of those
-//! drafts only that differ what a run reads to name the cause. The cause is the run's, too.
+//! In: settings, `now`. Out: a [`Guarded`] to print, and where there is a Slack an alert. Never changes a figure and never sends
+//! usage: it reads lists, and of those drafts only that differ what a run reads to name the cause. The cause is the run's, too.
 
 mod causes;
 mod draft;
@@ -25,7 +25,7 @@ use crate::job::run::{explicit_period, require_first_period};
 use crate::job::seed::seed;
 use crate::job::stage::LONGEST_DRAFT;
 use crate::job::standing::{self, Invoices, Standing};
-use crate::job::{Refusal, Settings, current_catalog, due};
+use crate::job::{Refusal, Settings, alert, current_catalog, due};
 use crate::store::{Access, Store};
 
 pub use finding::{Disagreement, Draft, Finding, Outcome};
@@ -44,6 +44,7 @@ pub struct Guarded {
     /// `SANDBOX`, `TEST` or `LIVE`.
     pub mode: String,
     pub livemode: bool,
+    pub is_sandbox: bool,
     pub now: Timestamp,
     /// How many drafts were looked at.
     pub drafts: usize,
@@ -74,7 +75,12 @@ pub async fn guard(settings: &Settings, options: &GuardOptions, clock: Timestamp
         let store = settings.open(Access::ReadOnly).await?;
         let guarded = Box::pin(look(settings, options, target, &store, now)).await;
         store.close().await;
-        guarded
+        let guarded = guarded?;
+        // Who looks back only looks.
+        if now >= clock || guarded.is_sandbox {
+            alert::of_drafts(&guarded, settings).await;
+        }
+        Ok(guarded)
     };
     signals.unless_interrupted(work).await
 }
@@ -155,6 +161,7 @@ async fn judge(
     Ok(Guarded {
         mode: wire.mode.clone(),
         livemode: wire.account.livemode && !wire.account.is_sandbox(),
+        is_sandbox: wire.account.is_sandbox(),
         now,
         drafts,
         findings,

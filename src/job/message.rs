@@ -1,95 +1,126 @@
-//! The message of a judged period: filled from its plan, kept in the outbox, posted when all else is done.
+//! The message of a judged period: filled from its plan, written to the outbox with the figures that it speaks of.
 //!
-//! In: a plan, the outbox. Out: a message of the notifier. Its failure changes nothing but a warning and a row that the
-//! next run sends. Never names a customer.
+//! In: a plan. Out: a message of the notifier, and what a bot adds to its thread. Never names a customer.
 
 use std::path::Path;
+
+use jiff::{SignedDuration, Timestamp};
 
 use crate::domain::money::MinorSum;
 use crate::domain::number::Quantity;
 use crate::domain::reason::sentence;
 use crate::domain::reconcile::ReconciliationRow;
 use crate::domain::report::Money;
-use crate::job::Settings;
-use crate::job::lease::Lease;
+use crate::domain::telling::{Notify, Said};
+use crate::job::outcome::exception;
 use crate::job::plan::{PeriodPlan, Purpose};
-use crate::notify::slack;
-use crate::notify::{MetricLine, VerdictMessage};
-use crate::store::Books;
-use crate::store::books::OutboxMessage;
+use crate::job::{Settings, late_usage};
+use crate::notify::slack::{self, Destination};
+use crate::notify::{Details, MetricLine, Notice, Owner, Topic};
+use crate::store::StoreError;
+use crate::store::books::{BooksWrite, OutboxMessage, PeriodStatus};
 
 /// How many differences a message shows; all are in `reconciliation.csv`.
 const DIFFERENCES_SHOWN: usize = 5;
+/// How many of each a thread shows.
+const DETAILS_SHOWN: usize = 10;
 
-/// A message as it will be posted, and as a person without Slack reads it.
-pub struct Message {
-    json: String,
-    pub text: String,
-    /// Whether there is a webhook for it.
-    pub is_posted: bool,
+/// Where messages go, whom they concern, how quiet they are.
+#[derive(Clone, Debug)]
+pub struct SlackSettings {
+    /// `None`: a person reads them on stderr.
+    pub destination: Option<Destination>,
+    pub owner: Option<Owner>,
+    pub notify: Notify,
+    /// The same alert is not told again within it.
+    pub alert_again: SignedDuration,
 }
 
-impl Message {
-    pub fn outbox(&self, run_id: &str) -> OutboxMessage {
-        OutboxMessage {
-            message_id: format!("{run_id}/verdict"),
-            run_id: run_id.to_owned(),
-            body: self.json.clone(),
+/// What is told of one period, and written with it.
+#[derive(Debug)]
+pub struct Told {
+    pub verdict: Option<Message>,
+    pub alerts: Vec<OutboxMessage>,
+    /// What was told after this is not told again.
+    pub since: Timestamp,
+}
+
+impl Told {
+    pub async fn write(&self, write: &mut BooksWrite, now: Timestamp) -> Result<(), StoreError> {
+        if let Some(message) = self.verdict.as_ref().filter(|message| message.is_posted) {
+            write.add_message(&message.outbox, now).await?;
         }
+        for alert in &self.alerts {
+            write.add_alert(alert, self.since, now).await?;
+        }
+        Ok(())
     }
 }
 
-/// One message per judged period, when something of it was decided.
+/// A message as it will be posted, and as a person without Slack reads it.
+#[derive(Debug)]
+pub struct Message {
+    outbox: OutboxMessage,
+    pub text: String,
+    /// Whether there is a Slack for it.
+    is_posted: bool,
+}
+
+/// One message per judged period, when something of it was decided and the settings want to hear it. `before`: what was said
+/// last.
 pub fn of_plan(
     plan: &PeriodPlan,
-    run_id: &str,
-    mode: &str,
-    folder: &Path,
+    (run_id, mode, folder): (&str, &str, &Path),
     settings: &Settings,
+    before: Option<Said>,
 ) -> anyhow::Result<Option<Message>> {
     let Some(verdict) = plan.report.verdict.as_ref().filter(|_| plan.purpose == Purpose::Close) else {
         return Ok(None);
     };
+    let said = Said { word: verdict.word, is_partial: plan.status == PeriodStatus::Partial };
+    if !settings.slack.notify.tells(said, before) {
+        return Ok(None);
+    }
     let period = plan.report.period;
-    let differences: Vec<&ReconciliationRow> = worst_first(plan);
+    let differences = worst_first(plan);
     let sentences: Vec<String> = verdict.reasons.iter().map(|reason| sentence(reason).to_owned()).collect();
-    let message = VerdictMessage {
-        verdict: verdict.word.as_str().to_owned(),
-        period: period.to_string(),
-        mode: mode.to_owned(),
+    let notice = Notice {
         status: plan.status.as_str().to_owned(),
         why: sentences.last().cloned().unwrap_or_else(|| "every rule of the policy holds".to_owned()),
         reasons: sentences,
         metrics: metrics(plan),
         money: plan.report.money()?.iter().map(money).collect(),
         differences: differences.iter().take(DIFFERENCES_SHOWN).map(|row| difference(row)).collect(),
+        rest: "reconciliation.csv".to_owned(),
+        owner: settings.slack.owner.clone(),
         next_step: next_step(plan, differences.len()),
         next_command: format!("billrecon run --period {period}"),
         run_id: run_id.to_owned(),
         reports_dir: folder.display().to_string(),
+        ..Notice::new(Topic::Verdict(verdict.word), period.to_string(), mode.to_owned())
     };
-    let body = slack::render(&message);
-    let is_posted = settings.slack_webhook.is_some();
-    Ok(Some(Message { json: body.json, text: body.text, is_posted }))
+    let body = slack::render(&notice);
+    let outbox = OutboxMessage {
+        message_id: format!("{run_id}/verdict"),
+        run_id: run_id.to_owned(),
+        topic: notice.topic.as_str().to_owned(),
+        subject: notice.period.clone(),
+        digest: String::new(),
+        body: body.json,
+        details: slack::details(&details(plan, &differences)).unwrap_or_default(),
+        followup: slack::again(&notice),
+        folder: folder.display().to_string(),
+    };
+    let is_posted = settings.slack.destination.is_some();
+    Ok(Some(Message { outbox, text: body.text, is_posted }))
 }
 
-/// Posts what is in the outbox, oldest first. What fails stays there; where only one message is refused, the others go on.
-pub async fn send_outbox(settings: &Settings, lease: &Lease, books: &Books) -> anyhow::Result<()> {
-    let Some(webhook) = &settings.slack_webhook else { return Ok(()) };
-    for message in books.snapshot().await?.unsent_messages().await? {
-        let posted = slack::post(webhook, &message.body).await;
-        let problem = posted.as_ref().err().map(ToString::to_string).unwrap_or_default();
-        let mut write = books.write(lease.term()?).await?;
-        write.settle_message(&message.message_id, &problem).await?;
-        write.commit().await?;
-        let Err(error) = posted else { continue };
-        let run_id = &message.run_id;
-        tracing::warn!("the Slack message of run {run_id} was not sent: {problem}; the next run sends it");
-        if !error.is_of_one_message() {
-            break;
-        }
+fn details(plan: &PeriodPlan, differences: &[&ReconciliationRow]) -> Details {
+    Details {
+        differences: differences.iter().take(DETAILS_SHOWN).map(|row| difference(row)).collect(),
+        exceptions: plan.report.exceptions.iter().take(DETAILS_SHOWN).map(exception).collect(),
+        late: plan.adjustments.iter().take(DETAILS_SHOWN).map(late_usage).collect(),
     }
-    Ok(())
 }
 
 fn metrics(plan: &PeriodPlan) -> Vec<MetricLine> {
@@ -113,7 +144,7 @@ fn money(money: &Money) -> String {
 }
 
 /// As people write it: `-200.00 TRY`.
-fn in_currency(sum: MinorSum) -> String {
+pub fn in_currency(sum: MinorSum) -> String {
     format!("{sum} {}", sum.currency.code().to_uppercase())
 }
 

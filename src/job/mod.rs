@@ -4,6 +4,7 @@
 //! execute (writes): a dry run stops before execute.
 
 mod ages;
+mod alert;
 pub mod approve;
 mod beside;
 mod bounds;
@@ -34,7 +35,9 @@ mod message;
 mod moved;
 mod notes;
 mod observe;
+mod outbox;
 mod outcome;
+mod page;
 pub mod parking;
 mod period;
 mod person;
@@ -57,7 +60,7 @@ mod what_if;
 pub use connection::Target;
 pub use interrupt::{Interrupted, Signals};
 pub use late::sentence as late_usage;
-pub use message::difference;
+pub use message::{SlackSettings, difference};
 pub use outcome::{PeriodOutcome, Unfinished, exception};
 pub use plan::Purpose;
 pub use run::{RunOptions, Wake, run, run_on};
@@ -121,7 +124,7 @@ pub struct Settings {
     pub off_switch: PathBuf,
     /// By how much the two sides may differ and still agree.
     pub tolerances: Tolerances,
-    pub slack_webhook: Option<SecretString>,
+    pub slack: SlackSettings,
     /// Whether the one who ran may approve too.
     pub runner_may_approve: bool,
     /// Every output says DEMO.

@@ -4,6 +4,7 @@
 //! reads: the same steps, up to the plan.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use jiff::Timestamp;
 
@@ -26,6 +27,7 @@ use crate::job::judge;
 use crate::job::lease::Lease;
 use crate::job::made_with::made_with;
 use crate::job::mapping::Mapped;
+use crate::job::message::Told;
 use crate::job::observe::{self, Kept, Observation, Scope};
 use crate::job::outcome::PeriodOutcome;
 use crate::job::parking;
@@ -37,7 +39,7 @@ use crate::job::send::{self, PushCounts};
 use crate::job::stage::{self, Stage};
 use crate::job::standing::Standing;
 use crate::job::what_if::{self, WhatIf};
-use crate::job::{RunOptions, Settings, deliver, message, new_run_id};
+use crate::job::{RunOptions, Settings, alert, deliver, message, new_run_id, page};
 use crate::store::Store;
 use crate::store::books::{Look, PeriodJob};
 use crate::stripe::StripeError;
@@ -351,6 +353,17 @@ impl<'a> Wake<'a> {
         Ok(counts)
     }
 
+    /// What is written with the plan for others to hear.
+    async fn told(&self, plan: &PeriodPlan, of_run: (&str, &str, &Path)) -> anyhow::Result<Told> {
+        let before = self.store.books().snapshot().await?.last_said().await?;
+        let verdict = message::of_plan(plan, of_run, self.settings, before)?;
+        Ok(Told {
+            alerts: alert::of_plan(plan, of_run, self.settings, &self.rules.policy, verdict.is_some()),
+            verdict,
+            since: self.settings.told_since(self.now),
+        })
+    }
+
     /// Execute → deliver. A dry run ends here, with its plan.
     async fn finish(
         &self,
@@ -372,21 +385,22 @@ impl<'a> Wake<'a> {
         let books = self.store.books();
         let facts = self.facts();
         let folder = self.settings.reports.join(run.period.to_string()).join(&run.run_id);
-        let message = message::of_plan(&plan, &run.run_id, &facts.mode, &folder, self.settings)?;
-        let text = message.as_ref().map(|message| message.text.clone());
+        let told = self.told(&plan, (&run.run_id, &facts.mode, &folder)).await?;
+        let text = told.verdict.as_ref().map(|message| message.text.clone());
         let mut outcome = PeriodOutcome::planned(&plan, sends, Some(run.run_id.clone()), None, text)?;
         let record = execute::new_run(run.period, run.run_id.clone(), lease, &facts)?;
         let record = record.judged(plan.status, plan.report.verdict.clone());
         let folder = match plan.purpose {
             Purpose::Close | Purpose::Adjust => {
-                execute::commit(&plan, &run.run_id, &facts, message.as_ref(), lease, &books).await?;
+                execute::commit(&plan, &run.run_id, &facts, &told, lease, &books).await?;
                 // The figures come back from the database; two copies of a large company need not be in memory.
                 drop(plan);
                 deliver::deliver_committed(&record, self.settings, lease, &books, self.now).await?
             }
             Purpose::Look | Purpose::Unchanged => {
-                execute::note(&plan, &run.run_id, &facts, lease, &books).await?;
-                deliver::deliver(&record, &plan.report, self.settings, lease, &books, self.now).await?
+                execute::note(&plan, &run.run_id, &facts, &told, lease, &books).await?;
+                let report = page::complete(plan.report, &run.run_id, &mut books.snapshot().await?).await?;
+                deliver::deliver(&record, &report, self.settings, lease, &books, self.now).await?
             }
         };
         outcome.reports_dir = Some(folder);

@@ -22,6 +22,7 @@ use crate::domain::limit::LimitEvent;
 use crate::domain::period::{Period, Window};
 use crate::domain::policy::Policy;
 use crate::domain::reconcile::{Claims, Followed, KnownDifference, ReconciliationRow, follow};
+use crate::domain::report::page::PageData;
 use crate::domain::report::{
     Exception, LedgerSeen, QuarantineCount, Report, exceptions, resolved, unbillable,
 };
@@ -243,9 +244,9 @@ pub fn plan(mut known: Known<'_>, mut rated: Rated, observation: Observation) ->
     let (mut exceptions, controls) = beside_the_lines(&known, &all, &came, beside)?;
     exceptions.extend(not_accrued.into_iter().chain(warned.jumps));
     exceptions.sort();
-    let ledger = LedgerSeen { records: controls.accepted_records(), recorded_at: newest };
     let report = Report {
         period: known.period,
+        ledger: LedgerSeen { records: controls.accepted_records(), recorded_at: newest },
         adjustments: restated(&all, &came.all)?,
         windows: all,
         exceptions,
@@ -256,9 +257,9 @@ pub fn plan(mut known: Known<'_>, mut rated: Rated, observation: Observation) ->
         accruals,
         limits: warned.limits,
         forecasts: warned.forecasts,
-        ledger,
         verdict: judged.then_some(decision.verdict),
         earlier: kept.earlier.said(),
+        page: PageData::default(),
     };
     Ok(PeriodPlan {
         purpose,

@@ -6,7 +6,7 @@
 use crate::domain::period::Period;
 use crate::domain::report::{CsvFormat, Report};
 use crate::job::connection::mode_of;
-use crate::job::{Refusal, Settings, deliver};
+use crate::job::{Refusal, Settings, deliver, page};
 use crate::render::{Delivered, Facts, RenderError, deliver_again};
 use crate::store::Access;
 use crate::store::books::{BooksView, PeriodStatus, Run, RunState};
@@ -47,7 +47,7 @@ pub async fn read(settings: &Settings, which: &Which) -> anyhow::Result<Reported
         Which::Period(period) => last_run(*period, &mut view).await?,
         Which::Run(run_id) => run_of(run_id, &mut view).await?,
     };
-    let report = view.report(run.period, &run.run_id).await?;
+    let report = page::report(run.period, &run.run_id, &mut view).await?;
     let before = view.manifest_before(run.period, &run.run_id).await?;
     let facts = deliver::facts(&run, before, settings);
     let pinned = view.pinned_account().await?;

@@ -21,14 +21,15 @@ use crate::job::connection::{Target, Wire, check_pin};
 use crate::job::execute;
 use crate::job::interrupt::Signals;
 use crate::job::lease::{Lease, under_lease};
-use crate::job::message;
 use crate::job::moved::moved_keys;
 use crate::job::outcome::PeriodOutcome;
 use crate::job::period::{Wake as PeriodWake, play};
 use crate::job::seed::seed;
 use crate::job::send;
 use crate::job::standing::{self, Invoices, Standing};
-use crate::job::{Refusal, Settings, beside, claims, current_catalog, deliver, due, late, policy};
+use crate::job::{
+    Refusal, Settings, alert, beside, claims, current_catalog, deliver, due, late, outbox, policy,
+};
 use crate::store::books::{PeriodJob, PeriodStatus, Run};
 use crate::store::{Access, Books, Store, StoreError};
 use crate::stripe::StripeError;
@@ -86,6 +87,17 @@ fn concerns_all(error: &anyhow::Error) -> bool {
 
 /// One wake at `clock`, the machine's time, unless the options name another that may be taken.
 pub async fn run(settings: &Settings, options: &RunOptions, clock: Timestamp) -> anyhow::Result<Wake> {
+    let wake = wake_once(settings, options, clock).await;
+    let is_sandbox = settings.stripe.api_key.is_none();
+    let looks_back = options.as_of.is_some_and(|now| now < clock) && !is_sandbox;
+    let looks_only = options.dry_run || options.what_if || looks_back;
+    if let Some(error) = wake.as_ref().err().filter(|_| !looks_only) {
+        alert::of_failed_wake(error, settings, options.as_of.unwrap_or(clock)).await;
+    }
+    wake
+}
+
+async fn wake_once(settings: &Settings, options: &RunOptions, clock: Timestamp) -> anyhow::Result<Wake> {
     // From here on: a signal that comes while Stripe or the database is asked for the first time counts too.
     let mut signals = Signals::listen()?;
     let target = signals.unless_interrupted(Target::choose(settings)).await?;
@@ -165,7 +177,8 @@ async fn wake_up(
     wire.close().await;
     played?;
     if let Some(lease) = lease {
-        message::send_outbox(settings, lease, &books).await?;
+        alert::of_wake(&wake, settings, &books).await?;
+        outbox::send(settings, Some(lease), &books).await?;
     }
     Ok(wake)
 }

@@ -6,6 +6,7 @@
 
 mod again;
 mod csv_file;
+mod html;
 mod manifest;
 mod place;
 mod sums;
@@ -17,6 +18,7 @@ use std::path::{Path, PathBuf};
 
 pub use again::{Difference, differences};
 pub use csv_file::{WrittenFile, text as csv_text};
+pub use html::page;
 pub use manifest::Facts;
 
 use crate::domain::audit::sha256_hex;
@@ -124,15 +126,22 @@ fn write_set(partial: &Path, report: &Report, facts: &Facts) -> Result<String, R
 }
 
 const EVIDENCE: &str = "evidence.ndjson";
+const WORKBOOK: &str = "report.xlsx";
+const PAGE: &str = "report.html";
 const CODE_VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// What people read, made of the report and of the data files that are written.
 fn documents(
     report: &Report,
     facts: &Facts,
-    _files: &[WrittenFile],
+    files: &[WrittenFile],
 ) -> Result<Vec<(&'static str, Vec<u8>)>, RenderError> {
-    Ok(vec![("report.xlsx", xlsx::workbook(report, facts)?)])
+    let workbook = xlsx::workbook(report, facts)?;
+    // The page lists all files but itself.
+    let mut listed = files.to_vec();
+    listed.push(WrittenFile::of_bytes(WORKBOOK, &workbook));
+    let page = page(report, facts, &listed).map_err(RenderError::Figures)?;
+    Ok(vec![(WORKBOOK, workbook), (PAGE, page.into_bytes())])
 }
 
 fn write(path: &Path, bytes: &[u8]) -> Result<(), RenderError> {

@@ -20,8 +20,10 @@ use crate::config::slack_webhook;
 use crate::domain::audit::sha256_hex;
 use crate::domain::bounds::Bounds;
 use crate::domain::reconcile::Tolerances;
+use crate::domain::telling::Notify;
 use crate::exit_code::ExitCode;
-use crate::job::{Refusal, Settings, StripeSettings};
+use crate::job::{Refusal, Settings, SlackSettings, StripeSettings};
+use crate::notify::slack::Destination;
 use crate::store::Database;
 use crate::stripe::Pace;
 
@@ -82,7 +84,12 @@ fn settings(folder: &Path) -> anyhow::Result<Settings> {
         push_mode: None,
         off_switch: folder.join("billrecon.off"),
         tolerances: Tolerances::default(),
-        slack_webhook: slack_webhook()?,
+        slack: SlackSettings {
+            destination: slack_webhook()?.map(Destination::Webhook),
+            owner: None,
+            notify: Notify::All,
+            alert_again: SignedDuration::ZERO,
+        },
         runner_may_approve: true,
         demo: true,
     })

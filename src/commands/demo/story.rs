@@ -67,7 +67,8 @@ pub async fn play(settings: &Settings, folder: &Path) -> anyhow::Result<()> {
         match deed {
             Deed::Wake(month) | Deed::LastWake(month) => {
                 let mut settings = settings.clone();
-                settings.slack_webhook = settings.slack_webhook.filter(|_| matches!(deed, Deed::LastWake(_)));
+                let told = settings.slack.destination.take();
+                settings.slack.destination = told.filter(|_| matches!(deed, Deed::LastWake(_)));
                 let export = input(folder, &format!("usage-{month}.csv"), &usage(month, at))?;
                 let accepted = import::usage(&settings, export, now, |_| ()).await?.counts.accepted;
                 // The steps of a wake hold much; the story should not.

@@ -38,7 +38,7 @@ impl Telling {
              wakes hourly; this is when something happens."
         );
         wrapped(&text, 0, 0)?;
-        let is_posted = settings.slack_webhook.is_some();
+        let is_posted = settings.slack.destination.is_some();
         Ok(Self {
             is_posted,
             was_quiet: false,

@@ -30,7 +30,7 @@ impl Tariff<'_> {
     }
 
     /// The whole units at which a tier or the quota ends.
-    fn ends(&self) -> impl Iterator<Item = u64> {
+    pub(in crate::domain) fn ends(&self) -> impl Iterator<Item = u64> {
         let of_tiers = self.price.price.tiers().iter().filter_map(|tier| tier.up_to);
         let ends = of_tiers.chain(self.price.free_quota);
         ends.filter_map(|end| u64::try_from(end.floor_and_fraction().0).ok())

@@ -6,9 +6,13 @@ use crate::domain::report::{Cell, Report, Table, number, text, word};
 use crate::domain::trend::{Target, TrendRow, trend};
 
 impl Report {
-    pub(super) fn trend_rows(&self) -> Table<'_> {
+    pub fn trend(&self) -> Vec<TrendRow> {
         let judged = self.verdict.is_some();
-        let rows = if judged { trend(self.period, &self.decision, &self.earlier) } else { Vec::new() };
+        if judged { trend(self.period, &self.decision, &self.earlier) } else { Vec::new() }
+    }
+
+    pub(super) fn trend_rows(&self) -> Table<'_> {
+        let rows = self.trend();
         Table {
             name: "trend",
             columns: &[

@@ -12,7 +12,7 @@ use crate::job::catalogs::{Catalogs, hashes};
 use crate::job::observe::Ranges;
 use crate::job::verify::log::Log;
 use crate::job::verify::{Proof, has_figures};
-use crate::job::{Refusal, Settings, current_catalog, deliver, observe};
+use crate::job::{Refusal, Settings, current_catalog, deliver, observe, page};
 use crate::render::{Difference, Facts, differences};
 use crate::store::books::{BooksView, RunFiles, RunState};
 use crate::store::{Store, StoreError};
@@ -75,7 +75,7 @@ async fn made_again(
     settings: &Settings,
     view: &mut BooksView,
 ) -> anyhow::Result<(Report, Facts)> {
-    let report = view.report(run.period, &run.run_id).await?;
+    let report = page::report(run.period, &run.run_id, view).await?;
     let before = view.manifest_before(run.period, &run.run_id).await?;
     let record = view.run(&run.run_id).await?;
     let record = record.ok_or_else(|| Refusal::BadData(format!("there is no run {}", run.run_id)))?;

@@ -1,10 +1,30 @@
-//! Slack, through an incoming webhook.
+//! Slack, through an incoming webhook or a bot.
 //!
-//! In: a [`VerdictMessage`](crate::notify::VerdictMessage), later the body that was made of it. Out: a message in the
-//! channel, or a [`SlackError`] that never shows the webhook. A body can be kept and posted another day.
+//! In: a [`Notice`](crate::notify::Notice), later the body that was made of it. Out: a message in the channel, or a
+//! [`SlackError`] that never shows the webhook or the token. A body can be kept and posted another day.
 
-mod post;
+mod bot;
+mod error;
+mod patience;
 mod render;
+mod text;
+mod thread;
+mod webhook;
+mod wire;
 
-pub use post::{Patience, SlackError, post, post_within};
+use secrecy::SecretString;
+
+pub use bot::{Bot, Place};
+pub use error::SlackError;
+pub use patience::Patience;
 pub use render::{SlackBody, render};
+pub use thread::{again, details};
+pub use webhook::{post, post_within};
+
+/// Where messages go.
+#[derive(Clone, Debug)]
+pub enum Destination {
+    /// One channel; no threads, no files, no changes afterwards.
+    Webhook(SecretString),
+    Bot(Bot),
+}

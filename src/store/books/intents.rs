@@ -6,7 +6,8 @@
 use jiff::Timestamp;
 
 use crate::domain::intent::{Intent, IntentState, PushKey};
-use crate::domain::period::Window;
+use crate::domain::period::{Period, Window};
+use crate::domain::report::page::PushDay;
 use crate::store::books::rules::word;
 use crate::store::books::runs::period;
 use crate::store::books::{BooksView, BooksWrite};
@@ -42,6 +43,21 @@ impl BooksView {
             FROM intents WHERE segment_end > ? AND segment_start < ?
             ORDER BY tenant_id, customer_id, meter, segment_start, segment_end, account_id, sequence";
         self.tx.fetch_map(sql, vec![range.start.into(), range.end.into()], intent_of).await
+    }
+
+    /// What runs of a period planned to send, up to this one: by the day (UTC) of the run, and by meter. What became of it is
+    /// not looked at, so the answer stays the same. What was unbillable was so from its start, and was never to be sent.
+    pub async fn push_days(&mut self, of: Period, run_id: &str) -> Result<Vec<PushDay>, StoreError> {
+        let sql = "SELECT runs.started_at, intents.meter, COUNT(*), CAST(SUM(intents.records) AS BIGINT),
+                {sum:intents.quantity}
+            FROM intents JOIN runs ON runs.run_id = intents.run_id
+            WHERE intents.period = ? AND intents.state <> 'unbillable'
+                AND runs.fence <= (SELECT fence FROM runs WHERE run_id = ?)
+            GROUP BY runs.run_id, runs.started_at, intents.meter";
+        let of_run =
+            |mut row: Row| Ok((row.instant()?, row.text()?, row.count()?, row.count()?, row.quantity_sum()?));
+        let runs = self.tx.fetch_map(sql, vec![of.to_string().into(), run_id.into()], of_run).await?;
+        PushDay::of_runs(runs).map_err(|error| StoreError::inconsistent("what was pushed", error))
     }
 }
 

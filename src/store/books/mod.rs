@@ -30,7 +30,7 @@ pub use comparison::ComparedRow;
 pub use figures::ClosedWindow;
 pub use judged::{Earlier, EarlierPeriod};
 pub use limits::StoredLimit;
-pub use outbox::OutboxMessage;
+pub use outbox::{OutboxMessage, Unsent};
 pub use parking::{DraftWatch, ParkedWindow};
 pub use rules::StoredCatalog;
 pub use runs::{JobCounts, MadeWith, PeriodJob, PeriodStatus, Run, RunState};

@@ -8,6 +8,7 @@ use crate::domain::late::restated;
 use crate::domain::money::{Currency, MinorAmount};
 use crate::domain::number::QuantitySum;
 use crate::domain::period::Period;
+use crate::domain::report::page::PageData;
 use crate::domain::report::{Exception, ExceptionKind, Report};
 use crate::domain::usage::UsageTotal;
 use crate::store::books::rules::word;
@@ -99,6 +100,7 @@ impl BooksView {
             ledger,
             verdict,
             earlier,
+            page: PageData::default(),
         })
     }
 }

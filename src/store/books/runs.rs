@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::domain::decide::{Verdict, VerdictWord};
 use crate::domain::period::Period;
 use crate::domain::report::CsvFormat;
+use crate::domain::telling::Said;
 use crate::store::books::rules::word;
 use crate::store::books::{BooksView, BooksWrite};
 use crate::store::error::StoreError;
@@ -150,6 +151,18 @@ impl Run {
 }
 
 impl BooksView {
+    /// What was said last, of whatever period.
+    pub async fn last_said(&mut self) -> Result<Option<Said>, StoreError> {
+        let sql = "SELECT verdict, period_status FROM runs
+            WHERE verdict <> '' AND state IN ('committed', 'finished') ORDER BY fence DESC, period DESC LIMIT 1";
+        let said = |mut row: Row| {
+            let word = word(&row.text()?, VerdictWord::parse)?;
+            let is_partial = row.text()? == PeriodStatus::Partial.as_str();
+            Ok(Said { word, is_partial })
+        };
+        Ok(self.tx.fetch_map(sql, Vec::new(), said).await?.pop())
+    }
+
     pub async fn period_jobs(&mut self) -> Result<BTreeMap<Period, PeriodJob>, StoreError> {
         let sql =
             "SELECT period, status, tenants, closed, parked, not_billed, pending_before, pushed, errors,

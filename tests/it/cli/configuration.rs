@@ -220,7 +220,7 @@ fn load(folder: &Path, text: &str) -> Config {
 fn without_settings_nothing_is_sent_anywhere_and_serve_rings_hourly() {
     let folder = folder();
     let config = load(folder.path(), "");
-    assert!(config.stripe.api_key.is_none() && config.slack_webhook.is_none());
+    assert!(config.stripe.api_key.is_none() && config.slack.webhook.is_none() && config.slack.bot.is_none());
     assert_eq!(config.stripe.api_base, "https://api.stripe.com/");
     assert!(!config.stripe.sandbox && config.stripe.sandbox_state.is_none());
     assert_eq!((config.push_mode, config.schedule.as_str()), (None, "5 * * * *"));

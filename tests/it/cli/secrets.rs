@@ -219,6 +219,9 @@ fn a_secret_where_it_does_not_belong_is_refused_without_showing_it() {
         ("BILLRECON_SLACK_WEBHOOK_URL", &format!("http://hooks.slack.com/services/{key}")),
         ("BILLRECON_SLACK_WEBHOOK_URL", &format!("https://hooks.slack.com:x/services/{key}")),
         ("BILLRECON_SLACK_WEBHOOK_URL", &format!("https://{key}@hooks.slack.com/services")),
+        ("BILLRECON_SLACK_BOT_TOKEN", &key),
+        ("BILLRECON_SLACK_BOT_TOKEN", &format!("xoxb-{key}")),
+        ("BILLRECON_SLACK_BOT_TOKEN_FILE", &key),
         ("BILLRECON_SLACK_WEBHOOK_URL_FILE", &format!("https://hooks.slack.com/services/{key}")),
     ] {
         let output = binary(folder.path(), &["status", "--log", "trace"]).env(name, value).output();

@@ -14,8 +14,11 @@ use billrecon::domain::invoice::Account;
 use billrecon::domain::period::Period;
 use billrecon::domain::reconcile::Tolerances;
 use billrecon::domain::report::ExceptionKind;
+use billrecon::domain::telling::Notify;
 use billrecon::job::import::{self, Input};
-use billrecon::job::{self, PeriodOutcome, RunOptions, Settings, StripeSettings, Target, Wake};
+use billrecon::job::{
+    self, PeriodOutcome, RunOptions, Settings, SlackSettings, StripeSettings, Target, Wake,
+};
 use billrecon::sandbox::{Clock, Local, Manners, State};
 use billrecon::store::Database;
 use billrecon::store::books::PeriodStatus;
@@ -351,7 +354,12 @@ pub fn settings(folder: &Path) -> Settings {
         push_mode: None,
         off_switch: folder.join("billrecon.off"),
         tolerances: Tolerances::default(),
-        slack_webhook: None,
+        slack: SlackSettings {
+            destination: None,
+            owner: None,
+            notify: Notify::All,
+            alert_again: SignedDuration::ZERO,
+        },
         runner_may_approve: true,
         demo: false,
     }

@@ -3,15 +3,20 @@
 //! In: scripted answers. Out: what arrived, how often, and which error the caller got. Never an error or a log line with
 //! the webhook's path in it.
 
+mod alerts;
+mod bot;
+pub mod channel;
 mod outbox;
+mod payloads;
 pub mod server;
 
 use std::io::Write;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use billrecon::notify::VerdictMessage;
+use billrecon::domain::decide::VerdictWord;
 use billrecon::notify::slack::{Patience, SlackError, post, post_within, render};
+use billrecon::notify::{Notice, Topic};
 use secrecy::SecretString;
 use serde_json::Value;
 
@@ -30,12 +35,9 @@ fn patience() -> Patience {
 }
 
 fn body() -> String {
-    render(&VerdictMessage {
-        verdict: "NO_GO".to_owned(),
-        period: "2026-10".to_owned(),
-        mode: "SANDBOX".to_owned(),
+    render(&Notice {
         reasons: vec!["<!channel> & \"friends\"".to_owned()],
-        ..VerdictMessage::default()
+        ..Notice::new(Topic::Verdict(VerdictWord::NoGo), "2026-10".to_owned(), "SANDBOX".to_owned())
     })
     .json
 }

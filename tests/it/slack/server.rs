@@ -71,21 +71,26 @@ impl FakeSlack {
 }
 
 /// `None` where no request came, as after a failed handshake.
-fn read(stream: &mut TcpStream) -> Option<Request> {
+pub(super) fn read(stream: &mut TcpStream) -> Option<Request> {
     let at = Instant::now();
     let mut reader = BufReader::new(stream);
     let mut line = String::new();
-    reader.read_line(&mut line).ok().filter(|_| line.starts_with("POST "))?;
+    reader.read_line(&mut line).ok().filter(|_| line.starts_with("POST ") || line.starts_with("GET "))?;
     let mut headers = String::new();
     while !headers.ends_with("\r\n\r\n") && reader.read_line(&mut headers).ok()? > 2 {}
     let headers = headers.to_lowercase();
-    let length = headers.lines().find_map(|header| header.strip_prefix("content-length: ")).unwrap();
+    let length = headers.lines().find_map(|header| header.strip_prefix("content-length: ")).unwrap_or("0");
     let mut body = vec![0; length.parse().unwrap()];
     reader.read_exact(&mut body).ok()?;
-    Some(Request { at, line: line.trim().to_owned(), headers, body: String::from_utf8(body).unwrap() })
+    Some(Request {
+        at,
+        line: line.trim().to_owned(),
+        headers,
+        body: String::from_utf8_lossy(&body).into_owned(),
+    })
 }
 
-fn answer(stream: &mut TcpStream, answer: Answer) {
+pub(super) fn answer(stream: &mut TcpStream, answer: Answer) {
     let (status, body, headers) = match answer {
         Answer::Ok => (200, "ok", "Content-Type: text/html\r\n"),
         Answer::Status(status, body, headers) => (status, body, headers),

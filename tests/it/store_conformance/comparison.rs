@@ -9,7 +9,7 @@ use billrecon::domain::period::Period;
 use billrecon::domain::reconcile::{Age, Cause, Class, Ids, ItemKind, ReconciliationRow, Source};
 use billrecon::store::Store;
 use billrecon::store::books::{
-    ComparedRow, JobCounts, MadeWith, OutboxMessage, PeriodJob, PeriodStatus, Run, RunState,
+    ComparedRow, JobCounts, MadeWith, OutboxMessage, PeriodJob, PeriodStatus, Run, RunState, Unsent,
 };
 use billrecon::store::lease::Term;
 
@@ -224,11 +224,13 @@ fn message(id: &str) -> OutboxMessage {
         message_id: id.to_owned(),
         run_id: "r-1".to_owned(),
         body: format!("{{\"text\":\"{id} ✅\"}}"),
+        ..OutboxMessage::default()
     }
 }
 
 async fn unsent(store: &Store) -> Vec<OutboxMessage> {
-    store.books().snapshot().await.unwrap().unsent_messages().await.unwrap()
+    let unsent = store.books().snapshot().await.unwrap().unsent_messages().await.unwrap();
+    unsent.into_iter().map(|one| one.message).collect()
 }
 
 #[test]
@@ -247,14 +249,76 @@ fn messages_wait_oldest_first_until_one_is_sent_and_one_id_is_one_message() {
         write.commit().await.unwrap();
         assert_eq!(unsent(&store).await, [message("c"), message("a"), message("b")]);
 
+        let mut append = store.books().append().await.unwrap();
+        append.settle_message("c", true, "").await.unwrap();
+        append.settle_message("a", false, "503").await.unwrap();
+        append.commit().await.unwrap();
         let mut write = store.books().write(&term).await.unwrap();
-        write.settle_message("c", "").await.unwrap();
-        write.settle_message("a", "503").await.unwrap();
         write.add_message(&message("c"), now()).await.unwrap();
         write.commit().await.unwrap();
         assert_eq!(unsent(&store).await, [message("a"), message("b")], "what was sent is never sent again");
         let told = "SELECT message_id || ' ' || state || ' ' || CAST(attempts AS TEXT) || ' ' || problem
             FROM outbox ORDER BY message_id";
-        assert_eq!(side.texts(told).await, ["a planned 1 503", "b planned 0 ", "c sent 1 "]);
+        assert_eq!(side.texts(told).await, ["a planned 0 503", "b planned 0 ", "c sent 0 "]);
+    });
+}
+
+#[test]
+fn of_two_senders_that_have_read_the_same_one_may_try_and_each_part_that_arrived_is_kept() {
+    on_both(async |store, _side| {
+        let term = term(&store).await;
+        let mut write = store.books().write(&term).await.unwrap();
+        let verdict =
+            OutboxMessage { topic: "verdict".to_owned(), subject: "2026-10".to_owned(), ..message("r-1") };
+        write.add_message(&verdict, now()).await.unwrap();
+        write.commit().await.unwrap();
+        let read = store.books().snapshot().await.unwrap().unsent_messages().await.unwrap();
+        let mut claims = Vec::new();
+        for _sender in 0..2 {
+            let mut append = store.books().append().await.unwrap();
+            claims.push(append.claim_message(&read[0]).await.unwrap());
+            append.commit().await.unwrap();
+        }
+        assert_eq!(claims, [true, false]);
+        let place =
+            async || store.books().snapshot().await.unwrap().place_of("verdict", "2026-10").await.unwrap();
+        assert_eq!(place().await, None);
+        let mut append = store.books().append().await.unwrap();
+        let posted = Unsent { steps: 1, channel: "C1".to_owned(), ts: "1.5".to_owned(), ..read[0].clone() };
+        append.save_steps(&posted).await.unwrap();
+        append.commit().await.unwrap();
+        assert_eq!(place().await, Some(("C1".to_owned(), "1.5".to_owned())));
+        let again = store.books().snapshot().await.unwrap().unsent_messages().await.unwrap();
+        assert_eq!(again, [Unsent { attempts: 1, ..posted }]);
+    });
+}
+
+#[test]
+fn the_same_alert_is_kept_once_until_its_time_is_over() {
+    on_both(async |store, side| {
+        let alert = |subject: &str, digest: &str| OutboxMessage {
+            topic: "failed".to_owned(),
+            subject: subject.to_owned(),
+            digest: digest.to_owned(),
+            ..message("")
+        };
+        let [midnight, one, noon] =
+            ["2026-11-01T00:00:00Z", "2026-11-01T01:00:00Z", "2026-11-01T12:00:00Z"].map(at);
+        let mut append = store.books().append().await.unwrap();
+        for (alert, since, when) in [
+            (alert("2026-10", "x"), at("2026-10-31T00:00:00Z"), midnight),
+            (alert("2026-10", "x"), at("2026-10-31T01:00:00Z"), one),
+            (alert("2026-10", "y"), at("2026-10-31T01:00:00Z"), one),
+            (alert("2026-11", "x"), at("2026-10-31T01:00:00Z"), one),
+            // An hour is the time here, and it was told twelve ago.
+            (alert("2026-10", "x"), at("2026-11-01T11:00:00Z"), noon),
+        ] {
+            append.add_alert(&alert, since, when).await.unwrap();
+        }
+        append.commit().await.unwrap();
+        let told = "SELECT message_id FROM outbox ORDER BY message_id";
+        let expected =
+            ["failed/2026-10/x/0", "failed/2026-10/x/1", "failed/2026-10/y/0", "failed/2026-11/x/0"];
+        assert_eq!(side.texts(told).await, expected);
     });
 }

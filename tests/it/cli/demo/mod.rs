@@ -4,6 +4,7 @@
 //! Never anything outside of it. Playing it takes seconds, so most tests look at one that was played for all.
 
 mod figures;
+mod snapshots;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
