@@ -8,9 +8,9 @@ use jiff::Timestamp;
 use crate::domain::audit::AuditEvent;
 use crate::domain::period::Period;
 use crate::job::lease::Lease;
-use crate::job::message::Told;
 use crate::job::person;
 use crate::job::plan::PeriodPlan;
+use crate::job::told::Told;
 use crate::store::Books;
 use crate::store::books::{Look, MadeWith, PeriodJob, PeriodStatus, Run, RunState};
 

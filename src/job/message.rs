@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 
 use crate::domain::money::MinorSum;
 use crate::domain::number::Quantity;
@@ -17,8 +17,7 @@ use crate::job::plan::{PeriodPlan, Purpose};
 use crate::job::{Settings, late_usage};
 use crate::notify::slack::{self, Destination};
 use crate::notify::{Details, MetricLine, Notice, Owner, Topic};
-use crate::store::StoreError;
-use crate::store::books::{BooksWrite, OutboxMessage, PeriodStatus};
+use crate::store::books::{OutboxMessage, PeriodStatus};
 
 /// How many differences a message shows; all are in `reconciliation.csv`.
 const DIFFERENCES_SHOWN: usize = 5;
@@ -36,34 +35,13 @@ pub struct SlackSettings {
     pub alert_again: SignedDuration,
 }
 
-/// What is told of one period, and written with it.
-#[derive(Debug)]
-pub struct Told {
-    pub verdict: Option<Message>,
-    pub alerts: Vec<OutboxMessage>,
-    /// What was told after this is not told again.
-    pub since: Timestamp,
-}
-
-impl Told {
-    pub async fn write(&self, write: &mut BooksWrite, now: Timestamp) -> Result<(), StoreError> {
-        if let Some(message) = self.verdict.as_ref().filter(|message| message.is_posted) {
-            write.add_message(&message.outbox, now).await?;
-        }
-        for alert in &self.alerts {
-            write.add_alert(alert, self.since, now).await?;
-        }
-        Ok(())
-    }
-}
-
 /// A message as it will be posted, and as a person without Slack reads it.
 #[derive(Debug)]
 pub struct Message {
-    outbox: OutboxMessage,
+    pub outbox: OutboxMessage,
     pub text: String,
     /// Whether there is a Slack for it.
-    is_posted: bool,
+    pub is_posted: bool,
 }
 
 /// One message per judged period, when something of it was decided and the settings want to hear it. `before`: what was said

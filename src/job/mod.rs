@@ -53,6 +53,7 @@ mod stage;
 mod stake;
 mod standing;
 pub mod status;
+mod told;
 pub mod unlock;
 pub mod verify;
 mod what_if;

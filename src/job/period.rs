@@ -4,7 +4,6 @@
 //! reads: the same steps, up to the plan.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use jiff::Timestamp;
 
@@ -27,7 +26,6 @@ use crate::job::judge;
 use crate::job::lease::Lease;
 use crate::job::made_with::made_with;
 use crate::job::mapping::Mapped;
-use crate::job::message::Told;
 use crate::job::observe::{self, Kept, Observation, Scope};
 use crate::job::outcome::PeriodOutcome;
 use crate::job::parking;
@@ -38,8 +36,9 @@ use crate::job::run::Rules;
 use crate::job::send::{self, PushCounts};
 use crate::job::stage::{self, Stage};
 use crate::job::standing::Standing;
+use crate::job::told::Told;
 use crate::job::what_if::{self, WhatIf};
-use crate::job::{RunOptions, Settings, alert, deliver, message, new_run_id, page};
+use crate::job::{RunOptions, Settings, deliver, new_run_id, page};
 use crate::store::Store;
 use crate::store::books::{Look, PeriodJob};
 use crate::stripe::StripeError;
@@ -353,17 +352,6 @@ impl<'a> Wake<'a> {
         Ok(counts)
     }
 
-    /// What is written with the plan for others to hear.
-    async fn told(&self, plan: &PeriodPlan, of_run: (&str, &str, &Path)) -> anyhow::Result<Told> {
-        let before = self.store.books().snapshot().await?.last_said().await?;
-        let verdict = message::of_plan(plan, of_run, self.settings, before)?;
-        Ok(Told {
-            alerts: alert::of_plan(plan, of_run, self.settings, &self.rules.policy, verdict.is_some()),
-            verdict,
-            since: self.settings.told_since(self.now),
-        })
-    }
-
     /// Execute → deliver. A dry run ends here, with its plan.
     async fn finish(
         &self,
@@ -385,7 +373,8 @@ impl<'a> Wake<'a> {
         let books = self.store.books();
         let facts = self.facts();
         let folder = self.settings.reports.join(run.period.to_string()).join(&run.run_id);
-        let told = self.told(&plan, (&run.run_id, &facts.mode, &folder)).await?;
+        let of_run = (run.run_id.as_str(), facts.mode.as_str(), folder.as_path());
+        let told = Told::of_plan(&plan, of_run, self.settings, &self.rules.policy, &books, self.now).await?;
         let text = told.verdict.as_ref().map(|message| message.text.clone());
         let mut outcome = PeriodOutcome::planned(&plan, sends, Some(run.run_id.clone()), None, text)?;
         let record = execute::new_run(run.period, run.run_id.clone(), lease, &facts)?;

@@ -13,7 +13,7 @@ use crate::domain::report::{CsvFormat, Report};
 use crate::render::csv_file::WrittenFile;
 
 /// What the manifest says beside the files.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Facts {
     pub run_id: String,
     /// `SANDBOX`, `TEST` or `LIVE`.

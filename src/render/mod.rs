@@ -130,7 +130,7 @@ const WORKBOOK: &str = "report.xlsx";
 const PAGE: &str = "report.html";
 const CODE_VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// What people read, made of the report and of the data files that are written.
+/// What people read, made of the report and of the data files that are written. The page is the last, since it lists the others.
 fn documents(
     report: &Report,
     facts: &Facts,

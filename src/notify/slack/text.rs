@@ -3,6 +3,8 @@
 //! In: texts, however long or hostile. Out: escaped text that takes no more than its budget. All budgets count as JSON does after
 //! escaping, in UTF-16 units: no way of counting gives more.
 
+use crate::domain::text::printable;
+
 /// One line of a list.
 const LINE: usize = 300;
 /// What says that a list goes on.
@@ -38,7 +40,7 @@ pub fn cut(text: &str, budget: usize) -> String {
     let mut out = String::new();
     let mut used = 0;
     let mut escaped = String::new();
-    for one in text.chars().map(printable) {
+    for one in printable(text).chars() {
         escaped.clear();
         escape(one, &mut escaped);
         used += width(&escaped);
@@ -58,13 +60,6 @@ fn escape(one: char, out: &mut String) {
         '>' => out.push_str("&gt;"),
         one => out.push(one),
     }
-}
-
-/// Control characters and marks that turn the reading direction are shown as what they are: nothing to read.
-fn printable(one: char) -> char {
-    let turns = matches!(one, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}' | '\u{61c}');
-    let breaks = matches!(one, '\u{2028}' | '\u{2029}');
-    if one.is_control() || turns || breaks { char::REPLACEMENT_CHARACTER } else { one }
 }
 
 /// What a text takes in JSON.

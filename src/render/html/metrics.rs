@@ -28,7 +28,7 @@ pub fn against_thresholds(report: &Report) -> Markup {
             Column("Rule", Sort::Text),
             Column("Population", Sort::Number),
         ],
-        rows: ruled.iter().take(RULES_SHOWN).map(|row| ruled_row(row)).collect(),
+        rows: ruled.iter().take(RULES_SHOWN).map(|row| ruled_row(row, report.verdict.is_some())).collect(),
         all: Some((ruled.len(), "decision.csv")),
         nothing: "The policy has no rule for any plan of this period.",
     };
@@ -47,16 +47,17 @@ pub fn against_thresholds(report: &Report) -> Markup {
     };
     html! {
         @if report.verdict.is_none() {
-            p { "The period is open, so nobody is counted yet and most metrics are n/a." }
+            p { "The period is open: these values are provisional, and no rule is applied to them." }
         }
         (ruled_table.markup())
         details { summary { "All other metrics" } (other_table.markup()) }
     }
 }
 
-fn ruled_row(row: &DecisionRow) -> Vec<Cell> {
+fn ruled_row(row: &DecisionRow, is_judged: bool) -> Vec<Cell> {
     let asked = format!("{} {}", sign(&row.operator), text_of(Said::of(&row.metric, &row.threshold)));
     let (word, class) = match row.passed {
+        _ if !is_judged => ("not judged", "muted"),
         Some(true) => ("✓ holds", "good"),
         Some(false) => ("✗ fails", if row.required { "bad" } else { "warn" }),
         None => ("n/a", "muted"),

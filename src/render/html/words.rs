@@ -4,6 +4,7 @@
 //! could change what stands around them. Never rounds.
 
 use crate::domain::money::MinorSum;
+use crate::domain::text::printable;
 
 /// Characters of a name that are shown; the whole stands in the data files.
 const NAME_SHOWN: usize = 80;
@@ -32,9 +33,9 @@ pub fn money(sum: MinorSum) -> String {
     format!("{}\u{a0}{}", grouped(&sum.to_string()), sum.currency.code().to_uppercase())
 }
 
-/// A name without control and direction characters, cut where it is too long for a table.
+/// A name that cannot change what stands around it, cut where it is too long for a table.
 pub fn name(text: &str) -> String {
-    let mut shown: String = text.chars().take(NAME_SHOWN).map(visible).collect();
+    let mut shown: String = printable(text).chars().take(NAME_SHOWN).collect();
     if text.chars().nth(NAME_SHOWN).is_some() {
         shown.push('…');
     }
@@ -43,16 +44,7 @@ pub fn name(text: &str) -> String {
 
 /// The same of a text of ours that may hold such a name.
 pub fn clean(text: &str) -> String {
-    text.chars().map(visible).collect()
-}
-
-/// To be replaced by the one function of the domain for this.
-fn visible(one: char) -> char {
-    let is_direction = matches!(
-        one,
-        '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}'
-    );
-    if one.is_control() || is_direction { '\u{fffd}' } else { one }
+    printable(text).into_owned()
 }
 
 #[cfg(test)]

@@ -56,18 +56,15 @@ fn element(text: &str) -> (&str, Vec<(&str, &str)>, bool, &str) {
         let is_key = |one: char| one.is_ascii_alphanumeric() || one == '-';
         let (key, after) = rest.split_at(rest.find(|one| !is_key(one)).expect("an end"));
         assert!(!key.is_empty(), "no attribute: {}", &rest[..rest.len().min(80)]);
-        match after.strip_prefix("=\"") {
-            Some(value) => {
-                let (value, after) = value.split_once('"').expect("an end of the value");
-                assert!(!value.contains('<'), "{value}");
-                attributes.push((key, value));
-                rest = after;
-            }
-            None => {
-                assert!(!after.starts_with('='), "{key} has no quotes");
-                rest = after;
-            }
-        }
+        let Some(value) = after.strip_prefix("=\"") else {
+            assert!(!after.starts_with('='), "{key} has no quotes");
+            rest = after;
+            continue;
+        };
+        let (value, after) = value.split_once('"').expect("an end of the value");
+        assert!(!value.contains('<'), "{value}");
+        attributes.push((key, value));
+        rest = after;
     }
 }
 

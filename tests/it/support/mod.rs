@@ -34,7 +34,7 @@ pub const ENGINES: [Engine; 2] = [Engine::Sqlite, Engine::Postgres];
 /// Settings for [`Workspace::observing`], for tests that have others besides; it must stand last.
 pub const OBSERVE: &str = "[push]\nmode = \"observe\"\n";
 
-/// Files that tell of one run: request ids, which differ from run to run, and documents with its name on them.
+/// They tell of one run: its id, its time, request ids.
 pub const OF_ONE_RUN: [&str; 4] = ["manifest.json", "evidence.ndjson", "report.xlsx", "report.html"];
 
 /// A folder with input files, a database and reports.
