@@ -6,6 +6,7 @@
 mod columns;
 mod format;
 mod hostile;
+mod large;
 mod manifest;
 mod parsers;
 mod remade;
