@@ -40,7 +40,8 @@ struct State {
     files: Vec<File>,
     /// Named and not yet shared.
     uploads: Vec<File>,
-    faults: VecDeque<(&'static str, Answer)>,
+    /// Method, how many calls of it go well before, answer.
+    faults: VecDeque<(&'static str, usize, Answer)>,
     calls: Vec<String>,
     strangers: usize,
 }
@@ -77,7 +78,12 @@ impl Channel {
 
     /// The next call of this method gets this answer and does nothing.
     pub fn fail(&self, method: &'static str, reply: Answer) {
-        self.state.lock().unwrap().faults.push_back((method, reply));
+        self.fail_after(0, method, reply);
+    }
+
+    /// The same after so many calls that go well.
+    pub fn fail_after(&self, calls: usize, method: &'static str, reply: Answer) {
+        self.state.lock().unwrap().faults.push_back((method, calls, reply));
     }
 
     /// What stands in the channel itself, oldest first.
@@ -120,8 +126,11 @@ impl Channel {
         let method = method.split('/').next().unwrap().to_owned();
         state.calls.push(method.clone());
         state.strangers += usize::from(!request.headers.contains(&format!("authorization: bearer {TOKEN}")));
-        if let Some(at) = state.faults.iter().position(|(of, _)| *of == method) {
-            return state.faults.remove(at).unwrap().1;
+        if let Some(at) = state.faults.iter().position(|(of, ..)| *of == method) {
+            if state.faults[at].1 == 0 {
+                return state.faults.remove(at).unwrap().2;
+            }
+            state.faults[at].1 -= 1;
         }
         let body: Value = serde_json::from_str(&request.body).unwrap_or_default();
         let reply = match method.as_str() {
