@@ -186,8 +186,8 @@ fn newest_data_files(workspace: &Workspace) -> BTreeMap<String, Vec<u8>> {
 /// They tell of runs, not of figures.
 const OF_RUNS: [&str; 5] = ["lease", "runs", "audit_log", "run_evidence", "import_receipts"];
 /// They name a run or a process, or count what one run did.
-const OF_ONE_RUN: [&str; 8] =
-    ["run_id", "message_id", "body", "followup", "folder", "pushed", "pending_before", "hash"];
+const OF_ONE_RUN: [&str; 9] =
+    ["run_id", "message_id", "body", "followup", "folder", "attempts", "pushed", "pending_before", "hash"];
 
 /// Every row of every table that holds figures.
 fn rows(workspace: &Workspace) -> BTreeMap<String, Vec<Vec<String>>> {
