@@ -93,6 +93,7 @@ impl Telling {
         for folder in &self.folders {
             print::data(&format!("  {folder}"))?;
         }
+        print::data("  report.html shows all of it in a browser, report.xlsx is for finance to sign")?;
         print::data("  reconciliation.csv says what differs, exceptions.csv who waits for what")?;
         Ok(print::data(&format!("Look around: cd {FOLDER} && billrecon status"))?)
     }

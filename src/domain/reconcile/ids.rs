@@ -1,10 +1,13 @@
 //! Ids: what a row of the comparison speaks of and what proves its reason, in one text that can be taken apart again.
 //!
 //! In: ids as Stripe and the ledger have them. Out: the text of the column `evidence`, and from it the same ids. A source event
-//! id may hold a space: inside of an id it is written `%20`, a percent sign `%25`, and an id that is just `and` `%61nd`. Never a
-//! part that looks like the whole: of proofs that are left out the number is told.
+//! id may hold a space: inside of an id it is written `%20`, a percent sign `%25`, and an id that is just `and` `%61nd`; what no
+//! file may show, such as a mark that turns the direction of reading, is written as its bytes in the same way. Never a part that
+//! looks like the whole: of proofs that are left out the number is told.
 
 use std::fmt;
+
+use crate::domain::text::printable;
 
 /// As many proofs as a person looks at; all are in the ledger.
 const MOST: usize = 8;
@@ -105,11 +108,34 @@ fn escaped(id: &str) -> String {
     if id == "and" {
         return "%61nd".to_owned();
     }
-    id.replace('%', "%25").replace(' ', "%20")
+    let mut written = String::new();
+    let mut bytes = [0; 4];
+    for one in id.chars() {
+        let shown = one.encode_utf8(&mut bytes);
+        if matches!(one, '%' | ' ') || printable(shown) != *shown {
+            written.extend(shown.bytes().map(|byte| format!("%{byte:02X}")));
+        } else {
+            written.push(one);
+        }
+    }
+    written
 }
 
 fn unescaped(written: &str) -> String {
-    written.replace("%61", "a").replace("%20", " ").replace("%25", "%")
+    let mut parts = written.split('%');
+    let mut bytes = parts.next().unwrap_or_default().as_bytes().to_vec();
+    for part in parts {
+        let code = part.get(..2).and_then(|code| u8::from_str_radix(code, 16).ok());
+        match code {
+            Some(byte) => {
+                bytes.push(byte);
+                bytes.extend(&part.as_bytes()[2..]);
+            }
+            // Nobody writes it, and it is kept as it is.
+            None => bytes.extend(format!("%{part}").as_bytes()),
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 #[cfg(test)]
@@ -140,6 +166,10 @@ mod tests {
         let ids = Ids::of(["mtr_1", "call 7", "50%", "%20", "a%2520b"]);
         assert_eq!(ids.as_str(), "mtr_1 call%207 50%25 %2520 a%252520b");
         assert_eq!(ids.iter().collect::<Vec<_>>(), ["mtr_1", "call 7", "50%", "%20", "a%2520b"]);
+        // What a file may not show can be told from anything else.
+        let turned = Ids::of(["a\u{202e}b", "\u{0}", "👩\u{200d}👩"]);
+        assert_eq!(turned.as_str(), "a%E2%80%AEb %00 👩%E2%80%8D👩");
+        assert_eq!(turned.iter().collect::<Vec<_>>(), ["a\u{202e}b", "\u{0}", "👩\u{200d}👩"]);
         assert_eq!(Ids::of(["a b", "c"]).first(), "a b");
         assert_ne!(Ids::of(["a b"]), Ids::of(["a", "b"]));
         let words = Ids::of(["mtr_1", "and", "2", "more"]);
@@ -148,7 +178,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_ids_hold_they_come_back(ids in prop::collection::vec("(and|more|%61nd|[ %0125,\"\\PC]{0,6})", 1..6)) {
+        fn whatever_ids_hold_they_come_back(ids in prop::collection::vec("(and|more|%61nd|[ %0125,\"\u{202e}\u{0}\u{200d}\\PC]{0,6})", 1..6)) {
             let written = Ids::of(&ids);
             prop_assert_eq!(written.iter().collect::<Vec<_>>(), ids.clone());
             prop_assert_eq!(&Ids::written(written.as_str().to_owned()), &written);

@@ -72,8 +72,7 @@ pub fn body(fallback: &str, blocks: Vec<SlackBlock>) -> String {
 /// What the blocks say, line by line.
 fn terminal(notice: &Notice) -> String {
     let mut lines = vec![headline(notice), why(notice)];
-    let others = notice.reasons.iter().filter(|reason| **reason != notice.why);
-    lines.extend(others.map(|reason| format!("why: {reason}")));
+    lines.extend(other_reasons(notice).iter().map(|reason| format!("why: {reason}")));
     let failed = notice.metrics.iter().filter(|line| line.passed == Some(false) && line.required);
     lines.extend(failed.map(metric));
     lines.extend(notice.money.iter().map(|money| format!("money: {money}")));
@@ -101,6 +100,11 @@ fn why(notice: &Notice) -> String {
     }
 }
 
+/// What the one sentence does not say already.
+fn other_reasons(notice: &Notice) -> Vec<String> {
+    notice.reasons.iter().filter(|reason| **reason != notice.why).cloned().collect()
+}
+
 /// Each line within its own budget, so that the end is never lost to the middle.
 fn plain(notice: &Notice) -> Vec<String> {
     let mut lines = vec![cut(&headline(notice), HEADER), cut(&why(notice), WHY)];
@@ -118,7 +122,7 @@ fn blocks(notice: &Notice) -> Vec<SlackBlock> {
     let mut blocks = vec![header(&headline(notice))];
     let sections = [
         Some(fit(&why(notice), WHY)).filter(|why| !why.is_empty()),
-        list("Why", &notice.reasons, REASONS, "decision.csv"),
+        list("Why", &other_reasons(notice), REASONS, "decision.csv"),
         list("Metrics", &metrics, METRICS, "decision.csv"),
         list("Money", &notice.money, MONEY, "summary.csv"),
         list("Differences", &notice.differences, DIFFERENCES, &fit(&notice.rest, 30)),

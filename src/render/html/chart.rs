@@ -85,6 +85,8 @@ const WIDTH: u32 = 2_880;
 const HEIGHT: u32 = 1_200;
 const FONT: u32 = 64;
 const THIN: u32 = 4;
+/// Names of marks stand one above the other: two marks may be close.
+const MARK: i32 = 80;
 /// Above this the axes of the library would lose digits.
 const LARGEST: i64 = 1_000_000_000_000;
 
@@ -134,7 +136,7 @@ fn draw_plane(area: &DrawingArea<SVGBackend<'_>, Shift>, plane: &Plane<'_>) -> D
     let mut chart = ChartBuilder::on(area)
         .margin(40)
         .margin_right(96)
-        .margin_top(if plane.marks.is_empty() { 48 } else { 112 })
+        .margin_top(48 + i32::try_from(plane.marks.len()).unwrap_or(0) * MARK)
         .x_label_area_size(184)
         .y_label_area_size(368)
         .build_cartesian_2d(0i64..last, 0i64..top + top.div_euclid(20).max(1))?;
@@ -163,11 +165,11 @@ fn draw_plane(area: &DrawingArea<SVGBackend<'_>, Shift>, plane: &Plane<'_>) -> D
         let style = Colour::Text.stand_in().stroke_width(THIN);
         chart.draw_series(DashedLineSeries::new([(0, y(*level)), (last, y(*level))], 24, 16, style))?;
     }
-    for (at, name) in &plane.marks {
+    for (row, (at, name)) in (0i32..).zip(&plane.marks) {
         let style = Colour::Text.stand_in().stroke_width(THIN);
         chart.draw_series(DashedLineSeries::new([(*at, 0), (*at, top)], 12, 16, style))?;
         let (x, y) = chart.backend_coord(&(*at, top));
-        area.draw(&Text::new(name.clone(), (x.clamp(240, 2_560), y - 88), label(HPos::Center)))?;
+        area.draw(&Text::new(name.clone(), (x.clamp(240, 2_560), y - 48 - row * MARK), label(HPos::Center)))?;
     }
     for line in &plane.lines {
         let points = line.points.iter().map(|(at, value)| (*at, y(*value)));

@@ -154,7 +154,10 @@ fn source_event_ids_of_any_kind_can_be_told_apart() {
         world.connect(&world.sandbox().url());
         let row = total(&outcome(&world.run(FINAL).expect(0), "2026-10"), "a");
         assert_eq!((&*row["reason"], &*row["explained_quantity"]), ("duplicate_push", "10"));
-        let ids = row["evidence"].split(' ').skip(1).map(|id| id.replace("%20", " ").replace("%25", "%"));
+        let ids = row["evidence"]
+            .split(' ')
+            .skip(1)
+            .map(|id| id.replace("%20", " ").replace("%E2%80%A8", "\u{2028}").replace("%25", "%"));
         assert_eq!(ids.collect::<Vec<_>>(), hostile, "{}", row["evidence"]);
     }
 }
