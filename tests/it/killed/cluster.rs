@@ -13,8 +13,8 @@ use tempfile::TempDir;
 
 use crate::support::{Engine, Workspace, migrate, postgres};
 
-/// The machine stays up, so what was written is there after a restart, on the disk or not. A commit must have been written.
-const SETTINGS: &str = "listen_addresses = ''\nmax_connections = 200\nfsync = off\nsynchronous_commit = on\nfull_page_writes = off\n";
+/// Every process that stands still keeps its sessions. The machine stays up, so what was written is there after a restart, on the disk or not. A commit must have been written.
+const SETTINGS: &str = "listen_addresses = ''\nmax_connections = 400\nfsync = off\nsynchronous_commit = on\nfull_page_writes = off\n";
 
 pub struct Cluster {
     folder: TempDir,
