@@ -67,6 +67,11 @@ pub enum Command {
     Rate(RateFlags),
     /// Print a closed period's figures by tenant, plan and meter, as they were closed or with what came late
     Report(ReportFlags),
+    /// Make a commented billrecon.toml, an example catalog and a .gitignore; changes no file that is there
+    Init(InitFlags),
+    /// Show the settings
+    #[command(subcommand)]
+    Config(Config),
     /// Push usage, compare with Stripe, close every billing period that is due, and write its reports
     Run(RunFlags),
     /// Serve a subset of Stripe's billing API on this machine, for tests: nothing is charged, nothing leaves the machine
@@ -97,6 +102,29 @@ pub enum Import {
     Tenants(ImportFlags),
     /// Usage records (CSV or NDJSON)
     Usage(UsageFlags),
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Config {
+    /// What is set, in the form of billrecon.toml; secrets are named and not shown
+    Show(ConfigShowFlags),
+}
+
+#[derive(Args, Debug)]
+pub struct ConfigShowFlags {
+    /// Say of each setting where it was set
+    #[arg(long)]
+    pub origin: bool,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Args, Debug)]
+pub struct InitFlags {
+    /// The folder, which is made if it is not there
+    #[arg(default_value = ".", value_name = "DIR")]
+    pub folder: PathBuf,
 }
 
 #[derive(Args, Debug)]

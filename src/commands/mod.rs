@@ -4,11 +4,13 @@
 
 mod approve;
 mod catalog_preview;
+mod config;
 mod decide;
 mod demo;
 mod explain;
 mod guard;
 mod import;
+mod init;
 mod park;
 mod price;
 mod print;
@@ -29,7 +31,7 @@ use jiff::Timestamp;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::format::FmtSpan;
 
-use crate::cli::{Cli, Command};
+use crate::cli::{Cli, Command, Config as ConfigCommand};
 use crate::config::{BotConfig, Config, ConfigError, SlackConfig, no_color};
 use crate::domain::decide::VerdictWord;
 use crate::exit_code::ExitCode;
@@ -46,6 +48,8 @@ pub async fn execute(cli: &Cli, now: Timestamp) -> ExitCode {
         Command::Demo => demo::execute(&cli.global).await,
         Command::Explain(flags) => explain::execute(&cli.global, flags).await,
         Command::Guard(flags) => guard::execute(&cli.global, flags, now).await,
+        Command::Init(flags) => init::execute(flags),
+        Command::Config(ConfigCommand::Show(flags)) => config::execute(&cli.global, flags),
         Command::Import(import) => import::execute(&cli.global, import, now).await,
         Command::Price(price) => price::execute(&cli.global, price).await,
         Command::Rate(flags) => rate::execute(flags),

@@ -3,22 +3,28 @@
 //! In: a path, or texts by key. Out: a figment provider each, and a [`ConfigError`] that names the key and its place.
 //! Never shows a value: it may be a password in the wrong place.
 
+use std::fs::File;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use figment::value::{Dict, Map, Value};
 use figment::{Metadata, Profile, Provider};
 
-use crate::config::ConfigError;
+use crate::config::{ConfigError, keys};
 
 /// The file that is read where no other is named.
 const FILE: &str = "billrecon.toml";
 
+/// More than anybody would write; a larger file is no configuration.
+const MOST_BYTES: u64 = 1024 * 1024;
+
+pub const DEFAULTS: &str = "default";
 pub const ENVIRONMENT: &str = "the environment";
 pub const FLAGS: &str = "the command line";
 
 /// The config file as a layer.
 pub struct ConfigFile {
-    path: String,
+    pub path: String,
     pub folder: PathBuf,
     values: Dict,
 }
@@ -28,7 +34,7 @@ impl ConfigFile {
     pub fn find(named: Option<&Path>) -> Result<Option<Self>, ConfigError> {
         let path = named.unwrap_or(Path::new(FILE));
         let file = path.display().to_string();
-        let text = match std::fs::read_to_string(path) {
+        let text = match read(path) {
             Ok(text) => text,
             Err(error) if named.is_none() && error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(cause) => return Err(ConfigError::Unreadable { file, cause }),
@@ -40,6 +46,44 @@ impl ConfigFile {
         let folder = path.parent().map(Path::to_owned).unwrap_or_default();
         Ok(Some(Self { path: file, folder, values }))
     }
+
+    /// A key that nobody reads is a setting that somebody believes in.
+    pub fn require_known_keys(&self) -> Result<(), ConfigError> {
+        for path in paths(&self.values) {
+            let is_table =
+                |key: &keys::Key| key.path.strip_prefix(&path).is_some_and(|rest| rest.starts_with('.'));
+            let is_known =
+                keys::find(&path).is_some() || keys::is_open(&path) || keys::KEYS.iter().any(is_table);
+            if !is_known {
+                let (origin, problem) = (self.path.clone(), keys::unknown(&path));
+                return Err(ConfigError::Key { origin, key: path, problem });
+            }
+        }
+        Ok(())
+    }
+}
+
+fn read(path: &Path) -> std::io::Result<String> {
+    let mut text = String::new();
+    let read = File::open(path)?.take(MOST_BYTES + 1).read_to_string(&mut text)?;
+    if read as u64 > MOST_BYTES {
+        return Err(std::io::Error::other("it is larger than 1 MiB, which no configuration is"));
+    }
+    Ok(text)
+}
+
+/// The dotted paths of all values that are no tables, and of empty tables.
+pub fn paths(values: &Dict) -> Vec<String> {
+    let mut found = Vec::new();
+    for (key, value) in values {
+        match value {
+            Value::Dict(_, inner) if !inner.is_empty() => {
+                found.extend(paths(inner).into_iter().map(|path| format!("{key}.{path}")));
+            }
+            _ => found.push(key.clone()),
+        }
+    }
+    found
 }
 
 impl Provider for ConfigFile {
@@ -62,16 +106,20 @@ impl Layer {
     pub fn new(name: &'static str, given: impl IntoIterator<Item = (&'static str, Value)>) -> Self {
         let mut values = Dict::new();
         for (key, value) in given {
-            let (table, key) = key.split_once('.').unwrap_or(("", key));
-            if table.is_empty() {
-                values.insert(key.to_owned(), value);
-            } else if let Some(Value::Dict(_, inner)) = values.get_mut(table) {
-                inner.insert(key.to_owned(), value);
-            } else {
-                values.insert(table.to_owned(), Value::from(Dict::from([(key.to_owned(), value)])));
-            }
+            put(&mut values, key, value);
         }
         Self { name, values }
+    }
+}
+
+fn put(values: &mut Dict, key: &str, value: Value) {
+    let Some((table, rest)) = key.split_once('.') else {
+        values.insert(key.to_owned(), value);
+        return;
+    };
+    let inner = values.entry(table.to_owned()).or_insert_with(|| Value::from(Dict::new()));
+    if let Value::Dict(_, inner) = inner {
+        put(inner, rest, value);
     }
 }
 

@@ -14,7 +14,7 @@ use secrecy::ExposeSecret;
 use tempfile::TempDir;
 
 use super::{binary, run, says};
-use crate::support::{CATALOG, Ended, TENANTS, USAGE};
+use crate::support::{CATALOG, Ended, TENANTS, USAGE, write_secret};
 
 /// A folder with the company's files.
 fn folder() -> TempDir {
@@ -122,7 +122,7 @@ fn relative_paths_start_where_they_were_written() {
 #[test]
 fn the_database_url_can_stand_in_a_file_of_its_own() {
     let folder = folder();
-    fs::write(folder.path().join("secret"), "sqlite://from-secret.db\n").unwrap();
+    write_secret(&folder.path().join("secret"), "sqlite://from-secret.db\n");
     let variable = ("BILLRECON_DATABASE_URL_FILE", "secret");
     Ended::of(binary(folder.path(), &IMPORT).envs([variable]).output().unwrap()).expect(0);
     assert_eq!(made(folder.path()), ["from-secret.db", "secret"]);
@@ -230,7 +230,7 @@ fn without_settings_nothing_is_sent_anywhere_and_serve_rings_hourly() {
 fn the_settings_about_stripe_can_stand_in_the_file_and_the_key_beside_it() {
     let folder = folder();
     fs::create_dir(folder.path().join("etc")).unwrap();
-    fs::write(folder.path().join("etc/key"), format!("{KEY}\n")).unwrap();
+    write_secret(&folder.path().join("etc/key"), &format!("{KEY}\n"));
     let text = "[stripe]\napi_key_file = \"key\"\napi_base = \"http://127.0.0.1:12111\"\n\
                 [push]\nmode = \"observe\"\n[serve]\nschedule = \"*/10 6-22 * * MON-FRI\"\n";
     let config = load(&folder.path().join("etc"), text);
@@ -268,7 +268,7 @@ fn how_fast_stripe_is_asked_can_be_said() {
 #[test]
 fn whether_usage_is_pushed_belongs_to_the_rules_and_where_to_does_not() {
     let folder = folder();
-    fs::write(folder.path().join("key"), KEY).unwrap();
+    write_secret(&folder.path().join("key"), KEY);
     let hash = |text: &str| load(folder.path(), text).rules_hash();
     let (none, observe) = (hash(""), hash("[push]\nmode = \"observe\"\n"));
     let push = hash("[push]\nmode = \"push\"\n");
@@ -324,14 +324,14 @@ fn a_secret_from_two_places_is_78() {
     run(folder.path(), &IMPORT).expect(0);
     let webhook = "http://127.0.0.1:1/services/T/B/x";
     for (name, value) in [("BILLRECON_STRIPE_API_KEY", KEY), ("BILLRECON_SLACK_WEBHOOK_URL", webhook)] {
-        fs::write(folder.path().join("secret"), format!("{value}\n")).unwrap();
+        write_secret(&folder.path().join("secret"), &format!("{value}\n"));
         let file_name = format!("{name}_FILE");
         let from_file = (file_name.as_str(), "secret");
         status_with(folder.path(), &[(name, value)]).expect(0);
         status_with(folder.path(), &[from_file]).expect(0);
         status_with(folder.path(), &[(name, ""), from_file]).expect(0);
         says(&status_with(folder.path(), &[(name, value), from_file]).expect(78), &file_name);
-        fs::write(folder.path().join("secret"), "\n").unwrap();
+        write_secret(&folder.path().join("secret"), "\n");
         says(&status_with(folder.path(), &[from_file]).expect(78), &file_name);
         fs::remove_file(folder.path().join("secret")).unwrap();
         says(&status_with(folder.path(), &[from_file]).expect(78), &file_name);

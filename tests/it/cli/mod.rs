@@ -7,6 +7,7 @@ mod configuration;
 mod demo;
 mod outcomes;
 mod secrets;
+mod settings;
 mod streams;
 mod verdicts;
 

@@ -15,7 +15,7 @@ use self::scanner::Scanner;
 use super::{binary, run};
 use crate::dry_run::known;
 use crate::slack::server::LONG_PATH;
-use crate::support::{CATALOG, Ended, Engine, TENANTS, USAGE, Workspace};
+use crate::support::{CATALOG, Ended, Engine, TENANTS, USAGE, Workspace, write_secret};
 
 const CANARY: &str = "c4n4ry-p4ssw0rd";
 /// What stands in a key after its beginning, such as `rk_live_`.
@@ -190,7 +190,7 @@ fn what_is_no_stripe_key_is_refused_without_showing_it() {
         format!("\"sk_live_{CANARY}\""),
         format!("sk_live_ü{CANARY}"),
     ] {
-        fs::write(folder.path().join("key"), &key).unwrap();
+        write_secret(&folder.path().join("key"), &key);
         fs::write(folder.path().join("in-a-file.toml"), "[stripe]\napi_key_file = \"key\"\n").unwrap();
         for (flags, variables) in [
             (&[][..], Some(("BILLRECON_STRIPE_API_KEY", key.as_str()))),

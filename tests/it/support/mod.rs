@@ -14,6 +14,7 @@ pub mod served;
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::OnceLock;
@@ -36,6 +37,12 @@ pub const OBSERVE: &str = "[push]\nmode = \"observe\"\n";
 
 /// They tell of one run: its id, its time, request ids.
 pub const OF_ONE_RUN: [&str; 4] = ["manifest.json", "evidence.ndjson", "report.xlsx", "report.html"];
+
+/// A file as secrets have to lie: for its owner only.
+pub fn write_secret(path: &Path, text: &str) {
+    fs::write(path, text).unwrap();
+    fs::set_permissions(path, fs::Permissions::from_mode(0o600)).unwrap();
+}
 
 /// A folder with input files, a database and reports.
 pub struct Workspace {

@@ -32,7 +32,7 @@ const MAY_READ_CLOCKS: &[(&str, &[&str])] = &[
     ("src/commands/progress.rs", &["Instant"]),
 ];
 
-const MAY_READ_ENVIRONMENT: &[&str] = &["src/config.rs"];
+const MAY_READ_ENVIRONMENT: &[&str] = &["src/config/environment.rs"];
 
 /// rustls over ring is the one stack; a dependency's default feature can bring another unseen.
 const OTHER_TLS_STACKS: &[&str] =
@@ -101,7 +101,7 @@ pub(super) fn environment_reads(path: &str, source: &str) -> Vec<String> {
             });
         reads.then(|| {
             format!(
-                "`{}` reads the environment; only src/config.rs does, take the setting",
+                "`{}` reads the environment; only src/config/environment.rs does, take the setting",
                 mention.path.join("::")
             )
         })

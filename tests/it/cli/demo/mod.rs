@@ -17,7 +17,7 @@ use tempfile::TempDir;
 
 use super::{binary, run, says};
 use crate::slack::server::{FakeSlack, LONG_PATH, Request};
-use crate::support::{Ended, csv_rows, files};
+use crate::support::{Ended, csv_rows, files, write_secret};
 
 const CANARY: &str = "c4n4ry";
 /// Differ from run to run: request ids, the run's id and time.
@@ -238,7 +238,7 @@ fn it_makes_the_same_again_in_its_own_folder_and_takes_the_webhook_from_a_file()
     assert!(data_files(&demo) == data_files(&played().demo()));
     fs::write(demo.join("left-behind"), "").unwrap();
     let (slack, webhook) = (FakeSlack::start(&[]), folder.path().join("webhook"));
-    fs::write(&webhook, slack.webhook().expose_secret()).unwrap();
+    write_secret(&webhook, slack.webhook().expose_secret());
     let again = binary(folder.path(), &["demo"]).env("BILLRECON_SLACK_WEBHOOK_URL_FILE", &webhook).output();
     Ended::of(again.unwrap()).expect(0);
     assert!(data_files(&demo) == data_files(&played().demo()));
