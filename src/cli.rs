@@ -72,6 +72,8 @@ pub enum Command {
     /// Show the settings
     #[command(subcommand)]
     Config(Config),
+    /// Look for what is not as a run needs it: silent where all is well, else a line per finding with what to do
+    Doctor(DoctorFlags),
     /// Push usage, compare with Stripe, close every billing period that is due, and write its reports
     Run(RunFlags),
     /// Serve a subset of Stripe's billing API on this machine, for tests: nothing is charged, nothing leaves the machine
@@ -115,6 +117,16 @@ pub struct ConfigShowFlags {
     /// Say of each setting where it was set
     #[arg(long)]
     pub origin: bool,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Args, Debug)]
+pub struct DoctorFlags {
+    /// Take warnings for errors
+    #[arg(long)]
+    pub strict: bool,
     /// Print one JSON object
     #[arg(long)]
     pub json: bool,

@@ -7,6 +7,7 @@ mod catalog_preview;
 mod config;
 mod decide;
 mod demo;
+mod doctor;
 mod explain;
 mod guard;
 mod import;
@@ -45,6 +46,7 @@ pub async fn execute(cli: &Cli, now: Timestamp) -> ExitCode {
     let code = match &cli.command {
         Command::Approve(flags) => approve::execute(&cli.global, flags, now).await,
         Command::Decide(flags) => decide::execute(&cli.global, flags).await,
+        Command::Doctor(flags) => doctor::execute(&cli.global, flags, now).await,
         Command::Demo => demo::execute(&cli.global).await,
         Command::Explain(flags) => explain::execute(&cli.global, flags).await,
         Command::Guard(flags) => guard::execute(&cli.global, flags, now).await,

@@ -99,6 +99,29 @@ impl CheckName {
     }
 }
 
+impl CheckName {
+    /// What to do where it finds something; the finding's text has the details.
+    pub fn remedy(self) -> &'static str {
+        match self {
+            Self::MeterExists | Self::MeterActive | Self::MeterFormula => {
+                "make or mend the meter in Stripe's dashboard, or name another in the catalog"
+            }
+            Self::PriceExists | Self::PriceActive | Self::Currency | Self::Interval | Self::PriceMeter => {
+                "name a price in the catalog that fits the plan, then import the catalog"
+            }
+            Self::Mode => "use ids of the key's mode: test and live have their own",
+            Self::ShadowIsZero => {
+                "make a price of 0 and move the subscriptions to it, before any usage is sent"
+            }
+            Self::Quota => "take the quota out of the catalog or out of the price, so that it stands once",
+            Self::PriceOfCatalog => "bring the catalog or the price up to date, so that both say the same",
+            Self::TwoItems => "remove all but one of the items",
+            Self::GracePeriod => "wake more often, or lengthen the grace period in Stripe's invoice settings",
+            Self::KeyKind => "make a restricted key with the permissions that docs/stripe.md lists",
+        }
+    }
+}
+
 impl fmt::Display for Finding {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(out, "{}: {} [{}]", self.place, self.text, self.check.as_str())

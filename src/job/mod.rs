@@ -16,6 +16,7 @@ mod compare;
 mod connection;
 pub mod decide;
 mod deliver;
+pub mod doctor;
 mod due;
 mod edges;
 mod evidence;

@@ -18,6 +18,7 @@ use crate::domain::report::CsvFormat;
 use crate::domain::tenant::Tenant;
 use crate::job::checks::{check_grace_period, check_key};
 use crate::job::connection::{Target, Wire, check_pin};
+use crate::job::doctor::database::require_one_time;
 use crate::job::execute;
 use crate::job::interrupt::Signals;
 use crate::job::lease::{Lease, under_lease};
@@ -131,6 +132,9 @@ async fn run_until(
     let access = if dry_run { Access::ReadOnly } else { Access::Write };
     let store = signals.unless_interrupted(settings.open(access)).await?;
     let books = store.books();
+    if !dry_run {
+        signals.unless_interrupted(require_one_time(&store, clock)).await?;
+    }
     let options = RunOptions { dry_run, ..options.clone() };
     let wake = if dry_run {
         let work = wake_up(settings, &options, target, &store, None, now);

@@ -105,19 +105,8 @@ pub async fn read(
     if catalog.plans.values().all(|plan| plan.usage.is_empty()) {
         return Ok(standing);
     }
-    let meters = understood(wire.stripe.meters().await?, catalog)?;
-    let mut prices = Prices { wire, read: BTreeMap::new() };
-    let mut sold = Vec::new();
-    for plan in catalog.plans.values() {
-        for (meter, usage) in &plan.usage {
-            let meter = catalog.meters.get(meter).ok_or_else(|| internal("a plan without its meter"))?;
-            let shadow = price_of(usage, plan, meter, Billing::Shadow, &mut prices).await?;
-            let overage = price_of(usage, plan, meter, Billing::Live, &mut prices).await?;
-            sold.push(Sold { plan, meter, usage, shadow, overage });
-        }
-    }
-    let livemode = (!wire.account.is_sandbox()).then_some(wire.account.livemode);
-    standing.warnings = check_catalog(&sold, &meters, Side { push: wire.push, livemode });
+    let (sold, meters) = sold(wire, catalog).await?;
+    standing.warnings = checked(wire, &sold, &meters);
     if let Some(refusal) = refusal(&standing.warnings) {
         return Err(refusal.into());
     }
@@ -137,6 +126,36 @@ pub async fn read(
         read_invoices(wire, tenants, wanted, now, &mut standing).await?;
     }
     Ok(standing)
+}
+
+/// What the checks of the catalog find, refusals and warnings alike.
+pub async fn findings(wire: &Wire, catalog: &Catalog) -> anyhow::Result<Vec<Finding>> {
+    if catalog.plans.values().all(|plan| plan.usage.is_empty()) {
+        return Ok(Vec::new());
+    }
+    let (sold, meters) = sold(wire, catalog).await?;
+    Ok(checked(wire, &sold, &meters))
+}
+
+/// The usage prices of the catalog with what stands behind their names, and the meters at Stripe.
+async fn sold<'a>(wire: &Wire, catalog: &'a Catalog) -> anyhow::Result<(Vec<Sold<'a>>, Vec<StripeMeter>)> {
+    let meters = understood(wire.stripe.meters().await?, catalog)?;
+    let mut prices = Prices { wire, read: BTreeMap::new() };
+    let mut sold = Vec::new();
+    for plan in catalog.plans.values() {
+        for (meter, usage) in &plan.usage {
+            let meter = catalog.meters.get(meter).ok_or_else(|| internal("a plan without its meter"))?;
+            let shadow = price_of(usage, plan, meter, Billing::Shadow, &mut prices).await?;
+            let overage = price_of(usage, plan, meter, Billing::Live, &mut prices).await?;
+            sold.push(Sold { plan, meter, usage, shadow, overage });
+        }
+    }
+    Ok((sold, meters))
+}
+
+fn checked(wire: &Wire, sold: &[Sold<'_>], meters: &[StripeMeter]) -> Vec<Finding> {
+    let livemode = (!wire.account.is_sandbox()).then_some(wire.account.livemode);
+    check_catalog(sold, meters, Side { push: wire.push, livemode })
 }
 
 /// A meter that is not understood is of no matter, unless it may be one of ours.

@@ -98,6 +98,8 @@ pub(in crate::store) enum Tx {
 
 /// Nobody waits for ever, neither for a lock nor for a process that stands still or is gone inside a transaction: such
 /// a session ends, and with it its locks. `SET LOCAL` is the form that a pooler cannot lose.
+/// No statement keeps a name on the server either: behind a pooler the next transaction may meet another session, which
+/// does not know it.
 const BEGIN_WRITE: &str =
     "BEGIN; SET LOCAL lock_timeout = '10s'; SET LOCAL idle_in_transaction_session_timeout = '60s'";
 const BEGIN_SNAPSHOT: &str =
@@ -149,9 +151,11 @@ impl Tx {
             Self::Sqlite(tx) => {
                 sqlx::query_with(sql, sqlite_values(values)?).execute(&mut **tx).await?.rows_affected()
             }
-            Self::Postgres(tx) => {
-                sqlx::query_with(sql, postgres_values(values)?).execute(&mut **tx).await?.rows_affected()
-            }
+            Self::Postgres(tx) => sqlx::query_with(sql, postgres_values(values)?)
+                .persistent(false)
+                .execute(&mut **tx)
+                .await?
+                .rows_affected(),
         })
     }
 
@@ -196,7 +200,8 @@ impl Tx {
                 }
             }
             Self::Postgres(tx) => {
-                let mut rows = sqlx::query_with(sql, postgres_values(values)?).fetch(&mut **tx);
+                let mut rows =
+                    sqlx::query_with(sql, postgres_values(values)?).persistent(false).fetch(&mut **tx);
                 while let Some(row) = rows.try_next().await? {
                     visit(DriverRow::Postgres(row).into())?;
                 }
@@ -260,7 +265,10 @@ impl Tx {
                 rows.into_iter().map(|row| DriverRow::Sqlite(row).into()).collect()
             }
             Self::Postgres(tx) => {
-                let rows = sqlx::query_with(sql, postgres_values(values)?).fetch_all(&mut **tx).await?;
+                let rows = sqlx::query_with(sql, postgres_values(values)?)
+                    .persistent(false)
+                    .fetch_all(&mut **tx)
+                    .await?;
                 rows.into_iter().map(|row| DriverRow::Postgres(row).into()).collect()
             }
         })

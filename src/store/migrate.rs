@@ -5,6 +5,7 @@
 //! transaction-level advisory lock, which a pooler cannot lose). Never touches a schema newer than itself.
 
 use sqlx::migrate::{MigrateError, Migrator};
+use sqlx::postgres::PgConnection;
 use sqlx::{Acquire as _, Postgres, Sqlite};
 
 use crate::store::Database;
@@ -32,7 +33,11 @@ pub(in crate::store) async fn bring_up_to_date(pool: &Pool) -> Result<(), StoreE
                 return Ok(());
             }
             let mut tx = postgres.begin().await?;
-            sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(LOCK).execute(&mut *tx).await?;
+            sqlx::query("SELECT pg_advisory_xact_lock($1)")
+                .bind(LOCK)
+                .persistent(false)
+                .execute(&mut *tx)
+                .await?;
             run(&POSTGRES, &mut *tx.acquire().await?).await?;
             tx.commit().await?;
         }
@@ -42,10 +47,11 @@ pub(in crate::store) async fn bring_up_to_date(pool: &Pool) -> Result<(), StoreE
 
 /// For readers: they cannot mend the schema, so they say what is wrong with it.
 pub(in crate::store) async fn require_current(pool: &Pool) -> Result<(), StoreError> {
-    let (applied, latest) = match pool {
-        Pool::Sqlite(sqlite) => (applied_in_sqlite(sqlite).await?, latest(&SQLITE)),
-        Pool::Postgres(postgres) => (applied_in_postgres(postgres).await?, latest(&POSTGRES)),
+    let latest = match pool {
+        Pool::Sqlite(_) => latest(&SQLITE),
+        Pool::Postgres(_) => latest(&POSTGRES),
     };
+    let applied = applied(pool).await?;
     if applied == 0 {
         return Err(StoreError::NoDatabase("the URL".to_owned()));
     }
@@ -53,6 +59,14 @@ pub(in crate::store) async fn require_current(pool: &Pool) -> Result<(), StoreEr
         std::cmp::Ordering::Less => Err(StoreError::OlderSchema),
         std::cmp::Ordering::Equal => Ok(()),
         std::cmp::Ordering::Greater => Err(StoreError::NewerSchema(applied)),
+    }
+}
+
+/// Number of the newest migration that was applied; 0: none.
+pub(in crate::store) async fn applied(pool: &Pool) -> Result<i64, StoreError> {
+    match pool {
+        Pool::Sqlite(sqlite) => applied_in_sqlite(sqlite).await,
+        Pool::Postgres(postgres) => applied_in_postgres(postgres).await,
     }
 }
 
@@ -88,10 +102,17 @@ async fn applied_in_sqlite(pool: &sqlx::Pool<Sqlite>) -> Result<i64, StoreError>
 }
 
 async fn applied_in_postgres(pool: &sqlx::Pool<Postgres>) -> Result<i64, StoreError> {
+    let mut tx = pool.begin().await?;
+    applied_on(&mut tx).await
+}
+
+/// The same on one session.
+pub(in crate::store) async fn applied_on(session: &mut PgConnection) -> Result<i64, StoreError> {
     let sql = "SELECT to_regclass('_sqlx_migrations') IS NOT NULL";
-    let exists: bool = sqlx::query_scalar(sql).fetch_one(pool).await?;
+    let exists: bool = sqlx::query_scalar(sql).persistent(false).fetch_one(&mut *session).await?;
     if !exists {
         return Ok(0);
     }
-    Ok(sqlx::query_scalar("SELECT COALESCE(MAX(version), 0) FROM _sqlx_migrations").fetch_one(pool).await?)
+    let sql = "SELECT COALESCE(MAX(version), 0) FROM _sqlx_migrations";
+    Ok(sqlx::query_scalar(sql).persistent(false).fetch_one(session).await?)
 }

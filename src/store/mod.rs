@@ -7,6 +7,7 @@ pub mod books;
 mod connection;
 mod dialect;
 mod error;
+pub mod examine;
 pub mod lease;
 pub mod ledger;
 mod migrate;

@@ -15,6 +15,7 @@ mod closing;
 mod corrections;
 mod decide;
 mod docs;
+mod doctor;
 mod dry_run;
 mod examples;
 mod explain;

@@ -6,6 +6,7 @@
 mod bot;
 mod error;
 mod patience;
+mod probe;
 mod render;
 mod text;
 mod thread;
@@ -17,6 +18,7 @@ use secrecy::SecretString;
 pub use bot::{Bot, Place};
 pub use error::SlackError;
 pub use patience::Patience;
+pub use probe::probe;
 pub use render::{SlackBody, render};
 pub use thread::{again, details};
 pub use webhook::{post, post_within};

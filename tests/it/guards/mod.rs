@@ -3,6 +3,7 @@
 //! In: the real binary, and a sandbox in another process whose prices, meters and subscriptions are made over HTTP. Out:
 //! exit codes, words, exceptions, and what Stripe holds. Each refusal stands beside the good case, which does push.
 
+mod doctor;
 mod findings;
 mod mapping;
 mod pin;

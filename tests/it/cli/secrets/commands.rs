@@ -19,6 +19,10 @@ use crate::support::{ENGINES, Ended, Engine, signal};
 const RUN: &str = "RUN";
 /// In an order in which each has something to do.
 const COMMANDS: &[&[&str]] = &[
+    &["init", "fresh"],
+    &["config", "show", "--origin"],
+    &["config", "show", "--json"],
+    &["doctor", "--json"],
     &["import", "catalog", "catalog.toml", "--dry-run"],
     &["import", "catalog", "catalog.toml"],
     &["import", "tenants", "tenants.csv", "--json"],
