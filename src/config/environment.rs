@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::config::ConfigError;
-use crate::config::keys::{DATABASE_URL, KEYS, Kind, SECRETS};
+use crate::config::keys::{DATABASE_URL, KEYS, Key, Kind, SECRETS};
 use crate::config::layers::{ENVIRONMENT, Layer};
 
 /// All of our variables begin so.
@@ -87,7 +87,7 @@ pub fn place_of_secret(name: &str) -> Option<String> {
 /// Variables that begin as ours do and set nothing: most likely misspelt. Kubernetes makes some of its own for a service
 /// of our name.
 pub fn unknown_variables() -> Vec<String> {
-    let known: Vec<String> = KEYS.iter().map(|key| key.variable()).chain(secret_variables()).collect();
+    let known: Vec<String> = KEYS.iter().map(Key::variable).chain(secret_variables()).collect();
     let mut names: Vec<String> =
         std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()).collect();
     let of_kubernetes = |name: &str| {
@@ -104,7 +104,7 @@ pub fn unknown_variables() -> Vec<String> {
 
 /// The known variable that a name is nearest to.
 pub fn nearest_variable(name: &str) -> String {
-    let known = KEYS.iter().map(|key| key.variable()).chain(secret_variables());
+    let known = KEYS.iter().map(Key::variable).chain(secret_variables());
     known.min_by_key(|one| strsim::damerau_levenshtein(one, name)).unwrap_or_default()
 }
 

@@ -163,14 +163,12 @@ async fn is_pooled(one: &mut PgConnection, url: &PostgresUrl) -> Result<bool, St
     let after = tokio::time::timeout(SESSION_TIMEOUT, asked).await;
     held.rollback().await?;
     other.close().await?;
-    match after {
-        Ok(after) => Ok(after? != before),
-        Err(_) => {
-            // It waits for the one server's session that there is.
-            *one = connect(url).await?;
-            Ok(true)
-        }
+    if let Ok(after) = after {
+        return Ok(after? != before);
     }
+    // It waits for the one session that the server has for the two of them.
+    *one = connect(url).await?;
+    Ok(true)
 }
 
 async fn missing_to_begin(one: &mut PgConnection) -> Result<Vec<String>, StoreError> {

@@ -51,8 +51,8 @@ fn loose(file: &Path, refused: u32, why: &str) -> Option<Finding> {
 
 /// SQLite's locks are not to be relied on there, and its shared memory does not work between machines.
 fn network(file: &Path) -> Option<Finding> {
-    let kind = statfs(&nearest(file)).ok()?.f_type;
-    let name = network_file_system(i64::try_from(kind).ok()?)?;
+    let kind = statfs(nearest(file)).ok()?.f_type;
+    let name = network_file_system(kind)?;
     Some(Finding::error(
         Check::NetworkFileSystem,
         format!(
@@ -63,9 +63,9 @@ fn network(file: &Path) -> Option<Finding> {
     ))
 }
 
-/// Magic numbers of statfs(2).
-pub fn network_file_system(kind: i64) -> Option<&'static str> {
-    Some(match kind & 0xffff_ffff {
+/// Magic numbers of statfs(2); their type differs from system to system.
+fn network_file_system(kind: impl TryInto<i64>) -> Option<&'static str> {
+    Some(match kind.try_into().ok()? & 0xffff_ffff {
         0x6969 => "NFS",
         0x517b => "SMB",
         0xff53_4d42 => "CIFS",
@@ -142,11 +142,11 @@ mod tests {
 
     #[test]
     fn file_systems_of_other_machines_are_known_and_local_ones_are_not_among_them() {
-        for (kind, name) in [(0x6969, "NFS"), (0xff53_4d42, "CIFS"), (-11_317_950, "CIFS")] {
+        for (kind, name) in [(0x6969_i64, "NFS"), (0xff53_4d42, "CIFS"), (-11_317_950, "CIFS")] {
             assert_eq!(network_file_system(kind), Some(name), "{kind:x}");
         }
         // ext4, xfs, btrfs, tmpfs, overlayfs, zfs
-        for kind in [0xef53, 0x5846_5342, 0x9123_683e, 0x0102_1994, 0x794c_7630, 0x2fc1_2fc1] {
+        for kind in [0xef53_i64, 0x5846_5342, 0x9123_683e, 0x0102_1994, 0x794c_7630, 0x2fc1_2fc1] {
             assert_eq!(network_file_system(kind), None, "{kind:x}");
         }
     }

@@ -38,7 +38,7 @@ pub async fn look(
     };
     let mut findings = Vec::new();
     let key = settings.stripe.api_key.as_ref().filter(|_| !target.is_sandbox());
-    findings.extend(key.and_then(check_key).map(of_check));
+    findings.extend(key.and_then(check_key).as_ref().map(of_check));
     if !is_readable {
         return findings;
     }
@@ -105,17 +105,17 @@ async fn of_catalog(
     let findings = standing::findings(wire, catalog).await?;
     // What is refused stands before all else: a run would look no further.
     if findings.iter().any(|one| one.severity == CheckSeverity::Refuse) {
-        return Ok(findings.into_iter().map(of_check).collect());
+        return Ok(findings.iter().map(of_check).collect());
     }
     let since = now.checked_sub(LOOKED_AT).unwrap_or(Timestamp::MIN);
     let standing =
         standing::read(wire, catalog, tenants, Some(Invoices { since, only_drafts: false }), now).await?;
     let gap = around.longest_gap.as_ref().ok().filter(|_| wire.push == PushMode::Push);
     let grace = gap.and_then(|gap| check_grace_period(standing.invoices.values().flatten(), *gap));
-    Ok(standing.warnings.into_iter().chain(grace).map(of_check).collect())
+    Ok(standing.warnings.iter().chain(&grace).map(of_check).collect())
 }
 
-fn of_check(finding: checks::Finding) -> Finding {
+fn of_check(finding: &checks::Finding) -> Finding {
     let severity = match finding.severity {
         CheckSeverity::Refuse => Severity::Error,
         CheckSeverity::Warn => Severity::Warning,

@@ -129,13 +129,13 @@ fn a_clock_that_is_off_is_found_and_beyond_five_minutes_refused() {
     assert_eq!(workspace.number("SELECT COUNT(*) FROM runs"), 0);
 }
 
-/// PgBouncer, where the judges have brought it.
+/// `PgBouncer`, where the judges have brought it.
 struct Pooler(Child, String);
 
 impl Pooler {
     fn start(workspace: &Workspace, mode: &str) -> Self {
         let server: url::Url = workspace.url.parse().unwrap();
-        let port = 33_000 + std::process::id() % 20_000 + if mode == "session" { 1 } else { 0 };
+        let port = 33_000 + std::process::id() % 20_000 + u32::from(mode == "session");
         let text = format!(
             "[databases]\n* = host=127.0.0.1 port={} user=billrecon\n[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\n\
              unix_socket_dir =\nauth_type = any\npool_mode = {mode}\ndefault_pool_size = 4\nlogfile =\npidfile =\n\
