@@ -1,14 +1,16 @@
 //! Configuration: flags > environment > `billrecon.toml` > defaults. The only reader of the environment.
 //!
 //! In: the global flags, and these variables: `BILLRECON_DATABASE_URL`, `BILLRECON_REPORTS`, `BILLRECON_STRIPE_API_KEY`,
-//! `BILLRECON_STRIPE_API_BASE`, `BILLRECON_STRIPE_SANDBOX`, `BILLRECON_SLACK_WEBHOOK_URL`, `BILLRECON_SLACK_BOT_TOKEN`, `NO_COLOR`, `USER`. The
-//! database URL, the key, the webhook and the token can stand in a file, which `NAME_FILE` names. Out: one checked [`Config`]. An unknown key is
+//! `BILLRECON_STRIPE_API_BASE`, `BILLRECON_STRIPE_SANDBOX`, `BILLRECON_SLACK_WEBHOOK_URL`, `BILLRECON_SLACK_BOT_TOKEN`, `BILLRECON_PING_URL`,
+//! `BILLRECON_LOG_FORMAT`, `NO_COLOR`, `USER`. The database URL, the key, the webhook, the token and the ping's address can stand in a file, which `NAME_FILE` names. Out: one checked [`Config`]. An unknown key is
 //! refused; an error names the key and where it stands. Never prints a database URL, a key or a webhook.
 
 mod address;
 mod bounds;
 mod layers;
+mod log;
 mod policy;
+mod signals;
 mod slack;
 mod stripe;
 mod tolerance;
@@ -26,12 +28,15 @@ use jiff::tz::TimeZone;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
+pub use crate::config::log::{LogConfig, LogFormat};
 pub use crate::config::policy::PolicyText;
+pub use crate::config::signals::SignalsConfig;
 pub use crate::config::slack::{BotConfig, SlackConfig, webhook as slack_webhook};
 pub use crate::config::stripe::StripeConfig;
 
 use crate::cli::GlobalFlags;
 use crate::config::layers::{ConfigFile, ENVIRONMENT, FLAGS, Layer, wrong_value};
+use crate::config::signals::RawMetrics;
 use crate::config::slack::RawSlack;
 use crate::config::stripe::{API_KEY, RawStripe};
 use crate::domain::audit::sha256_hex;
@@ -41,9 +46,10 @@ use crate::domain::period::{Period, parse_zone};
 use crate::domain::reconcile::Tolerances;
 
 /// Keys that a variable sets.
-const VARIABLES: [(&str, &str); 4] = [
+const VARIABLES: [(&str, &str); 5] = [
     ("database", "BILLRECON_DATABASE_URL"),
     ("reports", "BILLRECON_REPORTS"),
+    ("log_format", "BILLRECON_LOG_FORMAT"),
     ("stripe.api_base", "BILLRECON_STRIPE_API_BASE"),
     ("stripe.sandbox", "BILLRECON_STRIPE_SANDBOX"),
 ];
@@ -65,7 +71,7 @@ pub struct Config {
     /// Relative paths start here: the config file's folder, else the current one.
     pub base: PathBuf,
     pub reports: PathBuf,
-    pub log: String,
+    pub log: LogConfig,
     pub time_zone: TimeZone,
     pub time_zone_name: String,
     pub first_period: Option<Period>,
@@ -82,6 +88,7 @@ pub struct Config {
     pub off_switch: PathBuf,
     pub tolerances: Tolerances,
     pub slack: SlackConfig,
+    pub signals: SignalsConfig,
     /// Whether the one who ran may approve too.
     pub runner_may_approve: bool,
     /// A cron expression that can be read; whether it ever rings is for `serve` to say.
@@ -100,6 +107,7 @@ struct Raw {
     database: String,
     reports: String,
     log: String,
+    log_format: String,
     time_zone: String,
     first_period: Option<String>,
     late_usage_periods: u16,
@@ -114,6 +122,8 @@ struct Raw {
     approval: RawApproval,
     #[serde(default)]
     slack: RawSlack,
+    #[serde(default)]
+    metrics: RawMetrics,
     serve: RawServe,
     #[serde(default)]
     tolerance: Dict,
@@ -191,6 +201,7 @@ fn defaults() -> Dict {
         ("database".to_owned(), text("sqlite://billrecon.db")),
         ("reports".to_owned(), text("reports")),
         ("log".to_owned(), text("info")),
+        ("log_format".to_owned(), text("text")),
         ("time_zone".to_owned(), text("UTC")),
         ("late_usage_periods".to_owned(), Value::from(12)),
         ("settle_delay".to_owned(), text("2h")),
@@ -230,12 +241,14 @@ impl Raw {
         if self.serve.schedule.parse::<Cron>().is_err() {
             return Err(wrong("serve.schedule", "is no cron expression, such as 5 * * * *"));
         }
+        let log_format = LogFormat::parse(&self.log_format)
+            .ok_or_else(|| wrong("log_format", "is neither text nor json"))?;
         let api_key = api_key(self.stripe.api_key_file.as_deref(), base, origin)?;
         Ok(Config {
             base: base_of("database").to_owned(),
             reports: base_of("reports").join(self.reports),
             database_url: self.database,
-            log: self.log,
+            log: LogConfig { filter: self.log, format: log_format },
             time_zone,
             time_zone_name: self.time_zone,
             first_period,
@@ -249,6 +262,7 @@ impl Raw {
             off_switch: base.join(self.push.off_switch.as_deref().unwrap_or(OFF_SWITCH)),
             tolerances: tolerance::check(&self.tolerance, &wrong)?,
             slack: self.slack.check(&wrong)?,
+            signals: self.metrics.check(base, &wrong)?,
             runner_may_approve: self.approval.runner_may_approve.unwrap_or(true),
             schedule: self.serve.schedule,
         })
@@ -266,7 +280,7 @@ fn duration(text: &str) -> Option<SignedDuration> {
 }
 
 fn given(flags: &GlobalFlags) -> Layer {
-    let given = [("database", &flags.database), ("reports", &flags.reports), ("log", &flags.log)];
+    let given = [("database", &flags.database), ("reports", &flags.reports), ("log", &flags.log), ("log_format", &flags.log_format)];
     Layer::new(FLAGS, given.into_iter().filter_map(|(key, text)| Some((key, Value::from(text.as_deref()?)))))
 }
 

@@ -4,11 +4,14 @@
 
 mod approve;
 mod catalog_preview;
+mod completions;
 mod decide;
 mod demo;
 mod explain;
 mod guard;
 mod import;
+mod logging;
+mod man;
 mod park;
 mod price;
 mod print;
@@ -18,19 +21,18 @@ mod report;
 mod run;
 mod sandbox;
 mod serve;
+mod stages;
 mod status;
 mod unlock;
 mod verify;
+mod watched;
 mod what_if;
 
-use std::io::IsTerminal;
-
 use jiff::Timestamp;
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::fmt::format::FmtSpan;
 
 use crate::cli::{Cli, Command};
-use crate::config::{BotConfig, Config, ConfigError, SlackConfig, no_color};
+use crate::commands::logging::start_logging;
+use crate::config::{BotConfig, Config, SlackConfig};
 use crate::domain::decide::VerdictWord;
 use crate::exit_code::ExitCode;
 use crate::job::{PolicyFile, Settings, SlackSettings, StripeSettings};
@@ -42,11 +44,13 @@ use crate::stripe::Pace;
 pub async fn execute(cli: &Cli, now: Timestamp) -> ExitCode {
     let code = match &cli.command {
         Command::Approve(flags) => approve::execute(&cli.global, flags, now).await,
+        Command::Completions(flags) => completions::execute(flags),
         Command::Decide(flags) => decide::execute(&cli.global, flags).await,
         Command::Demo => demo::execute(&cli.global).await,
         Command::Explain(flags) => explain::execute(&cli.global, flags).await,
         Command::Guard(flags) => guard::execute(&cli.global, flags, now).await,
         Command::Import(import) => import::execute(&cli.global, import, now).await,
+        Command::Man(flags) => man::execute(flags),
         Command::Price(price) => price::execute(&cli.global, price).await,
         Command::Rate(flags) => rate::execute(flags),
         Command::Report(flags) => report::execute(&cli.global, flags).await,
@@ -125,29 +129,4 @@ fn slack(config: &SlackConfig) -> SlackSettings {
         notify: config.notify,
         alert_again: config.alert_again,
     }
-}
-
-/// Logs go to stderr, in colour only on a terminal.
-fn start_logging(filter: &str) -> Result<(), ConfigError> {
-    let problem = |error| ConfigError::Key {
-        origin: "logging".to_owned(),
-        key: "log".to_owned(),
-        problem: format!("is no level or filter: {error}"),
-    };
-    let filter = EnvFilter::try_new(filter).map_err(problem)?;
-    // sqlx warns of URL parameters that it does not know, with their values: one may be a password.
-    let quiet = "sqlx_postgres::options=off".parse().map_err(problem)?;
-    let filter = filter.add_directive(quiet);
-    // The alarm clock tells each step of its own.
-    let filter = filter.add_directive("tokio_cron_scheduler=warn".parse().map_err(problem)?);
-    let colour = std::io::stderr().is_terminal() && !no_color();
-    tracing_subscriber::fmt()
-        .with_writer(std::io::stderr)
-        .with_env_filter(filter)
-        .with_ansi(colour)
-        .with_target(false)
-        // With `billrecon=debug`: how long each stage of a run took.
-        .with_span_events(FmtSpan::CLOSE)
-        .init();
-    Ok(())
 }

@@ -56,6 +56,7 @@ pub mod status;
 mod told;
 pub mod unlock;
 pub mod verify;
+pub mod vitals;
 mod what_if;
 
 pub use connection::Target;

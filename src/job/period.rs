@@ -83,6 +83,9 @@ pub async fn play(period: Period, wake: &Wake<'_>) -> anyhow::Result<Option<Peri
     let observed = observe::observe(&scope, kept, &wake.store.ledger()).await?;
     let mut rated = Rated::new(&windows, (&rules.catalog, &rules.catalog_hash), &observed.totals);
     let mut run = PeriodRun { period, run_id: new_run_id(wake.now), started: false };
+    if wake.lease.is_some() {
+        tracing::Span::current().record("run_id", run.run_id.as_str());
+    }
     let exchange = match settled {
         Some(_) => Exchange::default(),
         None => wake.exchange(&mut run, &windows, &mut rated, &mut intents, &observed).await?,

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use jiff::{SignedDuration, Timestamp};
+use tracing::Instrument;
 
 use crate::domain::catalog::Catalog;
 use crate::domain::intent::PushMode;
@@ -50,6 +51,15 @@ pub struct RunOptions {
     pub csv: CsvFormat,
 }
 
+impl RunOptions {
+    /// Whether a wake writes nothing: a dry run, or a look back at a real account.
+    pub fn look_only(&self, settings: &Settings, clock: Timestamp) -> bool {
+        let is_sandbox = settings.stripe.api_key.is_none();
+        let looks_back = self.as_of.is_some_and(|now| now < clock) && !is_sandbox;
+        self.dry_run || self.what_if || looks_back
+    }
+}
+
 /// What a wake did, and what it could not do.
 #[derive(Debug, Default)]
 pub struct Wake {
@@ -88,10 +98,7 @@ fn concerns_all(error: &anyhow::Error) -> bool {
 /// One wake at `clock`, the machine's time, unless the options name another that may be taken.
 pub async fn run(settings: &Settings, options: &RunOptions, clock: Timestamp) -> anyhow::Result<Wake> {
     let wake = wake_once(settings, options, clock).await;
-    let is_sandbox = settings.stripe.api_key.is_none();
-    let looks_back = options.as_of.is_some_and(|now| now < clock) && !is_sandbox;
-    let looks_only = options.dry_run || options.what_if || looks_back;
-    if let Some(error) = wake.as_ref().err().filter(|_| !looks_only) {
+    if let Some(error) = wake.as_ref().err().filter(|_| !options.look_only(settings, clock)) {
         alert::of_failed_wake(error, settings, options.as_of.unwrap_or(clock)).await;
     }
     wake
@@ -221,11 +228,16 @@ async fn play_periods(
     for period in rules.periods.clone() {
         let one = PeriodWake { settings, rules, wire, standing: &standing, store, lease, options, now };
         // The steps of a period hold much; the wake should not.
-        let outcome = Box::pin(play(period, &one)).await;
+        let outcome = Box::pin(play(period, &one).instrument(concerned(period))).await;
         let outcome = wake.take(period, outcome)?.flatten();
         wake.outcomes.extend(outcome);
     }
     Ok(())
+}
+
+/// What a period's lines of a log carry; of the level that every filter lets through.
+fn concerned(period: Period) -> tracing::Span {
+    tracing::error_span!("period", %period, run_id = tracing::field::Empty)
 }
 
 /// A renewal invoice is made when what it bills has ended, and others in the window itself; those of the earliest window
