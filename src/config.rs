@@ -280,7 +280,12 @@ fn duration(text: &str) -> Option<SignedDuration> {
 }
 
 fn given(flags: &GlobalFlags) -> Layer {
-    let given = [("database", &flags.database), ("reports", &flags.reports), ("log", &flags.log), ("log_format", &flags.log_format)];
+    let given = [
+        ("database", &flags.database),
+        ("reports", &flags.reports),
+        ("log", &flags.log),
+        ("log_format", &flags.log_format),
+    ];
     Layer::new(FLAGS, given.into_iter().filter_map(|(key, text)| Some((key, Value::from(text.as_deref()?)))))
 }
 

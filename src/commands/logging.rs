@@ -16,7 +16,7 @@ use tracing_subscriber::fmt::format::{FmtSpan, JsonFields, Writer};
 use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormattedFields};
 use tracing_subscriber::layer::SubscriberExt;
-use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::registry::{LookupSpan, Scope};
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer};
 
@@ -61,7 +61,12 @@ pub fn start_logging(config: &LogConfig) -> Result<Stages, ConfigError> {
     let colour = io::stderr().is_terminal() && !no_color();
     let layer = tracing_subscriber::fmt::layer().with_writer(writer).with_span_events(span_events);
     let layer = if is_json {
-        layer.with_ansi(false).fmt_fields(JsonFields::new()).event_format(JsonLine).with_filter(filter).boxed()
+        layer
+            .with_ansi(false)
+            .fmt_fields(JsonFields::new())
+            .event_format(JsonLine)
+            .with_filter(filter)
+            .boxed()
     } else {
         let filter = filter.and(filter_fn(|metadata| !is_concern(metadata)));
         layer.with_ansi(colour).with_target(false).with_filter(filter).boxed()
@@ -119,7 +124,7 @@ where
         }
         let mut fields = Map::new();
         fields.insert("level".to_owned(), metadata.level().as_str().into());
-        for span in context.event_scope().into_iter().flat_map(|scope| scope.from_root()) {
+        for span in context.event_scope().into_iter().flat_map(Scope::from_root) {
             let extensions = span.extensions();
             let stored = extensions.get::<FormattedFields<JsonFields>>();
             let stored = stored.and_then(|stored| serde_json::from_str::<Map<_, _>>(stored).ok());

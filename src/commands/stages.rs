@@ -102,9 +102,7 @@ impl Stages {
 }
 
 fn is_stage(metadata: &Metadata<'_>) -> bool {
-    metadata.is_span()
-        && *metadata.level() == Level::DEBUG
-        && metadata.target().starts_with("billrecon::job")
+    metadata.is_span() && *metadata.level() == Level::DEBUG && metadata.target().starts_with("billrecon::job")
 }
 
 /// What a person reads of a stage.

@@ -120,9 +120,9 @@ async fn ping_end(check: &SecretString, begun: Begun, wake: Option<&Wake>, code:
     let patience = if is_hurried { SHORT_PATIENCE } else { PATIENCE };
     // In their order, and the check is told of the end even where it missed the start.
     let started = match start {
-        Some(start) => tokio::time::timeout(patience, start).await.map_or(Err(PingError::Timeout), |told| {
-            told.unwrap_or(Err(PingError::Unreachable))
-        }),
+        Some(start) => tokio::time::timeout(patience, start)
+            .await
+            .map_or(Err(PingError::Timeout), |told| told.unwrap_or(Err(PingError::Unreachable))),
         None => Ok(()),
     };
     // Who holds the lease says how it ends; if nobody does, the check notices the silence.

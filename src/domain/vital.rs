@@ -101,7 +101,9 @@ impl Vital {
     pub fn help(self) -> &'static str {
         match self {
             Self::LastRun => "When the last wake ended",
-            Self::LastSuccess => "When a wake last ended with 0, 3, 20, 21 or 22: all that was due was looked at",
+            Self::LastSuccess => {
+                "When a wake last ended with 0, 3, 20, 21 or 22: all that was due was looked at"
+            }
             Self::ExitCode => "The exit code of the last wake",
             Self::RunDuration => "How long the last wake took",
             Self::StageDuration => "How long the last wake spent in a stage, all periods together",
@@ -113,7 +115,9 @@ impl Vital {
             Self::ParkedWindows => "Windows that are parked, by reason",
             Self::Quarantined => "Records in quarantine that nothing has resolved",
             Self::OpenDifferences => "Differences between ledger and Stripe that are there, by class",
-            Self::Unexplained => "Money of the differences that no cause explains, without sign, in minor units",
+            Self::Unexplained => {
+                "Money of the differences that no cause explains, without sign, in minor units"
+            }
             Self::Verdict => "1 for the verdict that was said last, 0 for the others",
             Self::MissedDrafts => "Closed windows of the newest three periods whose draft nobody looked at",
         }

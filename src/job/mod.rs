@@ -13,6 +13,7 @@ mod catalogs;
 pub mod checks;
 mod claims;
 mod compare;
+mod concern;
 mod connection;
 pub mod decide;
 mod deliver;

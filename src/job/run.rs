@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use anyhow::Context;
 use jiff::{SignedDuration, Timestamp};
-use tracing::Instrument;
 
 use crate::domain::catalog::Catalog;
 use crate::domain::intent::PushMode;
@@ -29,7 +28,7 @@ use crate::job::seed::seed;
 use crate::job::send;
 use crate::job::standing::{self, Invoices, Standing};
 use crate::job::{
-    Refusal, Settings, alert, beside, claims, current_catalog, deliver, due, late, outbox, policy,
+    Refusal, Settings, alert, beside, claims, concern, current_catalog, deliver, due, late, outbox, policy,
 };
 use crate::store::books::{PeriodJob, PeriodStatus, Run};
 use crate::store::{Access, Books, Store, StoreError};
@@ -54,8 +53,7 @@ pub struct RunOptions {
 impl RunOptions {
     /// Whether a wake writes nothing: a dry run, or a look back at a real account.
     pub fn look_only(&self, settings: &Settings, clock: Timestamp) -> bool {
-        let is_sandbox = settings.stripe.api_key.is_none();
-        let looks_back = self.as_of.is_some_and(|now| now < clock) && !is_sandbox;
+        let looks_back = self.as_of.is_some_and(|now| now < clock) && settings.stripe.api_key.is_some();
         self.dry_run || self.what_if || looks_back
     }
 }
@@ -228,16 +226,11 @@ async fn play_periods(
     for period in rules.periods.clone() {
         let one = PeriodWake { settings, rules, wire, standing: &standing, store, lease, options, now };
         // The steps of a period hold much; the wake should not.
-        let outcome = Box::pin(play(period, &one).instrument(concerned(period))).await;
+        let outcome = Box::pin(concern::period(period, play(period, &one))).await;
         let outcome = wake.take(period, outcome)?.flatten();
         wake.outcomes.extend(outcome);
     }
     Ok(())
-}
-
-/// What a period's lines of a log carry; of the level that every filter lets through.
-fn concerned(period: Period) -> tracing::Span {
-    tracing::error_span!("period", %period, run_id = tracing::field::Empty)
 }
 
 /// A renewal invoice is made when what it bills has ended, and others in the window itself; those of the earliest window

@@ -43,7 +43,11 @@ pub fn of_wake(wake: &WakeEnd) -> Vec<Sign> {
 }
 
 /// Of the wake, if there was one, and of the database.
-pub async fn gather(settings: &Settings, wake: Option<&WakeEnd>, now: Timestamp) -> anyhow::Result<Vec<Sign>> {
+pub async fn gather(
+    settings: &Settings,
+    wake: Option<&WakeEnd>,
+    now: Timestamp,
+) -> anyhow::Result<Vec<Sign>> {
     let mut signs = wake.map(of_wake).unwrap_or_default();
     let store = settings.open(Access::ReadOnly).await?;
     let found = of_database(settings, &store, now).await;

@@ -50,10 +50,10 @@ pub enum PingError {
 }
 
 impl PingError {
-    fn passes(&self) -> bool {
+    fn passes(self) -> bool {
         match self {
             Self::Unreachable | Self::Timeout => true,
-            Self::Refused(status) => *status == 429 || *status >= 500,
+            Self::Refused(status) => status == 429 || status >= 500,
             Self::NoAddress | Self::NoCertificates => false,
         }
     }
@@ -84,7 +84,7 @@ pub async fn ping(
         .with_min_delay(Duration::from_millis(200))
         .with_max_times(REPETITIONS)
         .with_jitter();
-    let all = once.retry(pauses).when(PingError::passes);
+    let all = once.retry(pauses).when(|error| error.passes());
     tokio::time::timeout(within, all).await.unwrap_or(Err(PingError::Timeout))
 }
 

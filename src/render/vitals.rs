@@ -1,6 +1,6 @@
 //! Vital signs as text for Prometheus, and as a file that a collector picks up.
 //!
-//! In: signs. Out: OpenMetrics text, which Prometheus's own parser reads too: gauges only, each with its help and type, in a fixed
+//! In: signs. Out: `OpenMetrics` text, which Prometheus's own parser reads too: gauges only, each with its help and type, in a fixed
 //! order. The file is written beside its place and renamed, so that no reader ever sees half of it. Never computes a value.
 
 use std::fs::{self, OpenOptions, Permissions};

@@ -27,7 +27,7 @@ fn binary(folder: &Path, arguments: &[&str]) -> Command {
     command
 }
 
-fn run(folder: &Path, arguments: &[&str]) -> Ended {
+pub fn run(folder: &Path, arguments: &[&str]) -> Ended {
     Ended::of(binary(folder, arguments).output().unwrap())
 }
 

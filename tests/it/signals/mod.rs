@@ -8,6 +8,15 @@ mod ping;
 mod terminal;
 mod vitals;
 
+use crate::support::{Engine, Workspace};
+
+/// The company, whose two months were looked at in time.
+fn watched(engine: Engine) -> Workspace {
+    let workspace = Workspace::with_watched_company(engine);
+    workspace.watch("2026-10");
+    workspace
+}
+
 /// Fails unless each line is a JSON object; their values.
 #[track_caller]
 fn json_lines(text: &str) -> Vec<serde_json::Map<String, serde_json::Value>> {

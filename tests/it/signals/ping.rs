@@ -1,5 +1,6 @@
 //! A dead-man's switch of the kind of healthchecks.io, and what it hears of a wake.
 
+use super::watched;
 use crate::slack::server::{Answer, FakeSlack, Request};
 use crate::support::{CATALOG, ENGINES, Ended, Engine, TENANTS, USAGE, Workspace, signal};
 use std::net::TcpListener;
@@ -31,14 +32,14 @@ fn places(check: &FakeSlack) -> Vec<String> {
 #[test]
 fn a_wake_is_pinged_at_its_start_and_with_its_exit_code() {
     for engine in ENGINES {
-        let workspace = Workspace::with_watched_company(engine);
+        let workspace = watched(engine);
         let check = FakeSlack::start(&[]);
         end(pinged(&workspace, &check, &["run", "--period", "2026-09"])).expect(0);
         let requests = check.requests();
         let [start, done] = &requests[..] else { panic!("{requests:?}") };
         assert_eq!((place(start).0.as_str(), place(done).0.as_str()), ("start", "0"));
         assert_eq!(place(start).1, place(done).1);
-        let run_id = &workspace.sql("SELECT run_id FROM billing_period_jobs")[0][0];
+        let run_id = &workspace.sql("SELECT run_id FROM billing_period_jobs WHERE period = '2026-09'")[0][0];
         let line = done.body.lines().find(|line| line.starts_with("2026-09 closed ")).unwrap();
         assert!(line.ends_with(run_id), "{}", done.body);
         assert!(done.body.contains("mode SANDBOX"), "{}", done.body);
@@ -52,7 +53,7 @@ fn a_wake_is_pinged_at_its_start_and_with_its_exit_code() {
 
 #[test]
 fn what_only_looks_is_not_pinged() {
-    let workspace = Workspace::with_watched_company(Engine::Sqlite);
+    let workspace = watched(Engine::Sqlite);
     let check = FakeSlack::start(&[]);
     for arguments in [&["run", "--dry-run"][..], &["run", "--what-if"], &["status"], &["guard"]] {
         end(pinged(&workspace, &check, arguments)).expect(0);
@@ -75,8 +76,8 @@ fn a_wake_that_cannot_be_done_or_leaves_something_says_so() {
 /// Where another works the check is not told that anything failed: the other one tells how it ends.
 #[test]
 fn a_wake_that_meets_another_leaves_a_note_only() {
-    let workspace = Workspace::with_watched_company(Engine::Sqlite);
-    crate::processes::state::hold_lease(&workspace);
+    let workspace = watched(Engine::Sqlite);
+    workspace.sql("UPDATE lease SET holder = 'other/1', expires_at = 99999999999999 WHERE name = 'run'");
     let check = FakeSlack::start(&[]);
     end(pinged(&workspace, &check, &["run"])).expect(11);
     assert_eq!(places(&check), ["start", "log"]);
@@ -92,7 +93,7 @@ fn no_trouble_with_the_check_changes_a_wake() {
         vec![Answer::Status(301, "", "Location: http://127.0.0.1:9/other\r\n"); 9],
     ];
     for answers in trouble {
-        let workspace = Workspace::with_watched_company(Engine::Sqlite);
+        let workspace = watched(Engine::Sqlite);
         let check = FakeSlack::start(&answers);
         let ended = end(pinged(&workspace, &check, &["run", "--period", "2026-09"])).expect(0);
         let warnings = ended.stderr.matches("the check at the ping's address has not heard").count();
@@ -104,7 +105,7 @@ fn no_trouble_with_the_check_changes_a_wake() {
 
 #[test]
 fn a_check_that_says_nothing_is_not_waited_for() {
-    let workspace = Workspace::with_watched_company(Engine::Sqlite);
+    let workspace = watched(Engine::Sqlite);
     let check = FakeSlack::start(&[Answer::Hang; 20]);
     let ended = end(pinged(&workspace, &check, &["run", "--period", "2026-09"])).expect(0);
     assert!(ended.stderr.contains("it did not answer in time"), "{}", ended.stderr);
@@ -112,7 +113,7 @@ fn a_check_that_says_nothing_is_not_waited_for() {
 
 #[test]
 fn a_passing_trouble_is_tried_again() {
-    let workspace = Workspace::with_watched_company(Engine::Sqlite);
+    let workspace = watched(Engine::Sqlite);
     let check = FakeSlack::start(&[Answer::Status(503, "", ""), Answer::Ok, Answer::Close]);
     let ended = end(pinged(&workspace, &check, &["run", "--period", "2026-09"])).expect(0);
     assert_eq!(places(&check), ["start", "start", "0", "0"]);
@@ -137,7 +138,7 @@ fn a_signal_that_ends_the_wake_is_pinged_too() {
 
 #[test]
 fn the_address_can_stand_in_a_file_and_must_be_https_or_this_machine() {
-    let workspace = Workspace::with_watched_company(Engine::Sqlite);
+    let workspace = watched(Engine::Sqlite);
     let check = FakeSlack::start(&[]);
     workspace.write("ping", format!("http://127.0.0.1:{}/ping/s3cr3t-ch3ck\n", check.port()));
     let mut command = workspace.command(&["run"]);

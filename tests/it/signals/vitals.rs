@@ -8,13 +8,14 @@ use std::process::Command;
 
 use billrecon::domain::vital::Vital;
 
+use super::watched;
 use crate::support::{CATALOG, ENGINES, Engine, TENANTS, USAGE, Workspace};
 
 const SETTINGS: &str = "[metrics]\ntextfile = \"metrics/billrecon.prom\"\n";
 const FILE: &str = "metrics/billrecon.prom";
 
 fn with_file(engine: Engine) -> Workspace {
-    let workspace = Workspace::with_watched_company(engine);
+    let workspace = watched(engine);
     set_up(&workspace);
     workspace
 }
@@ -56,7 +57,8 @@ fn a_wake_tells_how_it_ended_and_where_the_books_stand() {
         let confirmed = workspace.number("SELECT COUNT(*) FROM intents WHERE state = 'confirmed'");
         assert!(confirmed > 0);
         assert_eq!(signs["pushes{state=\"confirmed\"}"], confirmed);
-        let said = &workspace.sql("SELECT verdict FROM runs WHERE verdict <> '' ORDER BY fence DESC, period DESC")[0][0];
+        let said = &workspace
+            .sql("SELECT verdict FROM runs WHERE verdict <> '' ORDER BY fence DESC, period DESC")[0][0];
         let verdicts = signs.iter().filter(|(name, _)| name.starts_with("verdict{"));
         let set: Vec<_> = verdicts.clone().filter(|(_, value)| **value == 1).map(|(name, _)| name).collect();
         assert_eq!(set, [&format!("verdict{{verdict=\"{said}\"}}")]);
@@ -91,7 +93,8 @@ fn what_waits_is_counted() {
     let workspace = Workspace::new(Engine::Sqlite);
     set_up(&workspace);
     workspace.import(CATALOG, &TENANTS.replace("Cold,pro", "Cold,gold"), USAGE);
-    workspace.write("more.csv", format!("{}nobody,b2b.match_request,1,2026-09-03T00:00:00Z,x-1\n", header(USAGE)));
+    workspace
+        .write("more.csv", format!("{}nobody,b2b.match_request,1,2026-09-03T00:00:00Z,x-1\n", header(USAGE)));
     workspace.run(&["import", "usage", "more.csv"]).expect(3);
     workspace.watch("2026-09");
     workspace.run(&["run", "--period", "2026-09"]).expect(3);
@@ -126,10 +129,8 @@ fn the_page_lists_every_sign_and_no_other() {
     let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/operations.md")).unwrap();
     let section = page.split("\n## Metrics\n").nth(1).expect("a section `Metrics`");
     let section = section.split("\n## ").next().unwrap();
-    let listed: Vec<&str> = section
-        .lines()
-        .filter_map(|line| line.strip_prefix("| `billrecon_")?.split('`').next())
-        .collect();
+    let listed: Vec<&str> =
+        section.lines().filter_map(|line| line.strip_prefix("| `billrecon_")?.split('`').next()).collect();
     let expected: Vec<String> = Vital::ALL
         .iter()
         .map(|vital| match vital.label() {
