@@ -4,6 +4,7 @@
 
 mod people;
 mod price;
+mod tool;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -21,6 +22,7 @@ pub use people::{
     ApproveFlags, ClaimFlags, ParkFlags, UnlockFlags, UnparkFlags, VerifyFlags, VerifySubject, WordFlags,
 };
 pub use price::{CandidateFlags, PlanFlags, Price, SimulateFlags, SuggestFlags};
+pub use tool::{CompletionsFlags, ManFlags};
 
 /// Closes usage-billing periods, proves them, and says whether overage pricing is ready.
 #[derive(Debug, Parser)]
@@ -46,12 +48,17 @@ pub struct GlobalFlags {
     /// What to log on stderr: error, warn, info, debug, trace, or a filter
     #[arg(long, global = true, value_name = "LEVEL")]
     pub log: Option<String>,
+    /// How logs are written: text, or json with one object a line
+    #[arg(long, global = true, value_name = "FORMAT")]
+    pub log_format: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Say that a run's figures are right, after they have been verified: one more row of the audit log
     Approve(ApproveFlags),
+    /// Print what a shell reads to complete commands and flags, such as for `source <(billrecon completions bash)`
+    Completions(CompletionsFlags),
     /// Judge a closed period again, by this or another policy; changes nothing
     Decide(DecideFlags),
     /// Play a made-up company's months in ./billrecon-demo: no set-up, no key, nothing leaves the machine
@@ -59,6 +66,8 @@ pub enum Command {
     /// Bring a catalog, tenants or usage into the database
     #[command(subcommand)]
     Import(Import),
+    /// Print the manual's main page, or write a page for each command into a folder
+    Man(ManFlags),
     /// Which overage price to set, and what it would change for every tenant
     #[command(subcommand)]
     Price(Price),

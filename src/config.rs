@@ -9,8 +9,11 @@ mod environment;
 mod example;
 mod keys;
 mod layers;
+mod log;
 mod policy;
+mod serve;
 mod show;
+mod signals;
 mod slack;
 mod stripe;
 mod tolerance;
@@ -19,7 +22,6 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use croner::Cron;
 use figment::Figment;
 use figment::value::{Dict, Value};
 use jiff::SignedDuration;
@@ -29,14 +31,19 @@ use serde::Deserialize;
 pub use crate::config::environment::{nearest_variable, no_color, unknown_variables, user_name, zone_files};
 pub use crate::config::example::example;
 pub use crate::config::keys::{KEYS, SECRETS};
-pub use crate::config::policy::PolicyText;
+pub use crate::config::serve::ServeConfig;
 pub use crate::config::show::{SecretShown, Shown, shown};
+pub use crate::config::log::{LogConfig, LogFormat};
+pub use crate::config::policy::PolicyText;
+pub use crate::config::signals::SignalsConfig;
 pub use crate::config::slack::{BotConfig, SlackConfig, webhook as slack_webhook};
 pub use crate::config::stripe::StripeConfig;
 
 use crate::cli::GlobalFlags;
 use crate::config::environment::{Secret, secret, secret_or_file};
 use crate::config::layers::{ConfigFile, DEFAULTS, ENVIRONMENT, FLAGS, Layer, wrong_value};
+use crate::config::serve::RawServe;
+use crate::config::signals::RawMetrics;
 use crate::config::slack::RawSlack;
 use crate::config::stripe::{API_KEY, RawStripe};
 use crate::domain::audit::sha256_hex;
@@ -69,7 +76,7 @@ pub struct Config {
     /// The config file, where there is one.
     pub file: Option<PathBuf>,
     pub reports: PathBuf,
-    pub log: String,
+    pub log: LogConfig,
     pub time_zone: TimeZone,
     pub time_zone_name: String,
     pub first_period: Option<Period>,
@@ -86,10 +93,10 @@ pub struct Config {
     pub off_switch: PathBuf,
     pub tolerances: Tolerances,
     pub slack: SlackConfig,
+    pub signals: SignalsConfig,
     /// Whether the one who ran may approve too.
     pub runner_may_approve: bool,
-    /// A cron expression that can be read; whether it ever rings is for `serve` to say.
-    pub schedule: String,
+    pub serve: ServeConfig,
 }
 
 impl fmt::Debug for Config {
@@ -104,6 +111,7 @@ struct Raw {
     database: String,
     reports: String,
     log: String,
+    log_format: String,
     time_zone: String,
     first_period: Option<String>,
     late_usage_periods: u16,
@@ -117,6 +125,8 @@ struct Raw {
     approval: RawApproval,
     #[serde(default)]
     slack: RawSlack,
+    #[serde(default)]
+    metrics: RawMetrics,
     serve: RawServe,
     #[serde(default)]
     tolerance: Dict,
@@ -143,11 +153,6 @@ struct RawApproval {
     runner_may_approve: Option<bool>,
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields, expecting = "a table")]
-struct RawServe {
-    schedule: String,
-}
 
 impl Config {
     pub fn load(flags: &GlobalFlags) -> Result<Self, ConfigError> {
@@ -232,9 +237,8 @@ impl Raw {
         let push_mode = self.push.mode.as_deref().map(|mode| {
             PushMode::parse(mode).ok_or_else(|| wrong("push.mode", "is neither observe nor push"))
         });
-        if self.serve.schedule.parse::<Cron>().is_err() {
-            return Err(wrong("serve.schedule", "is no cron expression, such as 5 * * * *"));
-        }
+        let log_format = LogFormat::parse(&self.log_format)
+            .ok_or_else(|| wrong("log_format", "is neither text nor json"))?;
         let file = self.stripe.api_key_file.as_deref().map(|file| base.join(file));
         let api_key = secret_or_file(API_KEY, "stripe.api_key_file", file, &origin("stripe.api_key_file"))?;
         Ok(Config {
@@ -242,7 +246,7 @@ impl Raw {
             file: None,
             reports: base_of("reports").join(self.reports),
             database_url: self.database,
-            log: self.log,
+            log: LogConfig { filter: self.log, format: log_format },
             time_zone,
             time_zone_name: self.time_zone,
             first_period,
@@ -256,8 +260,9 @@ impl Raw {
             off_switch: base_of("push.off_switch").join(self.push.off_switch),
             tolerances: tolerance::check(&self.tolerance, &wrong)?,
             slack: self.slack.check(&wrong)?,
+            signals: self.metrics.check(base, &wrong)?,
             runner_may_approve: self.approval.runner_may_approve.unwrap_or(true),
-            schedule: self.serve.schedule,
+            serve: self.serve.check(origin("serve.listen") != DEFAULTS, &wrong)?,
         })
     }
 }
@@ -270,6 +275,11 @@ fn duration(text: &str) -> Option<SignedDuration> {
 }
 
 fn given(flags: &GlobalFlags) -> Layer {
-    let given = [("database", &flags.database), ("reports", &flags.reports), ("log", &flags.log)];
+    let given = [
+        ("database", &flags.database),
+        ("reports", &flags.reports),
+        ("log", &flags.log),
+        ("log_format", &flags.log_format),
+    ];
     Layer::new(FLAGS, given.into_iter().filter_map(|(key, text)| Some((key, Value::from(text.as_deref()?)))))
 }

@@ -5,6 +5,7 @@
 mod approve;
 mod catalog_preview;
 mod config;
+mod completions;
 mod decide;
 mod demo;
 mod doctor;
@@ -12,6 +13,8 @@ mod explain;
 mod guard;
 mod import;
 mod init;
+mod logging;
+mod man;
 mod park;
 mod price;
 mod print;
@@ -21,19 +24,18 @@ mod report;
 mod run;
 mod sandbox;
 mod serve;
+mod stages;
 mod status;
 mod unlock;
 mod verify;
+mod watched;
 mod what_if;
 
-use std::io::IsTerminal;
-
 use jiff::Timestamp;
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::fmt::format::FmtSpan;
 
 use crate::cli::{Cli, Command, Config as ConfigCommand};
-use crate::config::{BotConfig, Config, ConfigError, SlackConfig, no_color};
+use crate::commands::logging::start_logging;
+use crate::config::{BotConfig, Config, SlackConfig};
 use crate::domain::decide::VerdictWord;
 use crate::exit_code::ExitCode;
 use crate::job::{PolicyFile, Settings, SlackSettings, StripeSettings};
@@ -45,6 +47,7 @@ use crate::stripe::Pace;
 pub async fn execute(cli: &Cli, now: Timestamp) -> ExitCode {
     let code = match &cli.command {
         Command::Approve(flags) => approve::execute(&cli.global, flags, now).await,
+        Command::Completions(flags) => completions::execute(flags),
         Command::Decide(flags) => decide::execute(&cli.global, flags).await,
         Command::Doctor(flags) => doctor::execute(&cli.global, flags, now).await,
         Command::Demo => demo::execute(&cli.global).await,
@@ -53,6 +56,7 @@ pub async fn execute(cli: &Cli, now: Timestamp) -> ExitCode {
         Command::Init(flags) => init::execute(flags),
         Command::Config(ConfigCommand::Show(flags)) => config::execute(&cli.global, flags),
         Command::Import(import) => import::execute(&cli.global, import, now).await,
+        Command::Man(flags) => man::execute(flags),
         Command::Price(price) => price::execute(&cli.global, price).await,
         Command::Rate(flags) => rate::execute(flags),
         Command::Report(flags) => report::execute(&cli.global, flags).await,
@@ -131,29 +135,4 @@ fn slack(config: &SlackConfig) -> SlackSettings {
         notify: config.notify,
         alert_again: config.alert_again,
     }
-}
-
-/// Logs go to stderr, in colour only on a terminal.
-fn start_logging(filter: &str) -> Result<(), ConfigError> {
-    let problem = |error| ConfigError::Key {
-        origin: "logging".to_owned(),
-        key: "log".to_owned(),
-        problem: format!("is no level or filter: {error}"),
-    };
-    let filter = EnvFilter::try_new(filter).map_err(problem)?;
-    // sqlx warns of URL parameters that it does not know, with their values: one may be a password.
-    let quiet = "sqlx_postgres::options=off".parse().map_err(problem)?;
-    let filter = filter.add_directive(quiet);
-    // The alarm clock tells each step of its own.
-    let filter = filter.add_directive("tokio_cron_scheduler=warn".parse().map_err(problem)?);
-    let colour = std::io::stderr().is_terminal() && !no_color();
-    tracing_subscriber::fmt()
-        .with_writer(std::io::stderr)
-        .with_env_filter(filter)
-        .with_ansi(colour)
-        .with_target(false)
-        // With `billrecon=debug`: how long each stage of a run took.
-        .with_span_events(FmtSpan::CLOSE)
-        .init();
-    Ok(())
 }

@@ -5,9 +5,21 @@
 
 use std::io::{self, Write};
 
+use crate::commands::logging;
+
 /// A line of data. Whoever has closed their end wants no more of it; any other failure loses what was asked for.
 pub fn data(line: &str) -> io::Result<()> {
-    match writeln!(io::stdout().lock(), "{}", printable(line)) {
+    told(writeln!(io::stdout().lock(), "{}", printable(line)))
+}
+
+/// What billrecon itself has made, as it is: a script, a page.
+pub fn text(bytes: &[u8]) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    told(stdout.write_all(bytes).and_then(|()| stdout.flush()))
+}
+
+fn told(written: io::Result<()>) -> io::Result<()> {
+    match written {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
             Err(io::Error::new(error.kind(), format!("standard output cannot be written: {error}")))
         }
@@ -17,6 +29,10 @@ pub fn data(line: &str) -> io::Result<()> {
 
 /// A line for a person.
 pub fn words(line: &str) {
+    if logging::is_json() {
+        let _reader_gone = writeln!(io::stderr().lock(), "{}", logging::line(line));
+        return;
+    }
     let _reader_gone = writeln!(io::stderr().lock(), "{}", printable(line));
 }
 

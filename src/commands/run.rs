@@ -7,20 +7,21 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use crate::cli::{GlobalFlags, RunFlags};
+use crate::commands::watched::Watch;
 use crate::commands::{configured, failed, print, start_logging, verdict_code, what_if};
 use crate::config::Config;
 use crate::domain::intent::Intent;
 use crate::domain::late::Adjustment;
 use crate::domain::report::Money;
 use crate::exit_code::ExitCode;
-use crate::job::{self, PeriodOutcome, Purpose, RunOptions, Unfinished, Wake};
+use crate::job::{self, PeriodOutcome, Purpose, RunOptions, Settings, Unfinished, Wake};
 
 /// How many exceptions, differences and pushes a terminal shows; all are in the files.
 pub const SHOWN: usize = 10;
 
 pub async fn execute(global: &GlobalFlags, flags: &RunFlags, now: Timestamp) -> anyhow::Result<ExitCode> {
     let config = Config::load(global)?;
-    start_logging(&config.log)?;
+    let stages = start_logging(&config.log)?;
     let settings = configured(&config)?;
     let options = RunOptions {
         period: flags.period,
@@ -31,18 +32,35 @@ pub async fn execute(global: &GlobalFlags, flags: &RunFlags, now: Timestamp) -> 
         longest_gap: None,
         csv: flags.csv.format().unwrap_or_default(),
     };
-    let wake = job::run(&settings, &options, now).await?;
+    let watch = Watch::unless(options.look_only(&settings, now), config.signals, stages.clone());
+    let begun = watch.begin(now);
+    let shown = (!flags.json).then(|| stages.show());
+    let wake = job::run(&settings, &options, now).await;
+    drop(shown);
+    let (wake, told) = match wake {
+        Ok(wake) => {
+            let told = tell(&wake, &settings, flags);
+            (Some(wake), told.map_err(anyhow::Error::from))
+        }
+        Err(error) => (None, Err(error)),
+    };
+    let code = told.as_ref().map_or_else(ExitCode::of, |code| *code);
+    watch.end(begun, &settings, wake.as_ref(), code).await;
+    told
+}
+
+fn tell(wake: &Wake, settings: &Settings, flags: &RunFlags) -> std::io::Result<ExitCode> {
     if wake.outcomes.is_empty() && wake.failures.is_empty() {
         print::words(&format!("{}: no billing period is due at {}", wake.mode, wake.now));
     }
     if !settings.tolerances.is_none() {
         print::words(&format!("tolerances: {}", settings.tolerances));
     }
-    let code = print_wake(&wake, flags.json)?;
+    let code = print_wake(wake, flags.json)?;
     if settings.slack.destination.is_none() {
-        print_messages(&wake);
+        print_messages(wake);
     }
-    Ok(if flags.detailed_exitcode && code == ExitCode::Done { detailed(&wake) } else { code })
+    Ok(if flags.detailed_exitcode && code == ExitCode::Done { detailed(wake) } else { code })
 }
 
 /// Prints what was done and what failed; the exit code is that of the first failure, or says whether something waits

@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::{GlobalFlags, ServeFlags};
+use crate::commands::watched::Watch;
 use crate::commands::{configured, run, start_logging};
 use crate::config::Config;
 use crate::exit_code::ExitCode;
@@ -18,16 +19,17 @@ use crate::schedule::{Schedule, ScheduleError, keep_waking};
 
 pub async fn execute(global: &GlobalFlags, flags: &ServeFlags) -> anyhow::Result<ExitCode> {
     let config = Config::load(global)?;
-    start_logging(&config.log)?;
+    let stages = start_logging(&config.log)?;
     let settings = configured(&config)?;
     let by_flag = flags.schedule.is_some();
-    let expression = flags.schedule.clone().unwrap_or(config.schedule);
+    let expression = flags.schedule.clone().unwrap_or(config.serve.schedule);
     let schedule = Schedule { expression, time_zone: config.time_zone };
     let stop = stop()?;
     // What is wrong with a schedule is told when it is to ring.
     let longest_gap = schedule.longest_gap(clock()).ok();
     let options = RunOptions { longest_gap, ..RunOptions::default() };
-    let wake = async |now| wake(&settings, &options, flags.json, now).await;
+    let watch = Watch::new(config.signals, stages);
+    let wake = async |now| wake(&settings, &options, &watch, flags.json, now).await;
     let ended = keep_waking(&schedule, clock, stop, wake).await.map_err(|error| match error {
         ScheduleError::Expression { .. } | ScheduleError::Never { .. } if by_flag => {
             Refusal::Usage(error.to_string()).into()
@@ -60,18 +62,23 @@ fn stop() -> std::io::Result<impl Future<Output = Interrupted>> {
 async fn wake(
     settings: &Settings,
     options: &RunOptions,
+    watch: &Watch,
     as_json: bool,
     now: Timestamp,
 ) -> ControlFlow<Interrupted> {
-    let printed = match job::run(settings, options, now).await {
+    let begun = watch.begin(now);
+    let (wake, printed) = match job::run(settings, options, now).await {
         Ok(wake) => {
             if settings.slack.destination.is_none() {
                 run::print_messages(&wake);
             }
-            run::print_wake(&wake, as_json).map_err(anyhow::Error::from)
+            let printed = run::print_wake(&wake, as_json).map_err(anyhow::Error::from);
+            (Some(wake), printed)
         }
-        Err(error) => Err(error),
+        Err(error) => (None, Err(error)),
     };
+    let code = printed.as_ref().map_or_else(ExitCode::of, |code| *code);
+    watch.end(begun, settings, wake.as_ref(), code).await;
     let error = match printed {
         Ok(code) => {
             tracing::info!("the wake of {now} ends with {}", code as i32);

@@ -56,6 +56,7 @@ pub const KEYS: &[Key] = &[
     text("database", "sqlite://billrecon.db", "", "`sqlite://PATH` or `postgres://USER@HOST/NAME`"),
     text("reports", "reports", "", "folder that takes the reports"),
     text("log", "info", "", "`error`, `warn`, `info`, `debug`, `trace`, or a filter"),
+    text("log_format", "text", "", "`text`, or `json`: one object on each line"),
     text(
         "time_zone",
         "UTC",
@@ -138,8 +139,12 @@ pub const KEYS: &[Key] = &[
         "serve.schedule",
         "5 * * * *",
         "",
-        "when `serve` wakes: a cron expression, read in `time_zone`; a sixth field in front counts seconds",
+        "when `serve` runs: a cron expression, read in `time_zone`; a sixth field in front counts seconds",
     ),
+    text("serve.guard", "25 * * * *", "", "when `serve` looks at drafts as `billrecon guard` does, and tells Slack; empty: never"),
+    text("serve.reminders", "0 9 * * MON-FRI", "", "when `serve` reminds Slack of what waits for a person; empty: never"),
+    text("serve.listen", "127.0.0.1:9464", "", "where `serve` answers `/health`, `/ready` and `/metrics`; empty: nowhere"),
+    text("metrics.textfile", "", "/var/lib/node_exporter/billrecon.prom", "file that takes the vital signs of each wake"),
     flag("approval.runner_may_approve", "true", "`false`: whoever ran a period may not approve it"),
     text(
         "tolerance.quantity",
@@ -175,6 +180,10 @@ pub const SECRETS: &[SecretKey] = &[
     SecretKey {
         variable: "BILLRECON_SLACK_WEBHOOK_URL",
         meaning: "incoming webhook that gets verdicts and alerts",
+    },
+    SecretKey {
+        variable: "BILLRECON_PING_URL",
+        meaning: "check that hears of each wake: a dead-man's switch of the kind of healthchecks.io",
     },
     SecretKey {
         variable: "BILLRECON_SLACK_BOT_TOKEN",

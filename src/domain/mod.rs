@@ -1,6 +1,6 @@
 //! The pure core, in reading order = the way of the data: number → money → period → tenant → parking → price → rule → catalog (and what a new one changes) →
 //! usage → aggregation → rating → quote → figures → late → accrual → controls → intent → bounds → invoice → reconcile → ratio → percentile → metrics → policy → reason → decide → pricing (bill, simulate, even, check, suggest) →
-//! limit → history → forecast → text → report → audit → telling.
+//! limit → history → forecast → text → report → audit → telling → vital.
 //!
 //! In: values. Out: values. Never a database, network, file, environment variable or clock: `now` is an argument.
 
@@ -45,3 +45,4 @@ pub mod tenant;
 pub mod text;
 pub mod trend;
 pub mod usage;
+pub mod vital;

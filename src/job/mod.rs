@@ -13,6 +13,7 @@ mod catalogs;
 pub mod checks;
 mod claims;
 mod compare;
+mod concern;
 mod connection;
 pub mod decide;
 mod deliver;
@@ -57,6 +58,7 @@ pub mod status;
 mod told;
 pub mod unlock;
 pub mod verify;
+pub mod vitals;
 mod what_if;
 
 pub use connection::Target;

@@ -38,7 +38,7 @@ use crate::job::stage::{self, Stage};
 use crate::job::standing::Standing;
 use crate::job::told::Told;
 use crate::job::what_if::{self, WhatIf};
-use crate::job::{RunOptions, Settings, deliver, new_run_id, page};
+use crate::job::{RunOptions, Settings, concern, deliver, page};
 use crate::store::Store;
 use crate::store::books::{Look, PeriodJob};
 use crate::stripe::StripeError;
@@ -82,7 +82,7 @@ pub async fn play(period: Period, wake: &Wake<'_>) -> anyhow::Result<Option<Peri
     let scope = wake.scope(period, reach, &windows, &catalogs, settled.is_some());
     let observed = observe::observe(&scope, kept, &wake.store.ledger()).await?;
     let mut rated = Rated::new(&windows, (&rules.catalog, &rules.catalog_hash), &observed.totals);
-    let mut run = PeriodRun { period, run_id: new_run_id(wake.now), started: false };
+    let mut run = PeriodRun { period, run_id: concern::run(wake.lease, wake.now), started: false };
     let exchange = match settled {
         Some(_) => Exchange::default(),
         None => wake.exchange(&mut run, &windows, &mut rated, &mut intents, &observed).await?,

@@ -29,7 +29,7 @@ use crate::job::seed::seed;
 use crate::job::send;
 use crate::job::standing::{self, Invoices, Standing};
 use crate::job::{
-    Refusal, Settings, alert, beside, claims, current_catalog, deliver, due, late, outbox, policy,
+    Refusal, Settings, alert, beside, claims, concern, current_catalog, deliver, due, late, outbox, policy,
 };
 use crate::store::books::{PeriodJob, PeriodStatus, Run};
 use crate::store::{Access, Books, Store, StoreError};
@@ -49,6 +49,14 @@ pub struct RunOptions {
     pub longest_gap: Option<SignedDuration>,
     /// How CSV files are written.
     pub csv: CsvFormat,
+}
+
+impl RunOptions {
+    /// Whether a wake writes nothing: a dry run, or a look back at a real account.
+    pub fn look_only(&self, settings: &Settings, clock: Timestamp) -> bool {
+        let looks_back = self.as_of.is_some_and(|now| now < clock) && settings.stripe.api_key.is_some();
+        self.dry_run || self.what_if || looks_back
+    }
 }
 
 /// What a wake did, and what it could not do.
@@ -89,10 +97,7 @@ fn concerns_all(error: &anyhow::Error) -> bool {
 /// One wake at `clock`, the machine's time, unless the options name another that may be taken.
 pub async fn run(settings: &Settings, options: &RunOptions, clock: Timestamp) -> anyhow::Result<Wake> {
     let wake = wake_once(settings, options, clock).await;
-    let is_sandbox = settings.stripe.api_key.is_none();
-    let looks_back = options.as_of.is_some_and(|now| now < clock) && !is_sandbox;
-    let looks_only = options.dry_run || options.what_if || looks_back;
-    if let Some(error) = wake.as_ref().err().filter(|_| !looks_only) {
+    if let Some(error) = wake.as_ref().err().filter(|_| !options.look_only(settings, clock)) {
         alert::of_failed_wake(error, settings, options.as_of.unwrap_or(clock)).await;
     }
     wake
@@ -225,7 +230,7 @@ async fn play_periods(
     for period in rules.periods.clone() {
         let one = PeriodWake { settings, rules, wire, standing: &standing, store, lease, options, now };
         // The steps of a period hold much; the wake should not.
-        let outcome = Box::pin(play(period, &one)).await;
+        let outcome = Box::pin(concern::period(period, play(period, &one))).await;
         let outcome = wake.take(period, outcome)?.flatten();
         wake.outcomes.extend(outcome);
     }

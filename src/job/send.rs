@@ -12,6 +12,7 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::sync::mpsc;
 
 use crate::domain::intent::{Answer, Intent, IntentState};
+use crate::job::concern;
 use crate::job::connection::Wire;
 use crate::job::intents::Intents;
 use crate::job::lease::Lease;
@@ -165,6 +166,7 @@ async fn send(lane: Lane, step: &Step<'_>) -> Sent {
         // A wake may have waited and read for long since it was planned.
         let has_grown_old = !is_first && !one.may_be_sent(step.present());
         if has_grown_old {
+            let _concerned = concern::tenant(&one.key.tenant_id);
             tracing::warn!("tenant {}: a push in doubt is too old by now to be repeated", one.key.tenant_id);
         } else if is_off(step.off_switch) {
             one.attempted_at = one.attempted_at.filter(|_| !is_first);
@@ -209,6 +211,7 @@ fn settle(one: &mut Intent, delivery: Delivery, is_first: bool) {
     };
     one.answer(answer, is_first);
     if one.state != IntentState::Sent {
+        let _concerned = concern::tenant(&one.key.tenant_id);
         tracing::warn!(
             "tenant {}: push of {} is {}: {}",
             one.key.tenant_id,

@@ -96,6 +96,7 @@ pub async fn status(settings: &Settings, now: Timestamp) -> anyhow::Result<Statu
     let tenants = view.tenants().await?;
     let jobs = view.period_jobs().await?;
     let due = due_periods(settings, &tenants, &mut view, now).await?;
+    let due = due.into_iter().map(|(period, _)| period).collect();
     let pinned = view.pinned_account().await?;
     let stored = view.catalog().await?;
     let parking = view.parking().await?;
@@ -187,42 +188,44 @@ fn worst_first(
     all
 }
 
-async fn due_periods(
+/// Each with the end of its oldest window that is due.
+pub(in crate::job) async fn due_periods(
     settings: &Settings,
     tenants: &[Tenant],
     view: &mut BooksView,
     now: Timestamp,
-) -> anyhow::Result<Vec<Period>> {
+) -> anyhow::Result<Vec<(Period, Timestamp)>> {
     let jobs = view.period_jobs().await?;
     let tenants_version = view.tenants_version().await?;
     let mut due = Vec::new();
     // Without a first period nothing is due by itself; `run` says what to configure.
     if let Some(first) = due::first_period(tenants, settings).ok().flatten() {
         for period in due::begun(first, settings, now) {
-            if !jobs.get(&period).is_some_and(|job| due::is_final(job, tenants_version))
-                && has_due_window(period, tenants, settings, view, now).await?
-            {
-                due.push(period);
+            if jobs.get(&period).is_some_and(|job| due::is_final(job, tenants_version)) {
+                continue;
             }
+            let oldest = oldest_due(period, tenants, settings, view, now).await?;
+            due.extend(oldest.map(|end| (period, end)));
         }
     }
     Ok(due)
 }
 
-async fn has_due_window(
+async fn oldest_due(
     period: Period,
     tenants: &[Tenant],
     settings: &Settings,
     view: &mut BooksView,
     now: Timestamp,
-) -> anyhow::Result<bool> {
+) -> anyhow::Result<Option<Timestamp>> {
     let closed = view.closed_windows(due::reach(period, tenants, settings)).await?;
     let parked = view.parked_keys(period).await?;
     // Without asking Stripe: a window whose invoice is final earlier is due a little before this says so.
     let is_final = |window: &TenantWindow<'_>| due::is_settled(window, settings.settle_delay, now);
     let windows = due::windows(period, tenants, settings, &closed, is_final);
     let key = |window: &TenantWindow<'_>| (window.tenant.id().to_owned(), window.window.start);
-    Ok(windows.due.iter().any(|window| !parked.contains(&key(window))))
+    let waiting = windows.due.iter().filter(|window| !parked.contains(&key(window)));
+    Ok(waiting.map(|window| window.window.end).min())
 }
 
 #[cfg(test)]

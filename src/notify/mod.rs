@@ -1,8 +1,9 @@
-//! Notifiers: how the team hears of a verdict, and of what cannot wait for one.
+//! Notifiers: how the team hears of a verdict and of what cannot wait for one, and a dead-man's switch of every wake.
 //!
 //! In: plain values that the job fills. Out: messages that were delivered, or a typed error. Never decides anything, and
 //! never knows what a verdict rests on.
 
+pub mod ping;
 pub mod slack;
 
 use crate::domain::decide::VerdictWord;

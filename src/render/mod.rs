@@ -10,6 +10,7 @@ mod html;
 mod manifest;
 mod place;
 mod sums;
+pub mod vitals;
 mod xlsx;
 
 use std::fs::{self, File};

@@ -106,7 +106,7 @@ fn no_block_of_text_hides_a_command() {
     for page in pages() {
         for (language, block) in blocks(&fs::read_to_string(&page).unwrap()) {
             assert!(
-                ["sh", "text", "toml", "csv", "sql"].contains(&language.as_str()),
+                ["sh", "text", "toml", "csv", "sql", "yaml"].contains(&language.as_str()),
                 "{}: `{language}`",
                 page.display()
             );

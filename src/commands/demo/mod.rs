@@ -16,7 +16,7 @@ use jiff::tz::TimeZone;
 
 use crate::cli::GlobalFlags;
 use crate::commands::start_logging;
-use crate::config::slack_webhook;
+use crate::config::{LogConfig, LogFormat, slack_webhook};
 use crate::domain::audit::sha256_hex;
 use crate::domain::bounds::Bounds;
 use crate::domain::reconcile::Tolerances;
@@ -33,7 +33,8 @@ const MARK: &str = "# Written by `billrecon demo`, which makes this folder anew 
 const JOURNAL: &str = "billrecon.db.sandbox";
 
 pub async fn execute(global: &GlobalFlags) -> anyhow::Result<ExitCode> {
-    start_logging(global.log.as_deref().unwrap_or("warn"))?;
+    let filter = global.log.as_deref().unwrap_or("warn").to_owned();
+    start_logging(&LogConfig { filter, format: LogFormat::Text })?;
     let folder = Path::new(FOLDER);
     let settings = settings(folder)?;
     make_folder(folder)?;

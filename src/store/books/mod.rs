@@ -21,6 +21,7 @@ mod reported;
 mod rules;
 mod runs;
 mod seen;
+mod vitals;
 
 use std::time::Duration;
 

@@ -223,7 +223,7 @@ fn without_settings_nothing_is_sent_anywhere_and_serve_rings_hourly() {
     assert!(config.stripe.api_key.is_none() && config.slack.webhook.is_none() && config.slack.bot.is_none());
     assert_eq!(config.stripe.api_base, "https://api.stripe.com/");
     assert!(!config.stripe.sandbox && config.stripe.sandbox_state.is_none());
-    assert_eq!((config.push_mode, config.schedule.as_str()), (None, "5 * * * *"));
+    assert_eq!((config.push_mode, config.serve.schedule.as_str()), (None, "5 * * * *"));
 }
 
 #[test]
@@ -238,7 +238,7 @@ fn the_settings_about_stripe_can_stand_in_the_file_and_the_key_beside_it() {
     // Requests are made by appending a path.
     assert_eq!(config.stripe.api_base, "http://127.0.0.1:12111/");
     assert_eq!(config.push_mode, Some(PushMode::Observe));
-    assert_eq!(config.schedule, "*/10 6-22 * * MON-FRI");
+    assert_eq!(config.serve.schedule, "*/10 6-22 * * MON-FRI");
     let text = "[stripe]\nsandbox = true\nsandbox_state = \"state/stripe\"\n[push]\nmode = \"push\"\n";
     let config = load(&folder.path().join("etc"), text);
     assert!(config.stripe.sandbox && config.stripe.api_key.is_none());

@@ -5,6 +5,7 @@
 mod codes;
 mod configuration;
 mod demo;
+mod manual;
 mod outcomes;
 mod secrets;
 mod settings;
@@ -27,7 +28,7 @@ fn binary(folder: &Path, arguments: &[&str]) -> Command {
     command
 }
 
-fn run(folder: &Path, arguments: &[&str]) -> Ended {
+pub fn run(folder: &Path, arguments: &[&str]) -> Ended {
     Ended::of(binary(folder, arguments).output().unwrap())
 }
 

@@ -6,7 +6,7 @@
 //! processes are held at gates, by locks or by SIGSTOP, and a wait is only ever a wait for a condition.
 
 mod company;
-mod hold;
+pub mod hold;
 mod kill;
 mod pause;
 mod race;

@@ -28,8 +28,10 @@ const MAY_READ_CLOCKS: &[(&str, &[&str])] = &[
     ("src/sandbox/clock.rs", &["Timestamp"]),
     // Only how long a request has to wait; tokio's clock, which tests pause.
     ("src/stripe/lane.rs", &["Instant"]),
-    // Shows elapsed time, decides nothing.
+    // They show elapsed time, and decide nothing.
     ("src/commands/progress.rs", &["Instant"]),
+    ("src/commands/stages.rs", &["Instant"]),
+    ("src/commands/watched.rs", &["Instant"]),
 ];
 
 const MAY_READ_ENVIRONMENT: &[&str] = &["src/config/environment.rs"];

@@ -47,6 +47,8 @@ const COMMANDS: &[&[&str]] = &[
     &["status"],
     &["status", "--json"],
     &["demo"],
+    &["completions", "bash"],
+    &["man"],
     &["help", "run"],
 ];
 /// They stay until they are told to end; what each says when it is at work.
@@ -82,6 +84,11 @@ fn no_command_shows_a_secret_that_is_right() {
             "BILLRECON_SLACK_WEBHOOK_URL",
             &format!("http://127.0.0.1:{}{}", slack.port(), crate::slack::server::LONG_PATH),
         );
+        let check = FakeSlack::start(&[]);
+        world.set(
+            "BILLRECON_PING_URL",
+            &format!("http://127.0.0.1:{}{}", check.port(), crate::slack::server::LONG_PATH),
+        );
         for command in COMMANDS {
             if let [.., "--as-of", instant] = command {
                 world.sandbox().move_to(instant);
@@ -102,6 +109,8 @@ fn no_command_shows_a_secret_that_is_right() {
         for (command, at_work) in STAYING {
             stay(&world, command, at_work);
         }
+        // `serve` at its start; the runs before looked back, as far as the command line tells.
+        assert!(!check.requests().is_empty());
         assert!(!world.workspace.report_folders("2026-10").is_empty());
         scanner().clears_files(world.workspace.folder.path());
         if engine == Engine::Postgres {
