@@ -31,10 +31,10 @@ use serde::Deserialize;
 pub use crate::config::environment::{nearest_variable, no_color, unknown_variables, user_name, zone_files};
 pub use crate::config::example::example;
 pub use crate::config::keys::{KEYS, SECRETS};
-pub use crate::config::serve::ServeConfig;
-pub use crate::config::show::{SecretShown, Shown, shown};
 pub use crate::config::log::{LogConfig, LogFormat};
 pub use crate::config::policy::PolicyText;
+pub use crate::config::serve::ServeConfig;
+pub use crate::config::show::{SecretShown, Shown, shown};
 pub use crate::config::signals::SignalsConfig;
 pub use crate::config::slack::{BotConfig, SlackConfig, webhook as slack_webhook};
 pub use crate::config::stripe::StripeConfig;
@@ -152,7 +152,6 @@ struct RawPush {
 struct RawApproval {
     runner_may_approve: Option<bool>,
 }
-
 
 impl Config {
     pub fn load(flags: &GlobalFlags) -> Result<Self, ConfigError> {

@@ -34,7 +34,8 @@ fn prepare(global: &GlobalFlags, now: Timestamp) -> anyhow::Result<(crate::job::
     let config = Config::load(global)?;
     start_logging(&config.log)?;
     let settings = configured(&config)?;
-    let schedule = Schedule { expression: config.serve.schedule.clone(), time_zone: config.time_zone.clone() };
+    let schedule =
+        Schedule { expression: config.serve.schedule.clone(), time_zone: config.time_zone.clone() };
     let unknown = unknown_variables().into_iter().map(|name| {
         let near = nearest_variable(&name);
         (name, near)

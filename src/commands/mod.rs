@@ -4,8 +4,8 @@
 
 mod approve;
 mod catalog_preview;
-mod config;
 mod completions;
+mod config;
 mod decide;
 mod demo;
 mod doctor;

@@ -30,7 +30,7 @@ const DIGEST: usize = 16;
 
 impl Settings {
     /// Whether alerts are told at all.
-    fn tells_alerts(&self) -> bool {
+    pub fn tells_alerts(&self) -> bool {
         self.slack.destination.is_some() && !self.demo
     }
 
@@ -269,7 +269,7 @@ async fn add(
     append.commit().await
 }
 
-fn message(notice: &Notice, digest: &str) -> OutboxMessage {
+pub fn message(notice: &Notice, digest: &str) -> OutboxMessage {
     OutboxMessage {
         run_id: notice.run_id.clone(),
         topic: notice.topic.as_str().to_owned(),
@@ -280,7 +280,7 @@ fn message(notice: &Notice, digest: &str) -> OutboxMessage {
     }
 }
 
-fn digest(parts: impl IntoIterator<Item = impl AsRef<str>>) -> String {
+pub fn digest(parts: impl IntoIterator<Item = impl AsRef<str>>) -> String {
     let all: Vec<String> = parts.into_iter().map(|part| part.as_ref().to_owned()).collect();
     sha256_hex(all.join("\n").as_bytes()).chars().take(DIGEST).collect()
 }

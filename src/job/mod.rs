@@ -47,6 +47,7 @@ mod plan;
 pub mod price;
 mod push;
 mod reading;
+pub mod remind;
 pub mod report;
 mod run;
 mod seed;

@@ -20,6 +20,8 @@ pub enum Topic {
     Differences,
     /// Drafts at Stripe would go out wrong.
     Drafts,
+    /// Something waits for a person, and has been waiting.
+    Reminder,
 }
 
 impl Topic {
@@ -31,6 +33,7 @@ impl Topic {
             Self::Missed => "missed",
             Self::Differences => "differences",
             Self::Drafts => "drafts",
+            Self::Reminder => "reminder",
         }
     }
 
@@ -42,6 +45,7 @@ impl Topic {
             Self::Missed => "MISSED CLOSE",
             Self::Differences => "DIFFERENCES",
             Self::Drafts => "WRONG DRAFTS",
+            Self::Reminder => "WAITING",
         }
     }
 }

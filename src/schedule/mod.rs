@@ -1,20 +1,21 @@
-//! The alarm clock of `serve`: it wakes the job now, then at every instant of a schedule, never twice at a time.
+//! The alarm clock of `serve`: it wakes the first work now, then each at every instant of its schedule, never two at a time.
 //!
-//! In: a schedule, a clock as a value, the work of one wake, and a future that ends it all. Out: what ended it. It knows
+//! In: schedules, the time and the waiting as values, the work of one wake, and a future that ends it all. Out: what ended it. It knows
 //! nothing of the work: which periods are due comes from the database, so a wake that was missed is made up by the next.
 
 mod alarm;
 mod next;
+mod plan;
 
+pub use alarm::AlarmClock;
 pub use next::next_wake;
+pub use plan::{Alarm, Plan};
 
 use std::future::Future;
 use std::ops::ControlFlow;
 
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
-
-use crate::schedule::alarm::AlarmClock;
 
 #[derive(Debug, thiserror::Error)]
 pub enum ScheduleError {
@@ -58,37 +59,38 @@ impl Schedule {
 }
 
 /// Wakes until `stop` comes between two wakes or a wake breaks off. During a wake `stop` is not heard: the work listens
-/// itself, and gives back what it holds.
-pub async fn keep_waking<T>(
-    schedule: &Schedule,
+/// itself, and gives back what it holds. What rings during a wake is answered once, after it. `ring` waits for an instant.
+pub async fn keep_waking<W: Copy, T>(
+    alarms: &[Alarm<W>],
     now: impl Fn() -> Timestamp,
+    ring: impl AsyncFn(Timestamp) -> Result<(), ScheduleError>,
     stop: impl Future<Output = T>,
-    mut wake: impl AsyncFnMut(Timestamp) -> ControlFlow<T>,
+    mut wake: impl AsyncFnMut(Timestamp, W) -> ControlFlow<T>,
 ) -> Result<T, ScheduleError> {
-    let next = |after| next_wake(&schedule.expression, &schedule.time_zone, after);
     let mut rung = now();
     // Whoever writes a schedule that never comes hears of it before anything is done.
-    next(rung)?;
-    let clock = AlarmClock::start().await?;
+    let mut plan = Plan::new(alarms, rung)?;
+    let mut works: Vec<W> = alarms.first().map(|alarm| alarm.work).into_iter().collect();
     let mut stop = std::pin::pin!(stop);
-    let ended = loop {
-        if let ControlFlow::Break(ended) = wake(rung).await {
-            break ended;
+    loop {
+        for work in works {
+            if let ControlFlow::Break(ended) = wake(rung, work).await {
+                return Ok(ended);
+            }
         }
         // The next one is armed only now, so two wakes never overlap.
-        let ended_at = now().max(rung);
-        let planned = next(ended_at)?;
+        let planned = plan.soonest();
         tracing::info!("the next wake is at {planned}");
+        let wait = async { if planned > now() { ring(planned).await } else { Ok(()) } };
         tokio::select! {
             biased;
-            ended = &mut stop => break ended,
-            result = clock.ring_after(planned.as_second() - now().as_second()) => result?,
+            ended = &mut stop => return Ok(ended),
+            result = wait => result?,
         }
         // A clock that was set back must not ring twice for one instant.
         rung = now().max(planned);
-    };
-    clock.stop().await;
-    Ok(ended)
+        works = plan.rung(rung)?;
+    }
 }
 
 #[cfg(test)]
@@ -98,8 +100,21 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::time::Duration;
 
-    fn each_second() -> Schedule {
-        Schedule { expression: "* * * * * *".to_owned(), time_zone: TimeZone::UTC }
+    fn alarm(expression: &str) -> Alarm<()> {
+        let schedule = Schedule { expression: expression.to_owned(), time_zone: TimeZone::UTC };
+        Alarm { work: (), schedule }
+    }
+
+    fn each_second() -> Alarm<()> {
+        alarm("* * * * * *")
+    }
+
+    /// The library itself.
+    async fn by_the_clock(at: Timestamp) -> Result<(), ScheduleError> {
+        let alarm = AlarmClock::start().await?;
+        alarm.ring_after(at.as_second() - clock().as_second()).await?;
+        alarm.stop().await;
+        Ok(())
     }
 
     #[expect(clippy::disallowed_methods, reason = "the alarm rings by the wall clock")]
@@ -116,7 +131,7 @@ mod tests {
     fn it_wakes_at_once_then_again_and_again_and_never_while_a_wake_is_at_work() {
         let (at_work, most, wakes) = (AtomicUsize::new(0), AtomicUsize::new(0), AtomicUsize::new(0));
         let woken_at = Cell::new(None);
-        let work = async |now: Timestamp| {
+        let work = async |now: Timestamp, ()| {
             most.fetch_max(1 + at_work.fetch_add(1, Ordering::SeqCst), Ordering::SeqCst);
             assert!(woken_at.replace(Some(now)).is_none_or(|before| before < now));
             tokio::time::sleep(Duration::from_millis(1_200)).await;
@@ -127,7 +142,7 @@ mod tests {
             }
         };
         let never = std::future::pending();
-        let ended = run(keep_waking(&each_second(), clock, never, work));
+        let ended = run(keep_waking(&[each_second()], clock, by_the_clock, never, work));
         assert_eq!(ended.unwrap(), "the third wake");
         assert_eq!((most.into_inner(), wakes.into_inner()), (1, 3));
     }
@@ -161,25 +176,28 @@ mod tests {
 
     #[test]
     fn it_stops_between_wakes_and_only_there() {
-        let yearly = Schedule { expression: "0 0 1 1 *".to_owned(), time_zone: TimeZone::UTC };
+        let yearly = alarm("0 0 1 1 *");
         let finished = Cell::new(false);
-        let work = async |_| {
+        let work = async |_, ()| {
             tokio::time::sleep(Duration::from_millis(50)).await;
             finished.set(true);
             ControlFlow::Continue(())
         };
         // It is there from the beginning, and the wake at the start is finished all the same.
         let stop = std::future::ready("stopped");
-        assert_eq!(run(keep_waking(&yearly, clock, stop, work)).unwrap(), "stopped");
+        assert_eq!(run(keep_waking(&[yearly], clock, by_the_clock, stop, work)).unwrap(), "stopped");
         assert!(finished.get());
     }
 
     #[test]
     fn a_schedule_that_never_comes_is_refused_before_the_first_wake() {
         for expression in ["0 0 30 2 *", "nonsense"] {
-            let schedule = Schedule { expression: expression.to_owned(), time_zone: TimeZone::UTC };
-            let work = async |_| -> ControlFlow<()> { panic!("it must not wake") };
-            assert!(run(keep_waking(&schedule, clock, std::future::pending(), work)).is_err());
+            let work = async |_, ()| -> ControlFlow<()> { panic!("it must not wake") };
+            // Neither as the first nor as another.
+            for alarms in [vec![alarm(expression)], vec![each_second(), alarm(expression)]] {
+                let never = std::future::pending();
+                assert!(run(keep_waking(&alarms, clock, by_the_clock, never, work)).is_err());
+            }
         }
     }
 }

@@ -47,7 +47,7 @@ const _: () = assert!(METRICS <= SECTION && DIFFERENCES <= SECTION && NEXT <= SE
 fn symbol(topic: Topic) -> &'static str {
     match topic {
         Topic::Verdict(VerdictWord::Go) => "✅",
-        Topic::Verdict(VerdictWord::Review) | Topic::Differences | Topic::Drafts => "⚠️",
+        Topic::Verdict(VerdictWord::Review) | Topic::Differences | Topic::Drafts | Topic::Reminder => "⚠️",
         Topic::Verdict(VerdictWord::NoGo) => "⛔",
         Topic::Verdict(VerdictWord::InsufficientData) => "❔",
         Topic::Failed => "❌",

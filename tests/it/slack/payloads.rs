@@ -36,7 +36,13 @@ fn hostile() -> impl Strategy<Value = String> {
 fn topic() -> impl Strategy<Value = Topic> {
     use VerdictWord::{Go, InsufficientData, NoGo, Review};
     let verdict = prop::sample::select(vec![Go, Review, NoGo, InsufficientData]).prop_map(Topic::Verdict);
-    let alert = prop::sample::select(vec![Topic::Failed, Topic::Missed, Topic::Differences, Topic::Drafts]);
+    let alert = prop::sample::select(vec![
+        Topic::Failed,
+        Topic::Missed,
+        Topic::Differences,
+        Topic::Drafts,
+        Topic::Reminder,
+    ]);
     prop_oneof![verdict, alert]
 }
 
