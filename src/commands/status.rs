@@ -1,6 +1,6 @@
 //! `billrecon status`: where things stand, in words or JSON.
 //!
-//! In: the status. Out: lines of at most about 100 columns, or one JSON object with all that is known. A terminal sees the
+//! In: the status. Out: lines of at most 80 columns, or one JSON object with all that is known. A terminal sees the
 //! names of tenants; JSON goes to other programs and has their ids only.
 
 use jiff::Timestamp;
@@ -14,6 +14,7 @@ use crate::commands::{configured, print, start_logging};
 use crate::config::Config;
 use crate::domain::money::MinorSum;
 use crate::domain::parking::Hold;
+use crate::domain::reconcile::Class;
 use crate::exit_code::ExitCode;
 use crate::job::status::{self, Parked, Stake, Status};
 use crate::store::books::DraftWatch;
@@ -60,6 +61,14 @@ fn as_json(status: &Status) -> String {
             "holder": lease.holder, "fence": lease.fence, "held_ms": lease.held_ms,
             "heartbeat_age_ms": lease.heartbeat_age_ms, "expires_in_ms": lease.expires_in_ms,
         })),
+        "next_due": status.next_due.iter().map(|one| json!({
+            "at": one.at.to_string(), "period": one.period.to_string(), "windows": one.windows,
+        })).collect::<Vec<_>>(),
+        "last_success": status.last_success.as_ref().map(|run| json!({
+            "run_id": run.run_id, "period": run.period.to_string(), "started_at": run.started_at.to_string(),
+        })),
+        "differences": status.differences.iter()
+            .map(|(class, count)| json!({"class": class.as_str(), "count": count})).collect::<Vec<_>>(),
         "due": status.due.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "periods": periods,
         "runs": runs,
@@ -92,6 +101,15 @@ fn as_text(status: &Status) -> String {
     } else {
         format!("due: {} periods, {} first: `billrecon run` closes them", due.len(), due[0])
     });
+    lines.extend(status.next_due.iter().map(|one| {
+        let noun = if one.windows == 1 { "window" } else { "windows" };
+        format!("next due: {} {noun} of {} at {}", one.windows, one.period, one.at)
+    }));
+    lines.push(match &status.last_success {
+        Some(run) => format!("last success: run {} of {}", run.run_id, run.period),
+        None => "last success: none yet".to_owned(),
+    });
+    lines.push(differences_text(&status.differences));
     lines.extend(status.missed_drafts.iter().flat_map(missed_text));
     lines.extend(parked_lines(status));
     lines.extend(
@@ -114,7 +132,28 @@ fn as_text(status: &Status) -> String {
         status.runs.iter().map(|run| format!("run {}  {}  {}", run.run_id, run.period, run.state.as_str())),
     );
     lines.extend(status.approvals.iter().map(approval_text));
+    let lines: Vec<String> = lines.iter().flat_map(|line| fitting(line)).collect();
     lines.join("\n")
+}
+
+/// What the comparison of the last runs left; the reports have the rows.
+fn differences_text(differences: &[(Class, u64)]) -> String {
+    let counts: Vec<String> =
+        differences.iter().map(|(class, count)| format!("{count} {}", class.as_str())).collect();
+    if counts.is_empty() {
+        "open differences: none".to_owned()
+    } else {
+        format!("open differences: {}", counts.join(", "))
+    }
+}
+
+/// A line that is too long goes on in another, further to the right.
+fn fitting(line: &str) -> Vec<String> {
+    if line.chars().count() <= WIDTH {
+        return vec![line.to_owned()];
+    }
+    let indent = &line[..line.len() - line.trim_start().len()];
+    wrapped(line, indent, &format!("{indent}  "))
 }
 
 fn parked_json(one: &Parked) -> serde_json::Value {

@@ -8,13 +8,14 @@ use jiff::Timestamp;
 
 use crate::domain::parking::{Hold, Parking};
 use crate::domain::period::Period;
+use crate::domain::reconcile::Class;
 use crate::domain::tenant::{Remedy, Tenant, TenantWindow};
 use crate::ingest::catalog;
 use crate::job::connection::mode_of;
 pub use crate::job::stake::Stake;
 use crate::job::stake::{stakes, totals};
 use crate::job::{Settings, due};
-use crate::store::books::{Approval, BooksView, DraftWatch, ParkedWindow, PeriodJob, Run};
+use crate::store::books::{Approval, BooksView, DraftWatch, ParkedWindow, PeriodJob, Run, RunState};
 use crate::store::lease::Holder;
 use crate::store::{Access, Store};
 
@@ -27,7 +28,13 @@ pub struct Status {
     pub periods: Vec<PeriodJob>,
     /// Periods with windows that are final, and neither closed nor parked.
     pub due: Vec<Period>,
+    /// The soonest instants at which windows will be due, with how many, by period.
+    pub next_due: Vec<NextDue>,
     pub runs: Vec<Run>,
+    /// The newest run that came to its end.
+    pub last_success: Option<Run>,
+    /// Differences that the last runs saw, by class.
+    pub differences: Vec<(Class, u64)>,
     /// Of the runs that are named here.
     pub approvals: Vec<Approval>,
     pub tenants: u64,
@@ -42,6 +49,18 @@ pub struct Status {
     /// Periods with windows that nobody looked at while their invoice was a draft.
     pub missed_drafts: Vec<DraftWatch>,
 }
+
+/// Windows that end together.
+#[derive(Debug, PartialEq, Eq)]
+pub struct NextDue {
+    /// Their end and the settle delay; an invoice that is final earlier makes it earlier.
+    pub at: Timestamp,
+    pub period: Period,
+    pub windows: usize,
+}
+
+/// How many instants a person is shown.
+const NEXT_SHOWN: usize = 3;
 
 /// A window that waits for a person.
 #[derive(Debug)]
@@ -113,11 +132,15 @@ pub async fn status(settings: &Settings, now: Timestamp) -> anyhow::Result<Statu
     };
     let runs = view.newest_runs().await?;
     let approvals = approvals(&jobs, &runs, &mut view).await?;
+    let last_success = runs.iter().find(|run| run.state == RunState::Finished).cloned();
     let status = Status {
         mode: pinned.map_or("NOT PINNED".to_owned(), |account| mode_of(&account, settings.demo)),
         lease: view.lease_holder().await?,
         periods: jobs.into_values().collect(),
         due,
+        next_due: next_due(&tenants, settings, now),
+        differences: view.differences_by_class().await?,
+        last_success,
         runs,
         approvals,
         tenants: tenants.len() as u64,
@@ -209,6 +232,21 @@ pub(in crate::job) async fn due_periods(
         }
     }
     Ok(due)
+}
+
+/// Of the windows of this month and the one before it: a window's label lies at most so far back.
+fn next_due(tenants: &[Tenant], settings: &Settings, now: Timestamp) -> Vec<NextDue> {
+    let first = due::first_period(tenants, settings).ok().flatten();
+    let begun = first.map(|first| due::begun(first, settings, now)).unwrap_or_default();
+    let mut counts: BTreeMap<(Timestamp, Period), usize> = BTreeMap::new();
+    for period in begun.into_iter().rev().take(2) {
+        for window in tenants.iter().flat_map(|tenant| tenant.windows(period, &settings.time_zone)) {
+            let at = window.window.end.checked_add(settings.settle_delay).ok().filter(|at| *at > now);
+            at.into_iter().for_each(|at| *counts.entry((at, period)).or_default() += 1);
+        }
+    }
+    let soonest = counts.into_iter().take(NEXT_SHOWN);
+    soonest.map(|((at, period), windows)| NextDue { at, period, windows }).collect()
 }
 
 async fn oldest_due(
