@@ -1,13 +1,14 @@
 //! Configuration: flags > environment > `billrecon.toml` > defaults. The only reader of the environment.
 //!
 //! In: the global flags, and these variables: `BILLRECON_DATABASE_URL`, `BILLRECON_REPORTS`, `BILLRECON_STRIPE_API_KEY`,
-//! `BILLRECON_STRIPE_API_BASE`, `BILLRECON_STRIPE_SANDBOX`, `BILLRECON_SLACK_WEBHOOK_URL`, `BILLRECON_SLACK_BOT_TOKEN`, `NO_COLOR`, `USER`. The
-//! database URL, the key, the webhook and the token can stand in a file, which `NAME_FILE` names. Out: one checked [`Config`]. An unknown key is
+//! `BILLRECON_STRIPE_API_BASE`, `BILLRECON_STRIPE_SANDBOX`, `BILLRECON_SLACK_WEBHOOK_URL`, `BILLRECON_SLACK_BOT_TOKEN`, `BILLRECON_LEDGER_URL`, `NO_COLOR`, `USER`. The
+//! database URL, the URL of an own ledger, the key, the webhook and the token can stand in a file, which `NAME_FILE` names. Out: one checked [`Config`]. An unknown key is
 //! refused; an error names the key and where it stands. Never prints a database URL, a key or a webhook.
 
 mod address;
 mod bounds;
 mod layers;
+mod ledger;
 mod policy;
 mod slack;
 mod stripe;
@@ -26,12 +27,14 @@ use jiff::tz::TimeZone;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
+pub use crate::config::ledger::LedgerConfig;
 pub use crate::config::policy::PolicyText;
 pub use crate::config::slack::{BotConfig, SlackConfig, webhook as slack_webhook};
 pub use crate::config::stripe::StripeConfig;
 
 use crate::cli::GlobalFlags;
 use crate::config::layers::{ConfigFile, ENVIRONMENT, FLAGS, Layer, wrong_value};
+use crate::config::ledger::RawLedger;
 use crate::config::slack::RawSlack;
 use crate::config::stripe::{API_KEY, RawStripe};
 use crate::domain::audit::sha256_hex;
@@ -62,6 +65,8 @@ pub enum ConfigError {
 #[derive(Clone)]
 pub struct Config {
     pub database_url: String,
+    /// `None`: usage is imported.
+    pub ledger: Option<LedgerConfig>,
     /// Relative paths start here: the config file's folder, else the current one.
     pub base: PathBuf,
     pub reports: PathBuf,
@@ -106,6 +111,7 @@ struct Raw {
     settle_delay: String,
     policy: Option<String>,
     lease: RawLease,
+    ledger: Option<RawLedger>,
     #[serde(default)]
     stripe: RawStripe,
     #[serde(default)]
@@ -177,6 +183,9 @@ impl Config {
         if !self.tolerances.is_none() {
             rules += &format!("\n{}", self.tolerances);
         }
+        if let Some(ledger) = &self.ledger {
+            rules += &format!("\n{}", ledger.rules());
+        }
         if let Some(policy) = &self.policy {
             rules += &format!("\n{}", policy.text);
         }
@@ -235,6 +244,7 @@ impl Raw {
             base: base_of("database").to_owned(),
             reports: base_of("reports").join(self.reports),
             database_url: self.database,
+            ledger: ledger::check(self.ledger, &wrong)?,
             log: self.log,
             time_zone,
             time_zone_name: self.time_zone,

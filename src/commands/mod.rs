@@ -9,6 +9,7 @@ mod demo;
 mod explain;
 mod guard;
 mod import;
+mod own_ledger;
 mod park;
 mod price;
 mod print;
@@ -44,7 +45,7 @@ pub async fn execute(cli: &Cli, now: Timestamp) -> ExitCode {
         Command::Approve(flags) => approve::execute(&cli.global, flags, now).await,
         Command::Decide(flags) => decide::execute(&cli.global, flags).await,
         Command::Demo => demo::execute(&cli.global).await,
-        Command::Explain(flags) => explain::execute(&cli.global, flags).await,
+        Command::Explain(flags) => explain::execute(&cli.global, flags, now).await,
         Command::Guard(flags) => guard::execute(&cli.global, flags, now).await,
         Command::Import(import) => import::execute(&cli.global, import, now).await,
         Command::Price(price) => price::execute(&cli.global, price).await,
@@ -80,8 +81,10 @@ pub fn failed(error: &anyhow::Error) -> ExitCode {
 
 /// Settings for a command that works on the configured database.
 fn configured(config: &Config) -> anyhow::Result<Settings> {
+    let database = Database::parse(&config.database_url, &config.base)?;
     Ok(Settings {
-        database: Database::parse(&config.database_url, &config.base)?,
+        ledger: own_ledger::of(config, &database)?,
+        database,
         reports: config.reports.clone(),
         time_zone: config.time_zone.clone(),
         time_zone_name: config.time_zone_name.clone(),

@@ -16,6 +16,7 @@ use std::fs::OpenOptions;
 use std::io::ErrorKind;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPoolOptions};
@@ -25,7 +26,9 @@ use sqlx::{ConnectOptions as _, Connection as _};
 pub use books::Books;
 use connection::Pool;
 pub use error::StoreError;
+use jiff::Timestamp;
 pub use ledger::Ledger;
+use ledger::{Own, OwnLedger};
 
 /// A snapshot, the writer and the lease's heartbeat, with one to spare.
 const CONNECTIONS: u32 = 4;
@@ -104,6 +107,9 @@ pub enum Access {
 #[derive(Clone)]
 pub struct Store {
     pool: Pool,
+    /// Usage lies in a table of the user's own.
+    own: Option<Arc<Own>>,
+    now: Option<Timestamp>,
 }
 
 impl Store {
@@ -118,13 +124,25 @@ impl Store {
                 Access::Write => migrate::bring_up_to_date(&pool).await?,
                 Access::ReadOnly => migrate::require_current(&pool).await?,
             }
-            Ok(Self { pool })
+            Ok(Self { pool, own: None, now: None })
         };
         opened.await.map_err(|error| database.name_in(error))
     }
 
+    /// Reads usage from a table of the user's own, which is first asked when usage is.
+    #[must_use]
+    pub fn with_own_ledger(self, ledger: OwnLedger) -> Self {
+        Self { own: Some(Arc::new(Own::new(ledger))), ..self }
+    }
+
+    /// Tells an own ledger what lies in the future; an import judged that of what is in ours.
+    #[must_use]
+    pub fn at(self, now: Timestamp) -> Self {
+        Self { now: Some(now), ..self }
+    }
+
     pub fn ledger(&self) -> Ledger {
-        Ledger::new(self.pool.clone())
+        Ledger::new(self.pool.clone(), self.own.clone(), self.now)
     }
 
     pub fn books(&self) -> Books {
@@ -133,6 +151,9 @@ impl Store {
 
     /// Waits until all connections are closed, so that SQLite folds its write-ahead log into the file.
     pub async fn close(self) {
+        if let Some(own) = &self.own {
+            own.close().await;
+        }
         self.pool.close().await;
     }
 }
