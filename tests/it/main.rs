@@ -24,6 +24,7 @@ mod guards;
 mod killed;
 mod late;
 mod limits;
+mod own_ledger;
 mod page;
 mod parking;
 mod peers;

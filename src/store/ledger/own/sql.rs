@@ -63,11 +63,12 @@ impl Relation {
     /// The ledger's nine columns as a query on the table. A range and tenants stand in it once more, on the raw columns: only
     /// these can be asked of the user's indexes, and the statement around it compares our nanoseconds and bytes exactly.
     pub(super) fn ledger(&self, near: Near<'_>, given: &Given, values: &mut Vec<Value>) -> String {
-        let mut conditions = self.valid("r", given);
+        let tenants = self.one_of(near.tenants, values);
+        let mut conditions = self.valid("r", given, tenants.as_deref());
         if let Some(range) = near.range {
             conditions.extend(self.between("r", range, values));
         }
-        conditions.extend(self.one_of("r", near.tenants, values));
+        conditions.extend(tenants.map(|condition| format!("r.{condition}")));
         let [tenant_id, id, meter] = self.ids("r");
         let recorded_at = match &self.recorded_at {
             None => nanoseconds(&of("r", &self.occurred_at)),
@@ -109,7 +110,7 @@ impl Relation {
             (self.is_dated("r"), Reason::BadTimestamp),
             (self.is_past("r", given), Reason::Future),
         ];
-        checks.extend(self.is_single("r", given).map(|check| (check, Reason::Conflict)));
+        checks.extend(self.is_single("r", given, None).map(|check| (check, Reason::Conflict)));
         let cases = checks.iter().map(|(check, reason)| {
             let reason = reason.as_str();
             format!("WHEN ({check}) IS NOT TRUE THEN '{reason}'")
@@ -134,9 +135,9 @@ impl Relation {
         [format!("{time} >= ${start}::text::timestamptz"), format!("{time} < ${end}::text::timestamptz")]
     }
 
-    /// Equality needs no collation, so any index on the column serves; a range of bytes would ask for one in the collation
+    /// A condition on the tenant's column. Equality needs no collation, so any index on the column serves; a range of bytes would ask for one in the collation
     /// `C`, which hardly a table has. An id that is none of the column's type belongs to no row.
-    fn one_of(&self, row: &str, ids: &[&str], values: &mut Vec<Value>) -> Option<String> {
+    fn one_of(&self, ids: &[&str], values: &mut Vec<Value>) -> Option<String> {
         let is_canonical = |id: &&&str| match self.tenant_id.kind {
             Kind::Whole => id.parse::<i64>().is_ok_and(|number| number.to_string() == **id),
             Kind::Uuid => uuid::Uuid::parse_str(id).is_ok_and(|uuid| uuid.to_string() == **id),
@@ -152,14 +153,14 @@ impl Relation {
             return None;
         }
         let ids: Vec<String> = ids.iter().filter(is_canonical).map(|id| (*id).to_owned()).collect();
-        Some(format!("{} = ANY (${}::{cast})", of(row, &self.tenant_id), number_of(values, ids)))
+        Some(format!("{} = ANY (${}::{cast})", self.tenant_id.name, number_of(values, ids)))
     }
 
     /// Everything that a row must be to count.
-    fn valid(&self, row: &str, given: &Given) -> Vec<String> {
+    fn valid(&self, row: &str, given: &Given, tenants: Option<&str>) -> Vec<String> {
         let mut checks = self.is_record(row, given);
         checks.push(self.is_signed(row, given));
-        checks.extend(self.is_single(row, given));
+        checks.extend(self.is_single(row, given, tenants));
         checks.into_iter().map(|check| format!("({check})")).collect()
     }
 
@@ -248,32 +249,31 @@ impl Relation {
         )
     }
 
-    /// No other row has the same id and says something else. `None`: an index proves it.
-    fn is_single(&self, row: &str, given: &Given) -> Option<String> {
+    /// No row with the same id says something else. `None`: an index proves it. The ids that do not fit are looked up once a
+    /// statement and not for each row: no index has to help with that, and no statistics.
+    fn is_single(&self, row: &str, given: &Given, tenants: Option<&str>) -> Option<String> {
         if self.ids_are_unique {
             return None;
         }
-        let body = |row: &str| {
-            let [_, _, meter] = self.ids(row);
-            let [outcome, source] =
-                [&self.outcome, &self.source].map(|column| optional(row, column.as_ref()));
-            let (units, time, facts) = (self.units(row), of(row, &self.occurred_at), self.facts(row));
-            format!(
-                "ROW({meter} COLLATE \"C\", {units}, {time}, {outcome} COLLATE \"C\", {source} COLLATE \"C\", {facts})"
-            )
-        };
-        let same = [&self.tenant_id, &self.source_event_id]
-            .map(|column| format!("{} = {}", of("o", column), of(row, column)));
+        let keys =
+            |row: &str| [&self.tenant_id, &self.source_event_id].map(|column| of(row, column)).join(", ");
+        let [_, _, meter] = self.ids("o");
+        let [outcome, source] = [&self.outcome, &self.source].map(|column| optional("o", column.as_ref()));
+        let (units, time, facts) = (self.units("o"), of("o", &self.occurred_at), self.facts("o"));
+        let body = format!(
+            "ROW({meter} COLLATE \"C\", {units}, {time}, {outcome} COLLATE \"C\", {source} COLLATE \"C\", {facts})"
+        );
         let mut checks = self.is_record("o", given);
         checks.push(self.is_signed("o", given));
         let checks: Vec<String> = checks.into_iter().map(|check| format!("({check})")).collect();
+        let tenants = tenants.map(|condition| format!(" AND o.{condition}")).unwrap_or_default();
         Some(format!(
-            "NOT EXISTS (SELECT 1 FROM {} AS o WHERE {} AND {} IS DISTINCT FROM {} AND {})",
+            "({}) NOT IN (SELECT {others} FROM {} AS o WHERE {}{tenants} GROUP BY {others} \
+             HAVING COUNT(*) > 1 AND COUNT(DISTINCT {body}) > 1)",
+            keys(row),
             self.from,
-            same.join(" AND "),
-            body("o"),
-            body(row),
-            checks.join(" AND ")
+            checks.join(" AND "),
+            others = keys("o"),
         ))
     }
 
