@@ -129,7 +129,6 @@ async fn run_until(
     }
     let dry_run = options.dry_run || options.what_if || (now < clock && !target.is_sandbox());
     let access = if dry_run { Access::ReadOnly } else { Access::Write };
-    // An import judged by the machine's clock what lies in the future, whatever time a sandbox plays.
     let store = signals.unless_interrupted(settings.open(access)).await?.at(now.max(clock));
     let books = store.books();
     let options = RunOptions { dry_run, ..options.clone() };
@@ -331,11 +330,10 @@ impl Rules {
         for job in periods.iter().filter_map(|period| jobs.get(period)) {
             last_runs.extend(view.run(&job.run_id).await?.map(|run| (run.run_id.clone(), run)));
         }
-        let catalog_hash = stored.catalog_hash;
         Ok(Self {
             policy: policy(settings.policy.as_ref(), &catalog)?,
             catalog,
-            catalog_hash,
+            catalog_hash: stored.catalog_hash,
             tenants,
             tenants_version,
             periods,

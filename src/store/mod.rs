@@ -135,7 +135,8 @@ impl Store {
         Self { own: Some(Arc::new(Own::new(ledger))), ..self }
     }
 
-    /// Tells an own ledger what lies in the future; an import judged that of what is in ours.
+    /// Tells an own ledger what lies in the future. An import judged that by the machine's clock, whatever time a sandbox plays,
+    /// so `now` is never earlier than that.
     #[must_use]
     pub fn at(self, now: Timestamp) -> Self {
         Self { now: Some(now), ..self }
