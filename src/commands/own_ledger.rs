@@ -23,5 +23,5 @@ pub fn of(config: &Config, books: &Database) -> Result<Option<OwnLedger>, StoreE
         properties: columns.properties,
     };
     let table = TableName { schema: ledger.schema, name: ledger.table };
-    OwnLedger::new(ledger.url.as_ref().map(|url| url.expose_secret()), books, table, columns).map(Some)
+    OwnLedger::new(ledger.url.as_ref().map(ExposeSecret::expose_secret), books, table, columns).map(Some)
 }

@@ -76,12 +76,11 @@ impl LedgerConfig {
 fn parts(text: &str) -> Option<[Option<String>; 2]> {
     let (mut parts, mut rest) = (Vec::new(), text);
     loop {
-        let (part, after) = match rest.strip_prefix('"') {
-            Some(inner) => quoted(inner)?,
-            None => {
-                let end = rest.find('.').unwrap_or(rest.len());
-                (rest[..end].to_owned(), &rest[end..])
-            }
+        let (part, after) = if let Some(inner) = rest.strip_prefix('"') {
+            quoted(inner)?
+        } else {
+            let end = rest.find('.').unwrap_or(rest.len());
+            (rest[..end].to_owned(), &rest[end..])
         };
         if part.is_empty() {
             return None;

@@ -64,12 +64,12 @@ impl Company {
         let role = format!("reader_{}", uuid::Uuid::new_v4().simple());
         rows(&own.url, &format!("CREATE ROLE {role} LOGIN"));
         rows(&own.url, &format!("GRANT USAGE ON SCHEMA \"Usage Data\" TO {role}"));
-        rows(&own.url, &format!("GRANT SELECT ON {} TO {role}", own.sql_name()));
+        rows(&own.url, &format!("GRANT SELECT ON {} TO {role}", OwnTable::sql_name()));
         let (scheme, rest) = own.url.split_once("://").unwrap();
         let host = rest.split_once('@').map_or(rest, |(_, host)| host);
         let url = format!("{scheme}://{role}@{host}");
         workspace.import_rules(CATALOG, TENANTS);
-        workspace.write("billrecon.toml", own.settings());
+        workspace.write("billrecon.toml", OwnTable::settings());
         Self { workspace, own, url, role, _database: database }
     }
 
@@ -200,7 +200,7 @@ fn a_ledger_that_cannot_be_read_whole_is_refused() {
         let ended = company.run(&CLOSE).expect(code);
         assert!(ended.stderr.contains(words), "{words}: {}", ended.stderr);
     };
-    let (table, role) = (company.own.sql_name(), &company.role);
+    let (table, role) = (OwnTable::sql_name(), &company.role);
     rows(&company.own.url, &format!("ALTER TABLE {table} ENABLE ROW LEVEL SECURITY"));
     rows(
         &company.own.url,
@@ -216,7 +216,7 @@ fn a_ledger_that_cannot_be_read_whole_is_refused() {
 #[test]
 fn settings_of_an_own_ledger_that_cannot_be_meant_are_refused() {
     let company = Company::new(Engine::Sqlite, Shape::Keyed);
-    let settings = company.own.settings();
+    let settings = OwnTable::settings();
     let without_url = company.workspace.run(&["status"]).expect(78);
     assert!(without_url.stderr.contains("BILLRECON_LEDGER_URL"), "{}", without_url.stderr);
     for (text, words) in [
@@ -240,7 +240,7 @@ fn settings_of_an_own_ledger_that_cannot_be_meant_are_refused() {
 fn the_indexes_of_the_user_are_asked() {
     for (index, most) in [("\"Tenant ID\", \"at?\"", 40), ("\"at?\"", 300)] {
         let company = Company::new(Engine::Sqlite, Shape::Loose);
-        let (url, table) = (&company.own.url, company.own.sql_name());
+        let (url, table) = (&company.own.url, OwnTable::sql_name());
         // An index proves nothing of ids here: it is what the user has for queries.
         rows(url, &format!("ALTER TABLE {table} ADD PRIMARY KEY (\"Tenant ID\", \"event.id\")"));
         rows(url, &format!("CREATE INDEX by_time ON {table} ({index})"));

@@ -321,7 +321,9 @@ fn a_total_is_what_a_plain_loop_over_the_records_says() {
             let (mut drawn, start, end) = strategy.new_tree(&mut runner).unwrap().current();
             if side.own.is_some() {
                 // Below zero only what corrects a record counts there.
-                drawn.iter_mut().for_each(|one| one.0 = one.0.abs());
+                for one in &mut drawn {
+                    one.0 = one.0.abs();
+                }
             }
             side.add(&store, &drawn_records(case, &drawn)).await;
             let inside: Vec<i128> =

@@ -40,7 +40,7 @@ impl OwnTable {
     /// Makes it, empty.
     pub fn create(url: &str, shape: Shape) -> Self {
         let own = Self { url: url.to_owned(), shape };
-        let table = own.sql_name();
+        let table = Self::sql_name();
         let statement = match shape {
             Shape::Keyed => format!("CREATE TABLE {table} ({COLUMNS}, PRIMARY KEY (\"Tenant ID\", \"event.id\"))"),
             Shape::Loose => format!("CREATE TABLE {table} ({COLUMNS})"),
@@ -57,7 +57,7 @@ impl OwnTable {
     }
 
     /// As SQL names it.
-    pub fn sql_name(&self) -> String {
+    pub fn sql_name() -> String {
         format!("\"{SCHEMA}\".\"{}\"", TABLE.replace('"', "\"\""))
     }
 
@@ -105,7 +105,7 @@ impl OwnTable {
             "i::text, m::text, q::numeric, a::timestamptz, {seen}::timestamptz, r::text, s::text, p::jsonb"
         );
         if self.shape != Shape::View {
-            return format!("INSERT INTO {} SELECT t::text, {values} FROM {given}", self.sql_name());
+            return format!("INSERT INTO {} SELECT t::text, {values} FROM {given}", Self::sql_name());
         }
         format!(
             "INSERT INTO customers (tenant) SELECT DISTINCT t::text FROM {given} WHERE t IS NOT NULL ON CONFLICT DO NOTHING;
@@ -134,7 +134,7 @@ impl OwnTable {
     }
 
     /// The same as settings.
-    pub fn settings(&self) -> String {
+    pub fn settings() -> String {
         format!(
             "[ledger]\ntable = '\"{SCHEMA}\".\"{}\"'\n[ledger.columns]\ntenant_id = \"Tenant ID\"\nsource_event_id = \"event.id\"\n\
              meter = \"What\"\nquantity = 'Qty \"net\"'\noccurred_at = \"at?\"\nrecorded_at = \"seen\"\noutcome = \"Result\"\n\
