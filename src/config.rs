@@ -9,6 +9,7 @@ mod environment;
 mod example;
 mod keys;
 mod layers;
+mod ledger;
 mod log;
 mod policy;
 mod serve;
@@ -31,6 +32,7 @@ use serde::Deserialize;
 pub use crate::config::environment::{nearest_variable, no_color, unknown_variables, user_name, zone_files};
 pub use crate::config::example::example;
 pub use crate::config::keys::{KEYS, SECRETS};
+pub use crate::config::ledger::LedgerConfig;
 pub use crate::config::log::{LogConfig, LogFormat};
 pub use crate::config::policy::PolicyText;
 pub use crate::config::serve::ServeConfig;
@@ -42,6 +44,7 @@ pub use crate::config::stripe::StripeConfig;
 use crate::cli::GlobalFlags;
 use crate::config::environment::{Secret, secret, secret_or_file};
 use crate::config::layers::{ConfigFile, DEFAULTS, ENVIRONMENT, FLAGS, Layer, wrong_value};
+use crate::config::ledger::RawLedger;
 use crate::config::serve::RawServe;
 use crate::config::signals::RawMetrics;
 use crate::config::slack::RawSlack;
@@ -71,6 +74,8 @@ pub enum ConfigError {
 #[derive(Clone)]
 pub struct Config {
     pub database_url: String,
+    /// `None`: usage is imported.
+    pub ledger: Option<LedgerConfig>,
     /// Relative paths start here: the config file's folder, else the current one.
     pub base: PathBuf,
     /// The config file, where there is one.
@@ -118,6 +123,7 @@ struct Raw {
     settle_delay: String,
     policy: Option<String>,
     lease: RawLease,
+    ledger: Option<RawLedger>,
     #[serde(default)]
     stripe: RawStripe,
     push: RawPush,
@@ -166,6 +172,9 @@ impl Config {
         let mut rules = format!("{zone}\n{first}\n{delay}\n{push}\n{bounds}");
         if !self.tolerances.is_none() {
             rules += &format!("\n{}", self.tolerances);
+        }
+        if let Some(ledger) = &self.ledger {
+            rules += &format!("\n{}", ledger.rules());
         }
         if let Some(policy) = &self.policy {
             rules += &format!("\n{}", policy.text);
@@ -245,6 +254,7 @@ impl Raw {
             file: None,
             reports: base_of("reports").join(self.reports),
             database_url: self.database,
+            ledger: ledger::check(self.ledger, &wrong)?,
             log: LogConfig { filter: self.log, format: log_format },
             time_zone,
             time_zone_name: self.time_zone,

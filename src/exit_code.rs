@@ -138,6 +138,7 @@ fn of_store(error: &StoreError) -> ExitCode {
         StoreError::Unreachable(_) | StoreError::Busy(_) => ExitCode::TryAgain,
         StoreError::Forbidden(_) => ExitCode::Permission,
         StoreError::BadUrl
+        | StoreError::OwnLedger(_)
         | StoreError::NoDatabase(_)
         | StoreError::NewerSchema(_)
         | StoreError::OlderSchema => ExitCode::Configuration,

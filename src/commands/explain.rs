@@ -3,6 +3,7 @@
 //! In: the explanation. Out: lines that a person can add up, or one JSON object. Never a figure of its own: sums over
 //! lines are the only arithmetic.
 
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::cli::{ExplainFlags, GlobalFlags};
@@ -19,7 +20,7 @@ use crate::exit_code::ExitCode;
 use crate::job::explain::{ExplainedRecord, ExplainedWindow, Explanation, Part, Question, explain};
 use crate::store::books::StoredLimit;
 
-pub async fn execute(global: &GlobalFlags, flags: &ExplainFlags) -> anyhow::Result<ExitCode> {
+pub async fn execute(global: &GlobalFlags, flags: &ExplainFlags, now: Timestamp) -> anyhow::Result<ExitCode> {
     let config = Config::load(global)?;
     start_logging(&config.log)?;
     let question = Question {
@@ -28,7 +29,7 @@ pub async fn execute(global: &GlobalFlags, flags: &ExplainFlags) -> anyhow::Resu
         meter: flags.meter.clone(),
         records: flags.records,
     };
-    let explanation = explain(&configured(&config)?, &question).await?;
+    let explanation = explain(&configured(&config)?, &question, now).await?;
     print::data(&if flags.json {
         print::json(&as_json(&explanation)?.to_string())
     } else {

@@ -15,6 +15,7 @@ mod import;
 mod init;
 mod logging;
 mod man;
+mod own_ledger;
 mod park;
 mod price;
 mod print;
@@ -51,7 +52,7 @@ pub async fn execute(cli: &Cli, now: Timestamp) -> ExitCode {
         Command::Decide(flags) => decide::execute(&cli.global, flags).await,
         Command::Doctor(flags) => doctor::execute(&cli.global, flags, now).await,
         Command::Demo => demo::execute(&cli.global).await,
-        Command::Explain(flags) => explain::execute(&cli.global, flags).await,
+        Command::Explain(flags) => explain::execute(&cli.global, flags, now).await,
         Command::Guard(flags) => guard::execute(&cli.global, flags, now).await,
         Command::Init(flags) => init::execute(flags),
         Command::Config(ConfigCommand::Show(flags)) => config::execute(&cli.global, flags),
@@ -90,8 +91,10 @@ pub fn failed(error: &anyhow::Error) -> ExitCode {
 
 /// Settings for a command that works on the configured database.
 fn configured(config: &Config) -> anyhow::Result<Settings> {
+    let database = Database::parse(&config.database_url, &config.base)?;
     Ok(Settings {
-        database: Database::parse(&config.database_url, &config.base)?,
+        ledger: own_ledger::of(config, &database)?,
+        database,
         reports: config.reports.clone(),
         time_zone: config.time_zone.clone(),
         time_zone_name: config.time_zone_name.clone(),

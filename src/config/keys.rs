@@ -88,6 +88,26 @@ pub const KEYS: &[Key] = &[
         "file with the rules of the verdict, instead of those that are built in",
     ),
     text("lease.ttl", "60s", "", "how long a run that died keeps others waiting"),
+    text(
+        "ledger.table",
+        "",
+        "billing.usage_events",
+        "table or view of your own PostgreSQL that usage is read from; without it usage is imported",
+    ),
+    text("ledger.columns.tenant_id", "", "account_id", "your column for it"),
+    text("ledger.columns.source_event_id", "", "event_id", "the same: unique within a tenant"),
+    text("ledger.columns.meter", "", "metric", "the same: the key of a meter of the catalog"),
+    text("ledger.columns.quantity", "", "amount", "the same: a decimal or whole number, no binary float"),
+    text("ledger.columns.occurred_at", "", "happened_at", "the same: a timestamptz"),
+    text(
+        "ledger.columns.recorded_at",
+        "",
+        "inserted_at",
+        "the same, if you have it: when the row was written",
+    ),
+    text("ledger.columns.outcome", "", "outcome", "the same, if you have it"),
+    text("ledger.columns.source", "", "source", "the same, if you have it"),
+    text("ledger.columns.properties", "", "properties", "the same, if you have it: jsonb"),
     Key {
         path: "stripe.api_key_file",
         kind: Kind::SecretFile,
@@ -196,6 +216,10 @@ pub const SECRETS: &[SecretKey] = &[
     SecretKey {
         variable: "BILLRECON_STRIPE_API_KEY",
         meaning: "Stripe's secret or restricted key (`sk_…`, `rk_…`)",
+    },
+    SecretKey {
+        variable: "BILLRECON_LEDGER_URL",
+        meaning: "database of an own ledger, where it is not that of the books",
     },
     SecretKey {
         variable: "BILLRECON_SLACK_WEBHOOK_URL",

@@ -12,7 +12,7 @@ use crate::domain::catalog::Meter;
 use crate::domain::number::{NumberError, Quantity, QuantitySum};
 
 /// Clocks of producers run ahead of ours; Stripe accepts events five minutes ahead, so we do too.
-const FUTURE_TOLERANCE: SignedDuration = SignedDuration::from_mins(5);
+pub const FUTURE_TOLERANCE: SignedDuration = SignedDuration::from_mins(5);
 /// A record dated before 2000 comes from a zeroed or broken clock, not from a customer.
 const EARLIEST_SECOND: i64 = 946_684_800;
 /// Longer texts are not ids; the limit also keeps index rows of both databases in bounds.

@@ -116,8 +116,12 @@ impl Fate {
     }
 }
 
-pub async fn explain(settings: &Settings, question: &Question) -> anyhow::Result<Explanation> {
-    let store = settings.open(Access::ReadOnly).await?;
+pub async fn explain(
+    settings: &Settings,
+    question: &Question,
+    now: Timestamp,
+) -> anyhow::Result<Explanation> {
+    let store = settings.open(Access::ReadOnly).await?.at(now);
     let mut view = store.books().snapshot().await?;
     let (current, catalog) = current_catalog(&mut view).await?;
     let tenants = view.tenants().await?;

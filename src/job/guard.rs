@@ -72,7 +72,7 @@ pub async fn guard(settings: &Settings, options: &GuardOptions, clock: Timestamp
             let text = format!("--as-of {now} lies in the future; only a sandbox can look ahead");
             return Err(Refusal::Configuration(text).into());
         }
-        let store = settings.open(Access::ReadOnly).await?;
+        let store = settings.open(Access::ReadOnly).await?.at(now.max(clock));
         let guarded = Box::pin(look(settings, options, target, &store, now)).await;
         store.close().await;
         let guarded = guarded?;

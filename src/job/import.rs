@@ -19,7 +19,7 @@ use crate::ingest::usage::{Judge, JudgedLine};
 use crate::ingest::{IngestError, catalog, tenants};
 use crate::job::interrupt::Signals;
 use crate::job::lease::under_lease;
-use crate::job::{Settings, catalog_change, current_catalog, new_run_id};
+use crate::job::{Refusal, Settings, catalog_change, current_catalog, new_run_id};
 use crate::store::books::StoredCatalog;
 use crate::store::ledger::{Ledger, Outcome, Receipt};
 use crate::store::{Access, Books, Store};
@@ -148,11 +148,22 @@ pub async fn usage(
     now: Timestamp,
     progress: impl Fn(u64),
 ) -> anyhow::Result<UsageReceipt> {
+    refuse_own_ledger(settings)?;
     let mut signals = Signals::listen()?;
     let store = signals.unless_interrupted(settings.open(Access::Write)).await?;
     let receipt = signals.unless_interrupted(import_usage(settings, input, now, progress, &store)).await;
     store.close().await;
     receipt
+}
+
+/// What is imported would never be looked at.
+fn refuse_own_ledger(settings: &Settings) -> Result<(), Refusal> {
+    let Some(ledger) = &settings.ledger else { return Ok(()) };
+    Err(Refusal::Configuration(format!(
+        "usage is read from {}, the table `ledger` of the settings, so nothing is imported: add the records there, or take \
+         that table out of the settings",
+        ledger.table
+    )))
 }
 
 async fn import_usage(

@@ -31,15 +31,30 @@ pub fn touched<'a>(
     let closed = jobs.filter(|job| job.status == PeriodStatus::Closed).rev();
     let mut touched = Touched::default();
     for (number, job) in closed.enumerate() {
+        let look = looks.get(&job.period);
+        // Rows of an own ledger that lie further back were not counted.
+        if number >= back && !look.is_some_and(|look| arrivals.reach(look.reach)) && arrivals.is_partial() {
+            continue;
+        }
         // One that was closed before looks were kept is looked at once.
-        let is_as_it_was =
-            looks.get(&job.period).is_some_and(|look| arrivals.within(look.reach) == look.arrived);
+        let is_as_it_was = look.is_some_and(|look| arrivals.within(look.reach) == look.arrived);
         if !is_as_it_was {
             let list = if number < back { &mut touched.near } else { &mut touched.far };
             list.insert(job.period);
         }
     }
     touched
+}
+
+/// The time of the closed periods that one looks back on.
+pub fn to_count<'a>(
+    jobs: impl DoubleEndedIterator<Item = &'a PeriodJob>,
+    looks: &BTreeMap<Period, Look>,
+    back: usize,
+) -> Option<Window> {
+    let closed = jobs.filter(|job| job.status == PeriodStatus::Closed).rev().take(back);
+    let reaches = closed.filter_map(|job| looks.get(&job.period)).map(|look| look.reach);
+    reaches.reduce(|all, one| Window { start: all.start.min(one.start), end: all.end.max(one.end) })
 }
 
 /// What came late to the closed windows of a period.

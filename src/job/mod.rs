@@ -86,6 +86,7 @@ use crate::domain::period::Period;
 use crate::domain::policy::Policy;
 use crate::domain::reconcile::Tolerances;
 use crate::store::books::{BooksView, StoredCatalog};
+use crate::store::ledger::OwnLedger;
 use crate::store::{Access, Database, Store};
 use crate::stripe::Pace;
 
@@ -109,6 +110,8 @@ pub enum Refusal {
 #[derive(Clone, Debug)]
 pub struct Settings {
     pub database: Database,
+    /// Usage lies in a table of the user's own.
+    pub ledger: Option<OwnLedger>,
     pub reports: PathBuf,
     pub time_zone: TimeZone,
     pub time_zone_name: String,
@@ -169,7 +172,11 @@ pub struct StripeSettings {
 impl Settings {
     #[tracing::instrument(level = "debug", name = "open", skip_all)]
     pub async fn open(&self, access: Access) -> anyhow::Result<Store> {
-        Ok(Store::open(&self.database, access).await?)
+        let store = Store::open(&self.database, access).await?;
+        Ok(match self.ledger.clone() {
+            Some(ledger) => store.with_own_ledger(ledger),
+            None => store,
+        })
     }
 }
 

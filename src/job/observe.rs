@@ -26,7 +26,7 @@ use crate::job::judge::Judged;
 use crate::job::limits::KnownLimits;
 use crate::store::StoreError;
 use crate::store::books::{BooksView, Earlier, Look, ParkedWindow, PeriodJob, PeriodStatus};
-use crate::store::ledger::{Ledger, LedgerSnapshot};
+use crate::store::ledger::{Ledger, LedgerSnapshot, SetAside};
 
 /// A page of tenants that one statement may span. It bounds what a statement returns.
 const TENANTS_PER_PAGE: usize = 1_000;
@@ -174,14 +174,25 @@ pub async fn observe(scope: &Scope<'_>, kept: Kept, ledger: &Ledger) -> anyhow::
         (accruals, not_accrued(&left_out))
     };
     Ok(Observation {
-        quarantine: snapshot.quarantine(&period.to_string()).await?,
-        look: Look { reach, arrived: snapshot.arrivals().await?.within(reach) },
+        quarantine: snapshot.quarantine(&set_aside(scope)).await?,
+        look: Look { reach, arrived: snapshot.arrivals(Some(reach)).await?.within(reach) },
         newest: snapshot.newest(),
         totals,
         kept,
         accruals,
         not_accrued,
     })
+}
+
+/// What is asked for of the records that cannot be billed.
+fn set_aside<'a>(scope: &'a Scope<'_>) -> SetAside<'a> {
+    let Scope { period, zone, .. } = *scope;
+    SetAside {
+        period,
+        month: Window { start: period.start(zone), end: period.next().start(zone) },
+        tenants: scope.tenants.iter().map(Tenant::id).collect(),
+        meters: &scope.catalogs.current.meters,
+    }
 }
 
 /// Ranges of time, each with the catalog version whose meters count there (`None`: the current one) and the tenants that it is
@@ -195,6 +206,7 @@ pub async fn totals_in(
     catalogs: &Catalogs<'_>,
     snapshot: &mut LedgerSnapshot,
 ) -> anyhow::Result<LedgerTotals> {
+    snapshot.know(&catalogs.current.meters);
     let mut totals = LedgerTotals::new();
     for ((range, version), ids) in ranges {
         let of_range = totals_of(range, &ids, tenants, catalogs.meters(version), snapshot).await?;
@@ -250,14 +262,14 @@ async fn totals_of(
     snapshot: &mut LedgerSnapshot,
 ) -> anyhow::Result<TotalsByMeter> {
     let mut totals = TotalsByMeter::new();
-    for (first, last) in pages(ids, tenants) {
-        totals.extend(snapshot.totals(meters, range, [first, last]).await?);
+    for page in pages(ids, tenants) {
+        totals.extend(snapshot.totals_of(meters, range, &page).await?);
     }
     Ok(totals)
 }
 
 /// Splits tenants into runs of neighbours in the list of all, so that a page reads nobody else's records.
-fn pages<'a>(ids: &BTreeSet<&'a str>, tenants: &'a [Tenant]) -> Vec<(&'a str, &'a str)> {
+fn pages<'a>(ids: &BTreeSet<&'a str>, tenants: &'a [Tenant]) -> Vec<Vec<&'a str>> {
     let mut pages = Vec::new();
     let mut page: Vec<&str> = Vec::new();
     for tenant in tenants {
@@ -266,17 +278,13 @@ fn pages<'a>(ids: &BTreeSet<&'a str>, tenants: &'a [Tenant]) -> Vec<(&'a str, &'
             page.push(tenant.id());
         }
         if !wanted || page.len() == TENANTS_PER_PAGE {
-            pages.extend(ends(&page));
-            page.clear();
+            pages.push(std::mem::take(&mut page));
         }
     }
-    pages.extend(ends(&page));
+    pages.push(page);
     // Whoever is a tenant no more has records all the same.
     let gone = |id: &&&str| tenants.binary_search_by(|tenant| tenant.id().cmp(id)).is_err();
-    pages.extend(ids.iter().filter(gone).map(|id| (*id, *id)));
+    pages.extend(ids.iter().filter(gone).map(|id| vec![*id]));
+    pages.retain(|page| !page.is_empty());
     pages
-}
-
-fn ends<'a>(page: &[&'a str]) -> Option<(&'a str, &'a str)> {
-    Some((page.first()?, page.last()?))
 }

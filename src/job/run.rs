@@ -135,7 +135,7 @@ async fn run_until(
     }
     let dry_run = options.dry_run || options.what_if || (now < clock && !target.is_sandbox());
     let access = if dry_run { Access::ReadOnly } else { Access::Write };
-    let store = signals.unless_interrupted(settings.open(access)).await?;
+    let store = signals.unless_interrupted(settings.open(access)).await?.at(now.max(clock));
     let books = store.books();
     if !dry_run {
         signals.unless_interrupted(require_one_time(&store, clock)).await?;
@@ -302,7 +302,7 @@ impl Rules {
         now: Timestamp,
     ) -> anyhow::Result<Self> {
         // Before the books: what arrives in between is seen by the next wake, and nothing is taken for seen.
-        let arrivals = store.ledger().snapshot().await?.arrivals().await?;
+        let counted = store.ledger().snapshot().await?.arrivals(None).await?;
         let mut view = store.books().snapshot().await?;
         let (stored, catalog) = current_catalog(&mut view).await?;
         let tenants = view.tenants().await?;
@@ -319,7 +319,14 @@ impl Rules {
         };
         let explicit = options.period.is_some();
         let begun = jobs.values().filter(|job| periods.contains(&job.period));
-        let touched = late::touched(begun, &view.looks().await?, &arrivals, settings.late_usage_periods);
+        let (looks, back) = (view.looks().await?, settings.late_usage_periods);
+        // Nobody has counted the rows of an own ledger; that they are counted after the books only means another look.
+        let arrivals = match late::to_count(begun.clone(), &looks, back).filter(|_| settings.ledger.is_some())
+        {
+            Some(near) => store.ledger().snapshot().await?.arrivals(Some(near)).await?,
+            None => counted,
+        };
+        let touched = late::touched(begun, &looks, &arrivals, back);
         if !explicit {
             warn_of_far(&touched.far, settings.late_usage_periods);
         }
@@ -332,11 +339,10 @@ impl Rules {
         for job in periods.iter().filter_map(|period| jobs.get(period)) {
             last_runs.extend(view.run(&job.run_id).await?.map(|run| (run.run_id.clone(), run)));
         }
-        let catalog_hash = stored.catalog_hash;
         Ok(Self {
             policy: policy(settings.policy.as_ref(), &catalog)?,
             catalog,
-            catalog_hash,
+            catalog_hash: stored.catalog_hash,
             tenants,
             tenants_version,
             periods,

@@ -6,8 +6,9 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
+use crate::domain::catalog::Catalog;
 use crate::domain::parking::{Hold, Parking};
-use crate::domain::period::Period;
+use crate::domain::period::{Period, Window};
 use crate::domain::reconcile::Class;
 use crate::domain::tenant::{Remedy, Tenant, TenantWindow};
 use crate::ingest::catalog;
@@ -17,6 +18,7 @@ use crate::job::stake::{stakes, totals};
 use crate::job::{Settings, due};
 use crate::store::books::{Approval, BooksView, DraftWatch, ParkedWindow, PeriodJob, Run, RunState};
 use crate::store::lease::Holder;
+use crate::store::ledger::SetAside;
 use crate::store::{Access, Store};
 
 #[derive(Debug)]
@@ -110,7 +112,7 @@ fn shell_word(text: &str) -> String {
 }
 
 pub async fn status(settings: &Settings, now: Timestamp) -> anyhow::Result<Status> {
-    let store = settings.open(Access::ReadOnly).await?;
+    let store = settings.open(Access::ReadOnly).await?.at(now);
     let mut view = store.books().snapshot().await?;
     let tenants = view.tenants().await?;
     let jobs = view.period_jobs().await?;
@@ -123,11 +125,10 @@ pub async fn status(settings: &Settings, now: Timestamp) -> anyhow::Result<Statu
     let is_met = |hold: &Hold| parked.iter().any(|one| is_held_by(one, hold));
     let new_holds = parking.holds.iter().filter(|hold| !is_met(hold)).cloned().collect();
     let watched = view.drafts_watched().await?;
-    let stakes = match &stored {
-        Some(stored) => {
-            let catalog = catalog::read(&stored.body, "the stored catalog")?;
-            stakes(&parked, &tenants, &catalog, settings, &store).await?
-        }
+    let catalog =
+        stored.as_ref().map(|stored| catalog::read(&stored.body, "the stored catalog")).transpose()?;
+    let stakes = match &catalog {
+        Some(catalog) => stakes(&parked, &tenants, catalog, settings, &store).await?,
         None => vec![None; parked.len()],
     };
     let runs = view.newest_runs().await?;
@@ -145,7 +146,7 @@ pub async fn status(settings: &Settings, now: Timestamp) -> anyhow::Result<Statu
         approvals,
         tenants: tenants.len() as u64,
         catalog_hash: stored.map(|catalog| catalog.catalog_hash),
-        quarantined: open_quarantine(&store).await?,
+        quarantined: quarantined(settings, &store, &tenants, catalog.unwrap_or_default(), now).await?,
         at_stake: totals(stakes.iter().flatten()),
         parked: worst_first(parked, stakes, &tenants, &parking),
         new_holds,
@@ -170,8 +171,28 @@ async fn approvals(
     Ok(approvals)
 }
 
-async fn open_quarantine(store: &Store) -> anyhow::Result<u64> {
-    Ok(store.ledger().snapshot().await?.open_quarantine().await?)
+/// All lines that imports set aside. Rows of an own ledger are judged anew each time, so only those of this month and of the one
+/// before are told, with those that have no readable time.
+async fn quarantined(
+    settings: &Settings,
+    store: &Store,
+    tenants: &[Tenant],
+    catalog: Catalog,
+    now: Timestamp,
+) -> anyhow::Result<u64> {
+    let mut snapshot = store.ledger().snapshot().await?;
+    if settings.ledger.is_none() {
+        return Ok(snapshot.open_quarantine().await?);
+    }
+    let (period, zone) = (Period::containing(now, &settings.time_zone), &settings.time_zone);
+    snapshot.know(&catalog.meters);
+    let of = SetAside {
+        period,
+        month: Window { start: period.previous().start(zone), end: period.next().start(zone) },
+        tenants: tenants.iter().map(Tenant::id).collect(),
+        meters: &catalog.meters,
+    };
+    Ok(snapshot.quarantine(&of).await?.iter().map(|one| one.records).sum())
 }
 
 fn is_held_by(one: &ParkedWindow, hold: &Hold) -> bool {

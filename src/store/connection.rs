@@ -26,6 +26,8 @@ pub(in crate::store) enum Value {
     Integer(i64),
     OptionalInteger(Option<i64>),
     Text(String),
+    /// A list for `= ANY(…)`; only PostgreSQL has it.
+    Texts(Vec<String>),
     /// Decimal text for PostgreSQL, floor and rest for SQLite.
     Exact(String, (i64, i64)),
 }
@@ -51,6 +53,12 @@ impl From<&str> for Value {
 impl From<String> for Value {
     fn from(text: String) -> Self {
         Self::Text(text)
+    }
+}
+
+impl From<Vec<String>> for Value {
+    fn from(texts: Vec<String>) -> Self {
+        Self::Texts(texts)
     }
 }
 
@@ -104,6 +112,10 @@ const BEGIN_WRITE: &str =
     "BEGIN; SET LOCAL lock_timeout = '10s'; SET LOCAL idle_in_transaction_session_timeout = '60s'";
 const BEGIN_SNAPSHOT: &str =
     "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL lock_timeout = '10s'";
+/// The same on a table that is not ours. What row security hides from this role would be missing without a word: with
+/// `row_security` off such a statement is refused.
+const BEGIN_OWN_SNAPSHOT: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL lock_timeout = '10s'; \
+                                  SET LOCAL row_security = off";
 /// How long closing waits for connections in the middle of a statement.
 const CLOSE_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(2);
 
@@ -123,6 +135,14 @@ impl Pool {
             Self::Sqlite(pool) => Tx::Sqlite(pool.begin_with("BEGIN DEFERRED").await?),
             Self::Postgres(pool) => Tx::Postgres(pool.begin_with(BEGIN_SNAPSHOT).await?),
         })
+    }
+
+    /// The same on a table of somebody else's PostgreSQL.
+    pub async fn begin_own_snapshot(&self) -> Result<Tx, StoreError> {
+        match self {
+            Self::Sqlite(_) => self.begin_snapshot().await,
+            Self::Postgres(pool) => Ok(Tx::Postgres(pool.begin_with(BEGIN_OWN_SNAPSHOT).await?)),
+        }
     }
 
     pub async fn close(&self) {
@@ -321,6 +341,7 @@ fn sqlite_values(values: Vec<Value>) -> Result<SqliteArguments, StoreError> {
             Value::Integer(number) => arguments.add(number),
             Value::OptionalInteger(number) => arguments.add(number),
             Value::Text(text) => arguments.add(text),
+            Value::Texts(_) => Err("SQLite has no lists".into()),
             Value::Exact(_, (floor, rest)) => arguments.add(floor).and_then(|()| arguments.add(rest)),
         };
         added.map_err(sqlx::Error::Encode)?;
@@ -335,6 +356,7 @@ fn postgres_values(values: Vec<Value>) -> Result<PgArguments, StoreError> {
             Value::Integer(number) => arguments.add(number),
             Value::OptionalInteger(number) => arguments.add(number),
             Value::Text(text) | Value::Exact(text, _) => arguments.add(text),
+            Value::Texts(texts) => arguments.add(texts),
         };
         added.map_err(sqlx::Error::Encode)?;
     }

@@ -32,6 +32,9 @@ pub enum StoreError {
     NewerSchema(i64),
     #[error("the database has an older schema and is opened read-only: run a command that writes first")]
     OlderSchema,
+    /// The table and what is wrong with it or with how it is mapped.
+    #[error("the own ledger: {0}")]
+    OwnLedger(String),
     #[error("a run holds the lease: {0}. Wait for it (--lock-wait 5m), or let it expire")]
     LeaseHeld(Holder),
     #[error("the lease was lost to another run: nothing more was written. Run again to go on")]

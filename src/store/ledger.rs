@@ -3,29 +3,41 @@
 //! In: judged records, quarantined lines. Out: what became of each record, and totals by tenant and meter. Its
 //! statements on usage name `usage_ledger` only, group by tenant and meter, bind every instant and page by tenant range, so that
 //! they can be pushed down to shards (`docs/scale` in the design). It needs no lease: rows are only ever added, and
-//! adding a row twice changes nothing. Never updates or deletes a usage row.
+//! adding a row twice changes nothing. Never updates or deletes a usage row. Where the usage lies in a table of the user's own
+//! (`own`), the same statements read that one, and nothing is ever written.
 
 mod arrivals;
+mod own;
 mod quarantine;
+mod rows;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
 pub use arrivals::Arrivals;
 use arrivals::day_of;
+pub(in crate::store) use own::Own;
+pub use own::{Columns, OwnLedger, TableName};
+use own::{Near, OwnView};
+pub use quarantine::SetAside;
+use rows::{Properties, reading_of, record_of, row_of, total_of};
 
 use crate::domain::aggregation::{Reading, Sums, Tally};
 use crate::domain::catalog::{Aggregation, Meter};
 use crate::domain::period::Window;
 use crate::domain::proof::RecordSum;
-use crate::domain::usage::{TotalsByMeter, UsageRecord, UsageTotal};
+use crate::domain::usage::{TotalsByMeter, UsageRecord};
 use crate::store::connection::{Pool, Tx, Value};
 use crate::store::error::StoreError;
 use crate::store::row::Row;
 
 pub struct Ledger {
     pool: Pool,
+    own: Option<Arc<Own>>,
+    /// Records of an own ledger that are dated later lie in the future.
+    now: Option<Timestamp>,
 }
 
 /// What became of a record.
@@ -50,17 +62,29 @@ pub struct Receipt {
 }
 
 impl Ledger {
-    pub(in crate::store) fn new(pool: Pool) -> Self {
-        Self { pool }
+    pub(in crate::store) fn new(pool: Pool, own: Option<Arc<Own>>, now: Option<Timestamp>) -> Self {
+        Self { pool, own, now }
     }
 
     /// A batch of an import: all of it is there after [`LedgerBatch::commit`], or nothing.
     pub async fn begin(&self) -> Result<LedgerBatch, StoreError> {
+        if let Some(own) = &self.own {
+            return Err(own.is_read_only());
+        }
         Ok(LedgerBatch { tx: self.pool.begin_write().await?, arrived: BTreeMap::new() })
     }
 
     pub async fn snapshot(&self) -> Result<LedgerSnapshot, StoreError> {
-        Ok(LedgerSnapshot { tx: self.pool.begin_snapshot().await?, newest: None })
+        let Some(own) = &self.own else {
+            return Ok(LedgerSnapshot { tx: self.pool.begin_snapshot().await?, newest: None, own: None });
+        };
+        let (tx, view) = own.snapshot(&self.pool, self.now).await?;
+        Ok(LedgerSnapshot { tx, newest: None, own: Some(view) })
+    }
+
+    /// The table that is not ours, where there is one.
+    pub fn own_table(&self) -> Option<&TableName> {
+        self.own.as_ref().map(|own| own.table())
     }
 }
 
@@ -152,6 +176,8 @@ impl LedgerBatch {
 pub struct LedgerSnapshot {
     tx: Tx,
     newest: Option<Timestamp>,
+    /// Usage is read from a table that is not ours.
+    own: Option<OwnView>,
 }
 
 /// A record as the ledger holds it.
@@ -170,25 +196,49 @@ impl LedgerSnapshot {
         &mut self,
         meters: &BTreeMap<String, Meter>,
         range: Window,
-        [first, last]: [&str; 2],
+        ends: [&str; 2],
     ) -> Result<TotalsByMeter, StoreError> {
-        let mut totals = self.sums(meters, range, [first, last]).await?;
+        let only = if ends[0] == ends[1] { &ends[..1] } else { &[] };
+        self.totals_near(meters, ends, Near { range: Some(range), tenants: only }, range).await
+    }
+
+    /// The same of a page of tenants, sorted by bytes. Whether others that lie between them are told too is left open.
+    pub async fn totals_of(
+        &mut self,
+        meters: &BTreeMap<String, Meter>,
+        range: Window,
+        page: &[&str],
+    ) -> Result<TotalsByMeter, StoreError> {
+        let [Some(first), Some(last)] = [page.first(), page.last()] else { return Ok(TotalsByMeter::new()) };
+        self.totals_near(meters, [first, last], Near { range: Some(range), tenants: page }, range).await
+    }
+
+    async fn totals_near(
+        &mut self,
+        meters: &BTreeMap<String, Meter>,
+        [first, last]: [&str; 2],
+        near: Near<'_>,
+        range: Window,
+    ) -> Result<TotalsByMeter, StoreError> {
+        let mut totals = self.sums(meters, [first, last], near, range).await?;
         let one_by_one: BTreeMap<&str, &Meter> = meters
             .iter()
             .filter(|(_, meter)| needs_records(meter))
             .map(|(key, meter)| (key.as_str(), meter))
             .collect();
         let mut tallies: BTreeMap<(String, String), Tally<'_>> = BTreeMap::new();
+        let properties = self.properties();
         for (key, meter) in one_by_one {
             let values = vec![first.into(), last.into(), range.start.into(), range.end.into(), key.into()];
             let sql = "SELECT tenant_id, source_event_id, {exact:quantity}, occurred_at, outcome, source, properties
                 FROM usage_ledger WHERE tenant_id >= ? AND tenant_id <= ? AND occurred_at >= ? AND occurred_at < ? AND meter = ?";
             let add = |mut row: Row| {
                 let of_tenant = tallies.entry((row.text()?, key.to_owned()));
-                let added = of_tenant.or_insert_with(|| Tally::new(meter)).add(reading_of(&mut row)?);
+                let added =
+                    of_tenant.or_insert_with(|| Tally::new(meter)).add(reading_of(&mut row, properties)?);
                 added.map_err(|error| StoreError::inconsistent("a total", error))
             };
-            self.tx.fetch_map(sql, values, add).await?;
+            self.visit(sql, values, near, add).await?;
         }
         for ((tenant_id, meter), tally) in tallies {
             let usage = tally.finish().map_err(|error| StoreError::inconsistent("a total", error))?;
@@ -201,18 +251,25 @@ impl LedgerSnapshot {
     async fn sums(
         &mut self,
         meters: &BTreeMap<String, Meter>,
-        range: Window,
         [first, last]: [&str; 2],
+        near: Near<'_>,
+        range: Window,
     ) -> Result<TotalsByMeter, StoreError> {
         let sql = "SELECT tenant_id, meter, COUNT(*), {sum:quantity}, {count_negative:quantity}, {sum_negative:quantity},
             MAX(recorded_at) FROM usage_ledger WHERE tenant_id >= ? AND tenant_id <= ? AND occurred_at >= ? AND occurred_at < ?
             GROUP BY tenant_id, meter";
         let values = vec![first.into(), last.into(), range.start.into(), range.end.into()];
         let (mut totals, mut newest) = (TotalsByMeter::new(), self.newest);
+        let known = self.known();
         let add = |mut row: Row| {
             let (tenant_id, key) = (row.text()?, row.text()?);
             let sums = Sums { all: total_of(&mut row)?, negative: total_of(&mut row)? };
             newest = newest.max(Some(row.instant()?));
+            // It is set aside: no import would have taken it, neither now nor when the meters were these.
+            let is_known = known.as_ref().is_none_or(|known| known.contains(&key));
+            if !is_known && !meters.contains_key(&key) {
+                return Ok(());
+            }
             let meter = meters.get(&key);
             if !meter.is_some_and(needs_records) {
                 let usage = sums.usage(meter.map_or(Aggregation::Sum, |meter| meter.aggregation));
@@ -221,7 +278,7 @@ impl LedgerSnapshot {
             }
             Ok(())
         };
-        self.tx.fetch_map(sql, values, add).await?;
+        self.visit(sql, values, near, add).await?;
         self.newest = newest;
         Ok(totals)
     }
@@ -242,19 +299,24 @@ impl LedgerSnapshot {
             recorded_at FROM usage_ledger WHERE tenant_id = ? AND meter = ? AND occurred_at >= ? AND occurred_at < ?
             ORDER BY occurred_at, source_event_id";
         let values = vec![tenant_id.into(), meter.into(), range.start.into(), range.end.into()];
-        let stored = |mut row: Row| {
-            let record = record_of(&mut row)?;
+        let (properties, mut records) = (self.properties(), Vec::new());
+        let add = |mut row: Row| {
+            let mut record = record_of(&mut row)?;
+            record.properties = properties.write(record.properties)?;
             let reading = Reading {
                 source_event_id: record.source_event_id.clone(),
                 quantity: record.quantity,
                 occurred_at: record.occurred_at,
                 outcome: record.outcome.clone(),
                 source: record.source.clone(),
-                properties: properties_of(&record.properties)?,
+                properties: Properties::Texts.read(&record.properties)?,
             };
-            Ok(StoredRecord { record, reading, recorded_at: row.instant()? })
+            records.push(StoredRecord { record, reading, recorded_at: row.instant()? });
+            Ok(())
         };
-        self.tx.fetch_map(sql, values, stored).await
+        self.visit(sql, values, Near { range: Some(range), tenants: &[tenant_id] }, add).await?;
+        self.forget_unknown_times(&mut records);
+        Ok(records)
     }
 
     /// What `keep` makes of the readings of one tenant and meter in `range`, each with the instant of its import, in the order
@@ -270,21 +332,23 @@ impl LedgerSnapshot {
         let values = || vec![tenant_id.into(), meter.into(), range.start.into(), range.end.into()];
         let sql = "SELECT COUNT(*) FROM usage_ledger WHERE tenant_id = ? AND meter = ? AND occurred_at >= ?
             AND occurred_at < ?";
-        let counted = self.tx.fetch_map(sql, values(), |mut row| row.count()).await?;
-        if counted.iter().any(|count| *count > most) {
+        let near = || Near { range: Some(range), tenants: std::slice::from_ref(&tenant_id) };
+        let mut counted = 0;
+        let count = |mut row: Row| row.count().map(|count| counted = count);
+        self.visit(sql, values(), near(), count).await?;
+        if counted > most {
             return Ok(None);
         }
         let sql =
             "SELECT source_event_id, {exact:quantity}, occurred_at, outcome, source, properties, recorded_at
             FROM usage_ledger WHERE tenant_id = ? AND meter = ? AND occurred_at >= ? AND occurred_at < ?
             ORDER BY occurred_at, source_event_id";
-        let mut kept = Vec::new();
+        let (properties, mut kept) = (self.properties(), Vec::new());
         let take = |mut row: Row| {
-            kept.extend(keep(reading_of(&mut row)?, row.instant()?));
+            kept.extend(keep(reading_of(&mut row, properties)?, row.instant()?));
             Ok(())
         };
-        let sql = self.tx.dialect().render(sql);
-        self.tx.for_each(sql, values(), take).await?;
+        self.visit(sql, values(), near(), take).await?;
         Ok(Some(kept))
     }
 
@@ -307,8 +371,8 @@ impl LedgerSnapshot {
             sums.entry(row.instant()?).or_default().add(&record);
             Ok(())
         };
-        let sql = self.tx.dialect().render(&format!("{sql}{bounds}"));
-        self.tx.for_each(sql, after.into_iter().chain(to).map(Value::from).collect(), add).await
+        let values = after.into_iter().chain(to).map(Value::from).collect();
+        self.visit(&format!("{sql}{bounds}"), values, Near::default(), add).await
     }
 }
 
@@ -317,52 +381,6 @@ fn needs_records(meter: &Meter) -> bool {
     meter.aggregation.is_gauge() || !meter.rule.is_empty()
 }
 
-fn total_of(row: &mut Row) -> Result<UsageTotal, StoreError> {
-    Ok(UsageTotal { records: row.count()?, quantity: row.quantity_sum()? })
-}
-
-fn reading_of(row: &mut Row) -> Result<Reading, StoreError> {
-    Ok(Reading {
-        source_event_id: row.text()?,
-        quantity: row.quantity()?,
-        occurred_at: row.instant()?,
-        outcome: row.text()?,
-        source: row.text()?,
-        properties: properties_of(&row.text()?)?,
-    })
-}
-
-fn properties_of(text: &str) -> Result<BTreeMap<String, String>, StoreError> {
-    serde_json::from_str(text).map_err(|error| StoreError::inconsistent("the properties of a record", error))
-}
-
 fn key(record: &UsageRecord) -> Key<'_> {
     (&record.tenant_id, &record.source_event_id)
-}
-
-fn row_of(record: &UsageRecord, now: Timestamp) -> Vec<Value> {
-    vec![
-        record.tenant_id.as_str().into(),
-        record.source_event_id.as_str().into(),
-        record.meter.as_str().into(),
-        record.quantity.into(),
-        record.occurred_at.into(),
-        now.into(),
-        record.outcome.as_str().into(),
-        record.source.as_str().into(),
-        record.properties.as_str().into(),
-    ]
-}
-
-fn record_of(row: &mut Row) -> Result<UsageRecord, StoreError> {
-    Ok(UsageRecord {
-        tenant_id: row.text()?,
-        source_event_id: row.text()?,
-        meter: row.text()?,
-        quantity: row.quantity()?,
-        occurred_at: row.instant()?,
-        outcome: row.text()?,
-        source: row.text()?,
-        properties: row.text()?,
-    })
 }

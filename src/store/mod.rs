@@ -17,6 +17,7 @@ use std::fs::OpenOptions;
 use std::io::ErrorKind;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPoolOptions};
@@ -26,7 +27,9 @@ use sqlx::{ConnectOptions as _, Connection as _};
 pub use books::Books;
 use connection::Pool;
 pub use error::StoreError;
+use jiff::Timestamp;
 pub use ledger::Ledger;
+use ledger::{Own, OwnLedger};
 
 /// A snapshot, the writer and the lease's heartbeat, with one to spare.
 const CONNECTIONS: u32 = 4;
@@ -105,6 +108,9 @@ pub enum Access {
 #[derive(Clone)]
 pub struct Store {
     pool: Pool,
+    /// Usage lies in a table of the user's own.
+    own: Option<Arc<Own>>,
+    now: Option<Timestamp>,
 }
 
 impl Store {
@@ -119,13 +125,26 @@ impl Store {
                 Access::Write => migrate::bring_up_to_date(&pool).await?,
                 Access::ReadOnly => migrate::require_current(&pool).await?,
             }
-            Ok(Self { pool })
+            Ok(Self { pool, own: None, now: None })
         };
         opened.await.map_err(|error| database.name_in(error))
     }
 
+    /// Reads usage from a table of the user's own, which is first asked when usage is.
+    #[must_use]
+    pub fn with_own_ledger(self, ledger: OwnLedger) -> Self {
+        Self { own: Some(Arc::new(Own::new(ledger))), ..self }
+    }
+
+    /// Tells an own ledger what lies in the future. An import judged that by the machine's clock, whatever time a sandbox plays,
+    /// so `now` is never earlier than that.
+    #[must_use]
+    pub fn at(self, now: Timestamp) -> Self {
+        Self { now: Some(now), ..self }
+    }
+
     pub fn ledger(&self) -> Ledger {
-        Ledger::new(self.pool.clone())
+        Ledger::new(self.pool.clone(), self.own.clone(), self.now)
     }
 
     pub fn books(&self) -> Books {
@@ -134,6 +153,9 @@ impl Store {
 
     /// Waits until all connections are closed, so that SQLite folds its write-ahead log into the file.
     pub async fn close(self) {
+        if let Some(own) = &self.own {
+            own.close().await;
+        }
         self.pool.close().await;
     }
 }

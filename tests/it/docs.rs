@@ -7,6 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use crate::support::postgres::{TestDatabase, rows};
 use crate::support::{Engine, Workspace};
 
 /// Commands that the tests cannot run from within themselves, with what stands for them.
@@ -14,6 +15,39 @@ const STAND_INS: [(&str, &str); 2] = [
     ("cargo run --locked -- demo", "billrecon demo"),
     ("scripts/test", "test -x \"$BILLRECON_HOME/scripts/test\""),
 ];
+
+/// The database of a company that meters already, and how its programs find it.
+struct Company {
+    database: TestDatabase,
+    programs: String,
+}
+
+impl Company {
+    fn new() -> Self {
+        let programs = std::env::var("BILLRECON_TEST_POSTGRES_BIN").expect("scripts/test says where psql is");
+        Self { database: TestDatabase::empty(), programs }
+    }
+
+    /// As psql reads them.
+    fn settle(&self, command: &mut Command) {
+        let url: url::Url = self.database.url().parse().unwrap();
+        command
+            .env("PGHOST", url.host_str().unwrap())
+            .env("PGPORT", url.port().unwrap().to_string())
+            .env("PGUSER", url.username())
+            .env("PGDATABASE", url.path().trim_start_matches('/'))
+            .env("PGOPTIONS", "-c client_min_messages=warning");
+    }
+}
+
+impl Drop for Company {
+    /// Roles outlive the database.
+    fn drop(&mut self) {
+        for statement in ["DROP OWNED BY billrecon_reader", "DROP ROLE billrecon_reader"] {
+            rows(&self.database.url(), statement);
+        }
+    }
+}
 
 fn home() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -48,14 +82,24 @@ fn blocks(page: &str) -> Vec<(String, String)> {
 /// A shell script that checks the exit code of each command line.
 fn script(block: &str) -> String {
     let mut script = "set -u\n".to_owned();
-    for line in block.lines().filter(|line| !line.trim().is_empty()) {
+    let mut lines = block.lines().filter(|line| !line.trim().is_empty());
+    while let Some(line) = lines.next() {
+        // What a command reads from the lines below it.
+        let end = line.split_once("<<'").and_then(|(_, rest)| rest.split_once('\''));
+        let read: String = match end {
+            Some((end, _)) => {
+                let within = lines.by_ref().take_while(|line| *line != end);
+                within.chain([end]).map(|line| format!("{line}\n")).collect()
+            }
+            None => String::new(),
+        };
         let expected = line.split_once("# ends with ").map_or("0", |(_, rest)| {
             rest.split(|one: char| !one.is_ascii_digit()).next().unwrap_or_default()
         });
         let stand_in = STAND_INS.iter().find(|(shown, _)| line.starts_with(shown));
         let command = stand_in.map_or(line, |(_, command)| command);
         script.push_str(&format!(
-            "{command}\ncode=$?; [ $code -eq {expected} ] || {{ echo \"ended with $code: {}\" >&2; exit 99; }}\n",
+            "{command}\n{read}code=$?; [ $code -eq {expected} ] || {{ echo \"ended with $code: {}\" >&2; exit 99; }}\n",
             command.replace('"', "'").replace('$', "")
         ));
     }
@@ -82,7 +126,16 @@ fn every_command_in_the_documents_ends_as_the_page_says() {
         }
         let binary_folder = Path::new(env!("CARGO_BIN_EXE_billrecon")).parent().unwrap();
         let path = format!("{}:{}", binary_folder.display(), std::env::var("PATH").unwrap());
-        let ended = Command::new("bash")
+        let company = page.ends_with("adopting.md").then(Company::new);
+        let mut command = Command::new("bash");
+        if let Some(company) = &company {
+            company.settle(&mut command);
+        }
+        let path = match &company {
+            Some(company) => format!("{path}:{}", company.programs),
+            None => path,
+        };
+        let ended = command
             .arg("-c")
             .arg(&shown)
             .current_dir(workspace.folder.path())

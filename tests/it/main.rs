@@ -26,6 +26,7 @@ mod guards;
 mod killed;
 mod late;
 mod limits;
+mod own_ledger;
 mod page;
 mod parking;
 mod peers;

@@ -64,6 +64,7 @@ fn make_folder(folder: &Path) -> anyhow::Result<()> {
 /// No setting of the person counts but the webhook: a demo must not reach a real database or account.
 fn settings(folder: &Path) -> anyhow::Result<Settings> {
     Ok(Settings {
+        ledger: None,
         database: Database::parse("sqlite://billrecon.db", folder)?,
         reports: folder.join("reports"),
         time_zone: TimeZone::UTC,

@@ -82,7 +82,9 @@ impl SecondLook<'_> {
         };
         let (wanted, left): (Vec<_>, Vec<_>) = wanted.into_iter().partition(is_looked_at);
         // One for all: a connection each would take more than there are.
-        let ledger = Mutex::new(self.ledger.snapshot().await?);
+        let mut ledger = self.ledger.snapshot().await?;
+        ledger.know(self.meters);
+        let ledger = Mutex::new(ledger);
         let looks = wanted.iter().map(async |one| (one, self.window(one, &ledger).await));
         let mut looks = stream::iter(looks).buffered(self.sides.wire.stripe.at_a_time());
         let mut told = Vec::new();

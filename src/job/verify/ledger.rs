@@ -12,7 +12,7 @@ use crate::domain::proof::{Finding, RecordSum};
 use crate::domain::tenant::Tenant;
 use crate::job::verify::log::Log;
 use crate::store::StoreError;
-use crate::store::ledger::LedgerSnapshot;
+use crate::store::ledger::{LedgerSnapshot, TableName};
 
 /// Tenants that one statement spans.
 const TENANTS_PER_PAGE: usize = 1_000;
@@ -31,6 +31,15 @@ pub async fn check(
         after = end;
     }
     Ok(judge(log, sums))
+}
+
+/// Nothing of it came through an import. What it still says of each closed window is held against the close by the check of
+/// the control totals.
+pub fn of_own(table: &TableName) -> Finding {
+    Finding::NotChecked(format!(
+        "usage is read from {table}, which no import has filled: no receipt says what its records were. That it still holds \
+         what was closed, control_totals says for each run"
+    ))
 }
 
 /// Imports of one instant are taken together: their records do not say which of them they came with.

@@ -1,12 +1,16 @@
 //! Quarantine: lines that are not in the ledger, with the reason.
 //!
 //! In: lines that an import set aside, records that were accepted in a mended form. Out: counts of what waits for a person. Never
-//! removes a line.
+//! removes a line. Rows of an own ledger that no import would take are judged where they lie, each time anew.
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
+use crate::domain::catalog::Meter;
+use crate::domain::period::{Period, Window};
 use crate::domain::report::QuarantineCount;
-use crate::domain::usage::{QuarantinedLine, UsageRecord};
+use crate::domain::usage::{QuarantineReason, QuarantinedLine, UsageRecord};
 use crate::store::connection::Value;
 use crate::store::error::StoreError;
 use crate::store::ledger::{LedgerBatch, LedgerSnapshot};
@@ -78,11 +82,14 @@ impl LedgerSnapshot {
         rows.into_iter().next().map_or(Ok(0), |mut row| row.count())
     }
 
-    /// Unresolved quarantined lines of a period, counted.
-    pub async fn quarantine(&mut self, period: &str) -> Result<Vec<QuarantineCount>, StoreError> {
+    /// What is set aside of a period, counted.
+    pub async fn quarantine(&mut self, of: &SetAside<'_>) -> Result<Vec<QuarantineCount>, StoreError> {
+        if self.own.is_some() {
+            return self.rows_set_aside(of).await;
+        }
         let sql = "SELECT tenant_id, meter, reason, COUNT(*) FROM quarantine
             WHERE period = ? AND resolved_at IS NULL GROUP BY tenant_id, meter, reason";
-        let rows = self.tx.fetch(sql, vec![period.into()]).await?;
+        let rows = self.tx.fetch(sql, vec![of.period.to_string().into()]).await?;
         rows.into_iter()
             .map(|mut row| {
                 Ok(QuarantineCount {
@@ -94,4 +101,39 @@ impl LedgerSnapshot {
             })
             .collect()
     }
+
+    /// Rows of an own ledger that no import would take. Those without a readable time may belong to any period, so they are
+    /// told with each.
+    async fn rows_set_aside(&mut self, of: &SetAside<'_>) -> Result<Vec<QuarantineCount>, StoreError> {
+        let mut counts: BTreeMap<(String, String, String), u64> = BTreeMap::new();
+        for seen in self.own_seen(of.month).await? {
+            let reason = if !seen.reason.is_empty() {
+                seen.reason
+            } else if !of.meters.contains_key(&seen.meter) {
+                QuarantineReason::UnknownMeter.as_str().to_owned()
+            } else if !of.tenants.contains(seen.tenant_id.as_str()) {
+                QuarantineReason::UnknownTenant.as_str().to_owned()
+            } else {
+                continue;
+            };
+            *counts.entry((clean(&seen.tenant_id), clean(&seen.meter), reason)).or_default() += seen.records;
+        }
+        let count =
+            |((tenant_id, meter, reason), records)| QuarantineCount { tenant_id, meter, reason, records };
+        Ok(counts.into_iter().map(count).collect())
+    }
+}
+
+/// What is asked for.
+pub struct SetAside<'a> {
+    pub period: Period,
+    /// The period's month in the billing time zone.
+    pub month: Window,
+    pub tenants: BTreeSet<&'a str>,
+    pub meters: &'a BTreeMap<String, Meter>,
+}
+
+/// As an import keeps the texts of a line that it sets aside.
+fn clean(text: &str) -> String {
+    text.chars().map(|one| if one.is_control() { char::REPLACEMENT_CHARACTER } else { one }).collect()
 }

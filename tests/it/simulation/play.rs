@@ -333,6 +333,7 @@ pub fn input(text: &str) -> Input {
 
 pub fn settings(folder: &Path) -> Settings {
     Settings {
+        ledger: None,
         database: Database::parse("sqlite://billrecon.db", folder).unwrap(),
         reports: folder.join("reports"),
         time_zone: TimeZone::UTC,

@@ -12,7 +12,7 @@ use billrecon::domain::rule::Rule;
 use billrecon::domain::usage::UsageRecord;
 
 use super::ledger::{add, record};
-use super::{on_both_and_in_turkish, window};
+use super::{on_all_and_in_turkish, on_both_and_in_turkish, window};
 
 fn meter(key: &str, aggregation: Aggregation, per_source: bool, rule: &[&str]) -> (String, Meter) {
     let conditions: Vec<String> = rule.iter().map(|&text| text.to_owned()).collect();
@@ -74,11 +74,11 @@ const SUM: &str = "8:1000000000000025.500000000001";
 
 #[test]
 fn each_kind_of_meter_comes_to_the_same_on_both_databases() {
-    on_both_and_in_turkish(async |store, _| {
+    on_all_and_in_turkish(async |store, side| {
         let meters = meters();
         for tenant in ["acme", "beta"] {
             for key in meters.keys() {
-                add(&store, &records(tenant, key)).await;
+                side.add(&store, &records(tenant, key)).await;
             }
         }
         // Outside of the range, or of a meter that the catalog has forgotten.
@@ -86,7 +86,7 @@ fn each_kind_of_meter_comes_to_the_same_on_both_databases() {
             UsageRecord { meter: "max".into(), ..record("acme", "late", "77", "2026-11-01T00:00:00Z") };
         let forgotten =
             UsageRecord { meter: "gone".into(), ..record("acme", "gone", "4.5", "2026-10-10T00:00:00Z") };
-        add(&store, &[late, forgotten]).await;
+        side.add(&store, &[late, forgotten]).await;
         let range = window("2026-10-01T00:00:00Z", "2026-11-01T00:00:00Z");
         let mut snapshot = store.ledger().snapshot().await.unwrap();
         let totals = snapshot.totals(&meters, range, ["acme", "beta"]).await.unwrap();
@@ -115,14 +115,17 @@ fn each_kind_of_meter_comes_to_the_same_on_both_databases() {
 
 #[test]
 fn what_corrections_take_back_is_told_beside_the_sum() {
-    on_both_and_in_turkish(async |store, _| {
+    on_all_and_in_turkish(async |store, side| {
         let meters = meters();
         for key in ["sum", "count"] {
             let of = |id: &str, quantity: &str| UsageRecord {
                 meter: key.to_owned(),
+                // An own ledger takes back only what corrects a record.
+                properties: format!("{{\"corrects\":\"{key}/a\",\"kind\":\"correction\"}}"),
                 ..record("acme", &format!("{key}/{id}"), quantity, "2026-10-10T00:00:00Z")
             };
-            add(&store, &[of("a", "10"), of("b", "-2.5"), of("c", "-0.000000000001"), of("d", "1")]).await;
+            side.add(&store, &[of("a", "10"), of("b", "-2.5"), of("c", "-0.000000000001"), of("d", "1")])
+                .await;
         }
         let range = window("2026-10-01T00:00:00Z", "2026-11-01T00:00:00Z");
         let mut snapshot = store.ledger().snapshot().await.unwrap();

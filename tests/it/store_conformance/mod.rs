@@ -15,6 +15,7 @@ mod leases;
 mod ledger;
 mod limits;
 mod meters;
+mod own;
 mod parking;
 mod quarantine;
 mod rules;
@@ -26,11 +27,13 @@ use std::path::Path;
 use std::time::Duration;
 
 use billrecon::domain::period::Window;
+use billrecon::domain::usage::UsageRecord;
 use billrecon::store::lease::Term;
 use billrecon::store::{Access, Database, Store, StoreError};
 use jiff::Timestamp;
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection, Row as _, SqliteConnection};
 
+use crate::support::own::{OwnTable, Shape};
 use crate::support::postgres::{TestDatabase, unprotect};
 use crate::support::{ENGINES, Engine, Workspace, block_on};
 
@@ -42,11 +45,13 @@ const HOUR: Duration = Duration::from_hours(1);
 struct Side {
     engine: Engine,
     url: String,
+    /// Usage lies in a table that is not ours.
+    own: Option<OwnTable>,
 }
 
 impl Side {
     fn of(engine: Engine, workspace: &Workspace) -> Self {
-        Self { engine, url: workspace.url.clone() }
+        Self { engine, url: workspace.url.clone(), own: None }
     }
 
     async fn try_open(&self, access: Access) -> Result<Store, StoreError> {
@@ -55,7 +60,21 @@ impl Side {
 
     /// A store with connections of its own, as another process would have.
     async fn open(&self) -> Store {
-        self.try_open(Access::Write).await.unwrap()
+        let store = self.try_open(Access::Write).await.unwrap();
+        match &self.own {
+            Some(own) => own.under(store, own.url == self.url),
+            None => store,
+        }
+    }
+
+    /// Usage as it comes to a ledger: by an import, or from whoever fills a table that is not ours.
+    async fn add(&self, store: &Store, records: &[UsageRecord]) {
+        match &self.own {
+            Some(own) => own.add_records(records, now()).await,
+            None => {
+                ledger::add(store, records).await;
+            }
+        }
     }
 
     /// Runs a statement; the database's words where it refuses.
@@ -104,7 +123,32 @@ impl Side {
 /// Runs a case on a migrated database of each engine.
 fn on_both(case: impl AsyncFn(Store, Side)) {
     for engine in ENGINES {
-        on(engine, &Workspace::new(engine), &case);
+        let workspace = Workspace::new(engine);
+        on(Side::of(engine, &workspace), &case);
+    }
+}
+
+/// Also where the usage lies in a table of the user's own: of each shape, beside the books and elsewhere.
+fn on_all(case: impl AsyncFn(Store, Side)) {
+    on_both(&case);
+    on_own(&case);
+}
+
+fn on_all_and_in_turkish(case: impl AsyncFn(Store, Side)) {
+    on_both_and_in_turkish(&case);
+    on_own(&case);
+}
+
+fn on_own(case: impl AsyncFn(Store, Side)) {
+    for (engine, shape) in
+        [(Engine::Postgres, Shape::Keyed), (Engine::Sqlite, Shape::Loose), (Engine::Sqlite, Shape::View)]
+    {
+        println!("on an own ledger, {shape:?}");
+        let workspace = Workspace::new(engine);
+        let apart = TestDatabase::empty();
+        let url = if engine == Engine::Postgres { workspace.url.clone() } else { apart.url() };
+        let side = Side { own: Some(OwnTable::create(&url, shape)), ..Side::of(engine, &workspace) };
+        on(side, &case);
     }
 }
 
@@ -114,12 +158,12 @@ fn on_both_and_in_turkish(case: impl AsyncFn(Store, Side)) {
     let turkish = "TEMPLATE template0 LOCALE_PROVIDER icu ICU_LOCALE 'tr-TR' ENCODING 'UTF8'";
     let database = TestDatabase::create(turkish);
     database.alter("ALTER DATABASE {} SET timezone TO 'Asia/Kathmandu'");
-    on(Engine::Postgres, &Workspace::on(database), &case);
+    let workspace = Workspace::on(database);
+    on(Side::of(Engine::Postgres, &workspace), &case);
 }
 
-fn on(engine: Engine, workspace: &Workspace, case: &impl AsyncFn(Store, Side)) {
-    println!("on {engine:?}");
-    let side = Side::of(engine, workspace);
+fn on(side: Side, case: &impl AsyncFn(Store, Side)) {
+    println!("on {:?}", side.engine);
     block_on(async {
         let store = side.open().await;
         case(store.clone(), side).await;

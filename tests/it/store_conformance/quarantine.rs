@@ -3,11 +3,16 @@
 //! In: lines as the importer describes them. Out: counts of what waits for a person. It never looks at how a line is
 //! judged; that is the importer's.
 
+use std::collections::{BTreeMap, BTreeSet};
+
+use billrecon::domain::catalog::Meter;
+use billrecon::domain::period::Period;
 use billrecon::domain::usage::{QuarantineReason, QuarantinedLine};
 use billrecon::store::Store;
+use billrecon::store::ledger::SetAside;
 
 use super::ledger::record;
-use super::{now, on_both};
+use super::{now, on_both, window};
 
 /// A line of tenant `acme` in October; its hash is all that tells it from another.
 pub(super) fn line(body_hash: &str) -> QuarantinedLine {
@@ -36,6 +41,17 @@ async fn mend(store: &Store, ids: &[&str]) {
     let mut batch = store.ledger().begin().await.unwrap();
     batch.resolve_quarantine(&records.iter().collect::<Vec<_>>(), now()).await.unwrap();
     batch.commit().await.unwrap();
+}
+
+/// Of what imports set aside nothing but the period is looked at.
+fn of_october() -> SetAside<'static> {
+    static NO_METERS: BTreeMap<String, Meter> = BTreeMap::new();
+    SetAside {
+        period: Period::parse("2026-10").unwrap(),
+        month: window("2026-10-01T00:00:00Z", "2026-11-01T00:00:00Z"),
+        tenants: BTreeSet::new(),
+        meters: &NO_METERS,
+    }
 }
 
 async fn waiting(store: &Store) -> u64 {
@@ -69,7 +85,7 @@ fn lines_are_counted_by_tenant_meter_and_reason_of_their_period() {
             ],
         )
         .await;
-        let mut counts = store.ledger().snapshot().await.unwrap().quarantine("2026-10").await.unwrap();
+        let mut counts = store.ledger().snapshot().await.unwrap().quarantine(&of_october()).await.unwrap();
         counts.sort_by(|a, b| (&a.tenant_id, &a.meter, &a.reason).cmp(&(&b.tenant_id, &b.meter, &b.reason)));
         let counts: Vec<_> = counts
             .iter()
@@ -100,7 +116,7 @@ fn a_mended_record_resolves_all_lines_of_its_id_and_no_other() {
         set_aside(&store, &[line("h-1"), twice, neighbour, line("h-2")]).await;
         mend(&store, &["h-1", "unknown"]).await;
         assert_eq!(waiting(&store).await, 2);
-        let counts = store.ledger().snapshot().await.unwrap().quarantine("2026-10").await.unwrap();
+        let counts = store.ledger().snapshot().await.unwrap().quarantine(&of_october()).await.unwrap();
         assert_eq!(counts.iter().map(|one| one.records).sum::<u64>(), 2);
     });
 }

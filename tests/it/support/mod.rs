@@ -9,6 +9,7 @@ pub mod company;
 pub mod gate;
 pub mod journal;
 pub mod memory;
+pub mod own;
 pub mod postgres;
 pub mod served;
 
