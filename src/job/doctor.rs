@@ -52,6 +52,7 @@ pub enum Check {
     FirstPeriod,
     DatabaseReach,
     DatabasePrivilege,
+    OwnLedger,
     DatabaseSchema,
     DatabasePooler,
     DatabaseTls,
@@ -71,7 +72,7 @@ pub enum Check {
 
 impl Check {
     /// All but those of Stripe's catalog, which have a table of their own.
-    pub const OWN: [Self; 20] = [
+    pub const OWN: [Self; 21] = [
         Self::Configuration,
         Self::UnknownVariable,
         Self::FileMode,
@@ -79,6 +80,7 @@ impl Check {
         Self::FirstPeriod,
         Self::DatabaseReach,
         Self::DatabasePrivilege,
+        Self::OwnLedger,
         Self::DatabaseSchema,
         Self::DatabasePooler,
         Self::DatabaseTls,
@@ -103,6 +105,7 @@ impl Check {
             Self::FirstPeriod => "first_period",
             Self::DatabaseReach => "database_reach",
             Self::DatabasePrivilege => "database_privilege",
+            Self::OwnLedger => "own_ledger",
             Self::DatabaseSchema => "database_schema",
             Self::DatabasePooler => "database_pooler",
             Self::DatabaseTls => "database_tls",

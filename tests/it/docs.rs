@@ -106,6 +106,30 @@ fn script(block: &str) -> String {
     script
 }
 
+/// Where the page says that it is the same on both databases.
+#[test]
+fn the_quickstart_is_the_same_on_postgresql() {
+    let page = fs::read_to_string(home().join("docs/quickstart.md")).unwrap();
+    let shown = blocks(&page).into_iter().filter(|(language, _)| language == "sh");
+    let shown: String = shown.map(|(_, block)| script(&block)).collect();
+    let workspace = Workspace::fresh(Engine::Postgres);
+    let folder = Path::new(env!("CARGO_BIN_EXE_billrecon")).parent().unwrap();
+    let ended = Command::new("bash")
+        .args(["-c", &shown])
+        .current_dir(workspace.folder.path())
+        .env("PATH", format!("{}:{}", folder.display(), std::env::var("PATH").unwrap()))
+        .env("BILLRECON_DATABASE_URL", &workspace.url)
+        .env("BILLRECON_STRIPE_SANDBOX", "1")
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
+    assert_eq!(
+        workspace.sql("SELECT status FROM billing_period_jobs WHERE period = '2026-09'"),
+        [["closed"]]
+    );
+}
+
 #[test]
 fn every_command_in_the_documents_ends_as_the_page_says() {
     for page in pages() {

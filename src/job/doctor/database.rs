@@ -23,6 +23,13 @@ pub async fn look(settings: &Settings, now: Timestamp) -> (Vec<Finding>, bool) {
             "add ?sslmode=verify-full (and sslrootcert=FILE where the server's certificate is from an authority of your own)",
         ));
     }
+    if let Err(error) = own_ledger(settings).await {
+        findings.push(Finding::error(
+            Check::OwnLedger,
+            format!("{error:#}"),
+            "mend the names in [ledger], or what the role may read: docs/adopting.md",
+        ));
+    }
     match database.examine().await {
         Ok(facts) => {
             findings.extend(of_facts(&facts, now));
@@ -33,6 +40,12 @@ pub async fn look(settings: &Settings, now: Timestamp) -> (Vec<Finding>, bool) {
             (findings, false)
         }
     }
+}
+
+/// The table or view is looked up, and its columns are checked.
+async fn own_ledger(settings: &Settings) -> anyhow::Result<()> {
+    let Some(ledger) = &settings.ledger else { return Ok(()) };
+    Ok(ledger.check(&settings.database).await?)
 }
 
 /// What is due, and what Stripe still takes, is decided by the time: two clocks that differ much mean that one is wrong.

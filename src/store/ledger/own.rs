@@ -53,6 +53,21 @@ impl OwnLedger {
     }
 }
 
+impl OwnLedger {
+    /// Whether the table or view can be read as its columns are named; it is looked up and no more.
+    pub async fn check(&self, books: &Database) -> Result<(), StoreError> {
+        let Database::Postgres(url) = self.database.as_ref().unwrap_or(books) else {
+            return Err(not_postgres());
+        };
+        let pool = open_postgres(url).await.map_err(of_ledger)?;
+        let mut tx = pool.begin_own_snapshot().await?;
+        let found = Relation::look_up(&mut tx, self).await;
+        drop(tx);
+        pool.close().await;
+        found.map(drop)
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TableName {
     /// `None`: wherever the role's `search_path` finds it.

@@ -7,10 +7,12 @@
 
 mod company;
 pub mod hold;
+mod http;
 mod kill;
 mod pause;
 mod race;
 mod serve;
+mod serve_days;
 mod signals;
 mod state;
 
