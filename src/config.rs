@@ -31,7 +31,7 @@ use serde::Deserialize;
 
 pub use crate::config::environment::{nearest_variable, no_color, unknown_variables, user_name, zone_files};
 pub use crate::config::example::example;
-pub use crate::config::keys::{KEYS, SECRETS};
+pub use crate::config::keys::{KEYS, Key, SECRETS};
 pub use crate::config::ledger::LedgerConfig;
 pub use crate::config::log::{LogConfig, LogFormat};
 pub use crate::config::policy::PolicyText;

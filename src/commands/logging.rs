@@ -28,7 +28,7 @@ use crate::config::{ConfigError, LogConfig, LogFormat, no_color};
 const QUIET: [&str; 3] = [
     // It warns of URL parameters that it does not know, with their values: one may be a password.
     "sqlx_postgres::options=off",
-    // At `debug` it tells addresses to which anybody may upload.
+    // At `debug` it tells its requests: a second lock beside its own, which hides addresses for uploads.
     "slack_morphism=info",
     // The alarm clock.
     "tokio_cron_scheduler=warn",

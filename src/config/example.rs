@@ -27,7 +27,9 @@ pub fn example() -> String {
         let of_key = key.path.rsplit_once('.').map_or("", |(table, _)| table);
         if of_key != table {
             table = of_key;
-            text += &format!("\n[{table}]\n");
+            // Without a table there is no own ledger, so this one is commented out too.
+            let mark = if table.starts_with("ledger") { "# " } else { "" };
+            text += &format!("\n{mark}[{table}]\n");
         }
         text += &setting(key);
     }

@@ -165,19 +165,19 @@ pub const KEYS: &[Key] = &[
         "serve.guard",
         "25 * * * *",
         "",
-        "when `serve` looks at drafts as `billrecon guard` does, and tells Slack; empty: never",
+        "when `serve` looks at drafts as `billrecon guard` does, and tells Slack; `off`: never",
     ),
     text(
         "serve.reminders",
         "0 9 * * MON-FRI",
         "",
-        "when `serve` reminds Slack of what waits for a person; empty: never",
+        "when `serve` reminds Slack of what waits for a person; `off`: never",
     ),
     text(
         "serve.listen",
         "127.0.0.1:9464",
         "",
-        "where `serve` answers `/health`, `/ready` and `/metrics`; empty: nowhere",
+        "where `serve` answers `/health`, `/ready` and `/metrics`; `off`: nowhere",
     ),
     text(
         "metrics.textfile",

@@ -9,6 +9,9 @@ use serde::Deserialize;
 
 use crate::config::ConfigError;
 
+/// An empty variable counts as not set, so there is a word for it.
+const OFF: &str = "off";
+
 #[derive(Clone, Debug)]
 pub struct ServeConfig {
     /// Cron expressions that can be read; `None`: never.
@@ -43,10 +46,10 @@ impl RawServe {
             Err(_) => Err(wrong(key, "is no cron expression, such as 5 * * * *")),
         };
         let or_never = |key: &str, text: String| {
-            if text.is_empty() { Ok(None) } else { cron(key, text).map(Some) }
+            if text == OFF { Ok(None) } else { cron(key, text).map(Some) }
         };
         let listen = match self.listen.as_str() {
-            "" => None,
+            OFF => None,
             text => Some(text.parse().map_err(|_| {
                 wrong("serve.listen", "is no address and port, such as 127.0.0.1:9464 or 0.0.0.0:9464")
             })?),

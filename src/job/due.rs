@@ -9,6 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::domain::period::{Period, Window};
 use crate::domain::tenant::{ParkReason, Tenant, TenantWindow};
+use crate::job::connection::Target;
 use crate::job::{Refusal, Settings};
 use crate::store::books::{ClosedWindow, PeriodJob, PeriodStatus};
 
@@ -153,4 +154,31 @@ fn first_label(tenant: &Tenant, settings: &Settings) -> Option<Period> {
 pub fn begun(first: Period, settings: &Settings, now: Timestamp) -> Vec<Period> {
     let begun = |period: &Period| period.start(&settings.time_zone) <= now;
     std::iter::successors(Some(first), |period| Some(period.next())).take_while(begun).collect()
+}
+
+/// What came before the first period was never meant to be billed by us: with a real account somebody must say so.
+pub fn require_first_period(settings: &Settings, target: &Target) -> Result<(), Refusal> {
+    if target.is_sandbox() || settings.first_period.is_some() {
+        return Ok(());
+    }
+    let text = "with a real account first_period is required: set it in billrecon.toml to the first period that \
+                billrecon is to look after, such as first_period = \"2026-10\"";
+    Err(Refusal::Configuration(text.to_owned()))
+}
+
+pub fn explicit_period(
+    period: Period,
+    settings: &Settings,
+    tenants: &[Tenant],
+    now: Timestamp,
+) -> Result<Period, Refusal> {
+    if period.start(&settings.time_zone) > now {
+        return Err(Refusal::Usage(format!("the period {period} has not begun")));
+    }
+    // Without any first period the person's word is all there is.
+    let first = first_period(tenants, settings).ok().flatten();
+    match first.filter(|first| period < *first) {
+        Some(first) => Err(Refusal::Usage(format!("the period {period} lies before the first one, {first}"))),
+        None => Ok(period),
+    }
 }

@@ -309,9 +309,9 @@ impl Rules {
         let tenants_version = view.tenants_version().await?;
         let jobs = view.period_jobs().await?;
         let parking = view.parking().await?;
-        require_first_period(settings, target)?;
+        due::require_first_period(settings, target)?;
         let mut periods = match options.period {
-            Some(period) => vec![explicit_period(period, settings, &tenants, now)?],
+            Some(period) => vec![due::explicit_period(period, settings, &tenants, now)?],
             None => match due::first_period(&tenants, settings)? {
                 Some(first) => due::begun(first, settings, now),
                 None => Vec::new(),
@@ -378,32 +378,5 @@ fn warn_of_far(periods: &BTreeSet<Period>, back: usize) {
             "usage came for {period}, which lies further back than late_usage_periods = {back} closed periods: \
              `billrecon run --period {period}` looks at it"
         );
-    }
-}
-
-/// What came before the first period was never meant to be billed by us: with a real account somebody must say so.
-pub fn require_first_period(settings: &Settings, target: &Target) -> Result<(), Refusal> {
-    if target.is_sandbox() || settings.first_period.is_some() {
-        return Ok(());
-    }
-    let text = "with a real account first_period is required: set it in billrecon.toml to the first period that \
-                billrecon is to look after, such as first_period = \"2026-10\"";
-    Err(Refusal::Configuration(text.to_owned()))
-}
-
-pub fn explicit_period(
-    period: Period,
-    settings: &Settings,
-    tenants: &[Tenant],
-    now: Timestamp,
-) -> Result<Period, Refusal> {
-    if period.start(&settings.time_zone) > now {
-        return Err(Refusal::Usage(format!("the period {period} has not begun")));
-    }
-    // Without any first period the person's word is all there is.
-    let first = due::first_period(tenants, settings).ok().flatten();
-    match first.filter(|first| period < *first) {
-        Some(first) => Err(Refusal::Usage(format!("the period {period} lies before the first one, {first}"))),
-        None => Ok(period),
     }
 }

@@ -263,7 +263,9 @@ fn next_due(tenants: &[Tenant], settings: &Settings, now: Timestamp) -> Vec<Next
     for period in begun.into_iter().rev().take(2) {
         for window in tenants.iter().flat_map(|tenant| tenant.windows(period, &settings.time_zone)) {
             let at = window.window.end.checked_add(settings.settle_delay).ok().filter(|at| *at > now);
-            at.into_iter().for_each(|at| *counts.entry((at, period)).or_default() += 1);
+            if let Some(at) = at {
+                *counts.entry((at, period)).or_default() += 1;
+            }
         }
     }
     let soonest = counts.into_iter().take(NEXT_SHOWN);

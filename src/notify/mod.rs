@@ -25,6 +25,10 @@ pub enum Topic {
 }
 
 impl Topic {
+    /// All but verdicts; each is a row of the table in `docs/operations.md`.
+    pub const ALERTS: [Self; 5] =
+        [Self::Failed, Self::Missed, Self::Differences, Self::Drafts, Self::Reminder];
+
     /// The word in the outbox.
     pub fn as_str(self) -> &'static str {
         match self {

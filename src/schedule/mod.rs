@@ -59,11 +59,11 @@ impl Schedule {
 }
 
 /// Wakes until `stop` comes between two wakes or a wake breaks off. During a wake `stop` is not heard: the work listens
-/// itself, and gives back what it holds. What rings during a wake is answered once, after it. `ring` waits for an instant.
+/// itself, and gives back what it holds. What rings during a wake is answered once, after it. `wait_until` returns at an instant.
 pub async fn keep_waking<W: Copy, T>(
     alarms: &[Alarm<W>],
     now: impl Fn() -> Timestamp,
-    ring: impl AsyncFn(Timestamp) -> Result<(), ScheduleError>,
+    wait_until: impl AsyncFn(Timestamp) -> Result<(), ScheduleError>,
     stop: impl Future<Output = T>,
     mut wake: impl AsyncFnMut(Timestamp, W) -> ControlFlow<T>,
 ) -> Result<T, ScheduleError> {
@@ -81,7 +81,7 @@ pub async fn keep_waking<W: Copy, T>(
         // The next one is armed only now, so two wakes never overlap.
         let planned = plan.soonest();
         tracing::info!("the next wake is at {planned}");
-        let wait = async { if planned > now() { ring(planned).await } else { Ok(()) } };
+        let wait = async { if planned > now() { wait_until(planned).await } else { Ok(()) } };
         tokio::select! {
             biased;
             ended = &mut stop => return Ok(ended),

@@ -212,6 +212,21 @@ fn the_exit_codes_of_the_documents_are_those_of_the_program() {
 }
 
 #[test]
+fn the_alerts_of_the_documents_are_those_of_the_program() {
+    use billrecon::notify::Topic;
+    let page = fs::read_to_string(home().join("docs/operations.md")).unwrap();
+    let table = &page[page.find("| alert | headline |").unwrap()..];
+    let rows: Vec<Vec<&str>> = table
+        .lines()
+        .skip(2)
+        .take_while(|line| line.starts_with('|'))
+        .map(|row| row.split('|').map(|cell| cell.trim().trim_matches('`')).collect())
+        .collect();
+    let listed: Vec<(&str, &str)> = rows.iter().map(|row| (row[1], row[2])).collect();
+    assert_eq!(listed, Topic::ALERTS.map(|topic| (topic.as_str(), topic.headline())));
+}
+
+#[test]
 fn the_reasons_of_the_documents_are_those_of_the_program() {
     use billrecon::domain::figures::Disposition;
     use billrecon::domain::reconcile::Cause;

@@ -11,7 +11,7 @@ use crate::domain::tenant::Tenant;
 use crate::job::checks::{self, Severity as CheckSeverity, check_grace_period, check_key};
 use crate::job::connection::{Target, Wire, check_pin};
 use crate::job::doctor::{Check, Finding, Severity, Surroundings};
-use crate::job::run::require_first_period;
+use crate::job::due::require_first_period;
 use crate::job::seed::seed;
 use crate::job::standing::{self, Invoices};
 use crate::job::{Settings, current_catalog};

@@ -191,7 +191,9 @@ fn init_makes_a_folder_in_which_everything_works_and_changes_nothing_that_is_the
         .lines()
         .map(|line| {
             line.strip_prefix("# ")
-                .filter(|rest| rest.split_once(" = ").is_some_and(|(key, _)| !key.contains(' ')))
+                .filter(|rest| {
+                    rest.starts_with('[') || rest.split_once(" = ").is_some_and(|(key, _)| !key.contains(' '))
+                })
                 .unwrap_or(line)
         })
         .filter(|line| {

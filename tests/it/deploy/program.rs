@@ -1,29 +1,20 @@
 //! What the files of `deploy/` ask of the program, asked of the real one.
 
 use std::collections::BTreeSet;
-use std::fs;
 
+use billrecon::config::{KEYS, Key, SECRETS};
 use serde_json::Value;
 
 use super::manifests::jobs;
 use super::overlay::production;
 use super::units::{crontab, units};
 use super::{base, home, read};
-use crate::support::{Ended, Engine, Workspace};
+use crate::support::{Ended, Engine, Workspace, write_secret};
 
 /// Every variable that the program reads.
 fn variables() -> BTreeSet<String> {
-    let mut sources = vec![home().join("src/config.rs")];
-    sources.extend(fs::read_dir(home().join("src/config")).unwrap().map(|entry| entry.unwrap().path()));
-    let mut known = BTreeSet::new();
-    for source in sources {
-        let text = fs::read_to_string(source).unwrap();
-        for rest in text.split("\"BILLRECON_").skip(1) {
-            known.insert(format!("BILLRECON_{}", rest.split('"').next().unwrap()));
-        }
-    }
-    assert!(known.contains("BILLRECON_DATABASE_URL") && known.contains("BILLRECON_PING_URL"), "{known:?}");
-    known
+    let secrets = SECRETS.iter().map(|secret| secret.variable.to_owned());
+    KEYS.iter().map(Key::variable).chain(secrets).collect()
 }
 
 /// Each command line, and the variables that it is started with.
@@ -72,7 +63,7 @@ fn the_program_starts_with_what_production_gives_it() {
         ("ping-url", "https://check.example/x\n"),
     ];
     for (name, text) in secrets {
-        workspace.write(name, text);
+        write_secret(&workspace.path(name), text);
     }
     for (name, text) in config["data"].as_object().unwrap() {
         workspace.write(name, text.as_str().unwrap());
@@ -119,9 +110,13 @@ fn the_dockerfile_copies_what_is_there_and_all_that_is_needed() {
         toolchain.lines().find_map(|line| line.strip_prefix("channel = ")).unwrap().trim_matches('"');
     assert!(file.contains(&format!("FROM rust:{version}-slim-bookworm AS build")), "{version}");
     assert!(file.contains("USER 65532:65532") && file.contains("ENTRYPOINT [\"/usr/local/bin/billrecon\"]"));
+    let runtime = file.lines().find_map(|line| line.strip_prefix("ARG RUNTIME=")).unwrap();
     let froms = file.lines().filter_map(|line| line.strip_prefix("FROM "));
-    assert!(
-        froms.clone().count() == 2
-            && froms.clone().all(|from| from.contains(':') && !from.contains("latest"))
-    );
+    let froms: Vec<String> = froms.map(|from| from.replace("${RUNTIME}", runtime)).collect();
+    assert_eq!(froms.len(), 2);
+    for from in froms {
+        assert!(from.contains(':') && !from.contains("latest"), "{from}");
+        // Whose registry it comes from is for whoever builds it.
+        assert!(!from.split('/').next().unwrap().contains('.') || from.starts_with("rust:"), "{from}");
+    }
 }

@@ -105,6 +105,27 @@ fn every_table_of_the_schema_is_known_to_the_doctor() {
     assert_eq!(unknown, [""; 0]);
 }
 
+#[test]
+fn an_own_ledger_that_cannot_be_read_is_found() {
+    let workspace = Workspace::new(Engine::Postgres);
+    workspace.sql(
+        "CREATE TABLE events (who text, id text PRIMARY KEY, what text, how_much float8, at timestamptz)",
+    );
+    let mapping = |quantity: &str| {
+        format!(
+            "[ledger]\ntable = \"events\"\n[ledger.columns]\ntenant_id = \"who\"\nsource_event_id = \"id\"\nmeter = \"what\"\n\
+             quantity = \"{quantity}\"\noccurred_at = \"at\"\n"
+        )
+    };
+    for (quantity, words) in [("how_much", "how_much"), ("amount", "amount")] {
+        workspace.write("billrecon.toml", mapping(quantity));
+        let line = finding(&workspace.run(&["doctor"]).expect(78), "error", Check::OwnLedger);
+        assert!(line.contains(words) && line.contains("events"), "{line}");
+    }
+    workspace.sql("ALTER TABLE events ADD COLUMN amount numeric");
+    assert_eq!(workspace.run(&["doctor"]).expect(0).stdout, "");
+}
+
 /// A search path that stands another clock before the server's.
 fn with_clock(workspace: &Workspace, seconds: i64) -> Ended {
     workspace.sql("CREATE SCHEMA IF NOT EXISTS wrong");

@@ -116,11 +116,11 @@ fn every_finding_is_provoked_by_a_test() {
     ];
     for check in Check::OWN {
         let by_name =
-            |source: &&str| [")", ","].iter().any(|end| source.contains(&format!("Check::{check:?}{end}")));
-        let by_word = |source: &&str| {
+            |source: &str| [")", ","].iter().any(|end| source.contains(&format!("Check::{check:?}{end}")));
+        let by_word = |source: &str| {
             source.contains(&format!(": {}: ", check.as_str()))
                 || source.contains(&format!("&\"{}\".into()", check.as_str()))
         };
-        assert!(sources.iter().any(|source| by_name(&source) || by_word(&source)), "{check:?}");
+        assert!(sources.iter().any(|source| by_name(source) || by_word(source)), "{check:?}");
     }
 }

@@ -28,6 +28,10 @@ struct Served {
 impl Served {
     fn start(workspace: &Workspace, arguments: &[&str]) -> Self {
         let mut command = workspace.command(&[&["serve"], arguments].concat());
+        // Runs are what is looked at here.
+        for other in ["LISTEN", "GUARD", "REMINDERS"] {
+            command.env(format!("BILLRECON_SERVE_{other}"), "off");
+        }
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let (stdout, stderr) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
         let said = Arc::new(Mutex::new(String::new()));

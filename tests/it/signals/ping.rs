@@ -2,7 +2,7 @@
 
 use super::watched;
 use crate::slack::server::{Answer, FakeSlack, Request};
-use crate::support::{CATALOG, ENGINES, Ended, Engine, TENANTS, USAGE, Workspace, signal};
+use crate::support::{CATALOG, ENGINES, Ended, Engine, TENANTS, USAGE, Workspace, signal, write_secret};
 use std::net::TcpListener;
 use std::process::{Command, Stdio};
 
@@ -140,7 +140,7 @@ fn a_signal_that_ends_the_wake_is_pinged_too() {
 fn the_address_can_stand_in_a_file_and_must_be_https_or_this_machine() {
     let workspace = watched(Engine::Sqlite);
     let check = FakeSlack::start(&[]);
-    workspace.write("ping", format!("http://127.0.0.1:{}/ping/s3cr3t-ch3ck\n", check.port()));
+    write_secret(&workspace.path("ping"), &format!("http://127.0.0.1:{}/ping/s3cr3t-ch3ck\n", check.port()));
     let mut command = workspace.command(&["run"]);
     command.env("BILLRECON_PING_URL_FILE", workspace.path("ping"));
     end(command).expect(0);

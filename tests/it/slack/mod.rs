@@ -8,6 +8,7 @@ mod bot;
 pub mod channel;
 mod outbox;
 mod payloads;
+mod reminders;
 pub mod server;
 
 use std::io::Write;
