@@ -222,7 +222,7 @@ impl Raw {
     fn check(self, base: &Path, origin: &dyn Fn(&str) -> String) -> Result<Config, ConfigError> {
         let wrong = |key: &str, problem: &str| {
             let origin = origin(key);
-            let variable = keys::find(key).filter(|_| origin == ENVIRONMENT).map(keys::Key::variable);
+            let variable = keys::find(key).filter(|_| origin == ENVIRONMENT).map(Key::variable);
             let key = variable.unwrap_or_else(|| key.to_owned());
             ConfigError::Key { origin, key, problem: problem.to_owned() }
         };

@@ -13,7 +13,7 @@ use crate::support::{Engine, Workspace};
 /// Commands that the tests cannot run from within themselves, with what stands for them.
 const STAND_INS: [(&str, &str); 2] = [
     ("cargo run --locked -- demo", "billrecon demo"),
-    ("scripts/test", "test -x \"$BILLRECON_HOME/scripts/test\""),
+    ("scripts/test", "test -x \"$REPOSITORY/scripts/test\""),
 ];
 
 /// The database of a company that meters already, and how its programs find it.
@@ -164,7 +164,7 @@ fn every_command_in_the_documents_ends_as_the_page_says() {
             .arg(&shown)
             .current_dir(workspace.folder.path())
             .env("PATH", path)
-            .env("BILLRECON_HOME", home())
+            .env("REPOSITORY", home())
             .stdin(Stdio::null())
             .output()
             .unwrap();
