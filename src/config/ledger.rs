@@ -126,7 +126,7 @@ mod tests {
         let name = |schema: Option<&str>, table: &str| Some((schema.map(str::to_owned), table.to_owned()));
         assert_eq!(read("usage"), name(None, "usage"));
         assert_eq!(read("Billing.Usage events"), name(Some("Billing"), "Usage events"));
-        assert_eq!(read(r#"billing."a.""b"""#), name(Some("billing"), "a.\"b"));
+        assert_eq!(read(r#"billing."a.""b""#), name(Some("billing"), "a.\"b"));
         assert_eq!(read(r#""a.b".c"#), name(Some("a.b"), "c"));
         for text in ["", ".", "a.", ".a", "a.b.c", r#""a"#, r#""a"b"#, r#""""#, "a..b"] {
             assert_eq!(read(text), None, "{text}");

@@ -93,13 +93,13 @@ mod tests {
         ];
         let text = text(signs).unwrap();
         let expected = "\
-# HELP billrecon_last_run_timestamp_seconds When the last wake ended.
+# HELP billrecon_last_run_timestamp_seconds When the last wake ended
 # TYPE billrecon_last_run_timestamp_seconds gauge
 billrecon_last_run_timestamp_seconds 1700000000
-# HELP billrecon_parked_windows Windows that are parked, by reason.
+# HELP billrecon_parked_windows Windows that are parked, by reason
 # TYPE billrecon_parked_windows gauge
 billrecon_parked_windows{reason=\"a\\\"b\\\\c\\nd\"} 2
-# HELP billrecon_verdict 1 for the verdict that was said last, 0 for the others.
+# HELP billrecon_verdict 1 for the verdict that was said last, 0 for the others
 # TYPE billrecon_verdict gauge
 billrecon_verdict{verdict=\"GO\"} 1
 # EOF
