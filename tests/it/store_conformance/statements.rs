@@ -152,7 +152,9 @@ fn no_other_file_of_the_store_names_the_ledger() {
     let sources = store_sources();
     assert!(sources.len() > 8, "{}", sources.len());
     for (path, source) in sources.iter().filter(|(path, _)| path != "src/store/ledger.rs") {
-        let named = literals(source).into_iter().find(|text| words(text).contains(&LEDGER.to_owned()));
+        // Its bare name, in a list of tables, is no statement.
+        let names_it = |text: &String| text != LEDGER && words(text).contains(&LEDGER.to_owned());
+        let named = literals(source).into_iter().find(names_it);
         assert_eq!(named, None, "{path}");
     }
 }
