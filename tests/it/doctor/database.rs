@@ -3,7 +3,11 @@
 //! In: a server that is not there, a role without rights, another schema, another clock, a pooler in between. Out: the finding with its
 //! severity, and the code that a run would end with.
 
+use std::fs::Permissions;
+use std::net::{TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt;
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use billrecon::job::doctor::Check;
 use billrecon::store::examine::is_ours;
@@ -155,33 +159,33 @@ struct Pooler(Child, String);
 
 impl Pooler {
     fn start(workspace: &Workspace, mode: &str) -> Self {
+        // It cannot be told to take any port, and one that was free may be another's a moment later.
+        (0..5).find_map(|_| Self::try_start(workspace, mode)).expect("pgbouncer listens")
+    }
+
+    fn try_start(workspace: &Workspace, mode: &str) -> Option<Self> {
         let server: url::Url = workspace.url.parse().unwrap();
-        let port = 33_000 + std::process::id() % 20_000 + u32::from(mode == "session");
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let is_root = Command::new("id").arg("-u").output().unwrap().stdout == b"0\n";
         let text = format!(
             "[databases]\n* = host=127.0.0.1 port={} user=billrecon\n[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\n\
              unix_socket_dir =\nauth_type = any\npool_mode = {mode}\ndefault_pool_size = 4\nlogfile =\npidfile =\n\
              ignore_startup_parameters = extra_float_digits,options\n{}",
             server.port().unwrap(),
-            if Command::new("id").arg("-u").output().unwrap().stdout == b"0\n" {
-                "user = nobody\n"
-            } else {
-                ""
-            }
+            if is_root { "user = nobody\n" } else { "" }
         );
         let file = workspace.write(&format!("pgbouncer.{mode}.ini"), text);
-        std::fs::set_permissions(
-            workspace.folder.path(),
-            std::os::unix::fs::PermissionsExt::from_mode(0o755),
-        )
-        .unwrap();
+        std::fs::set_permissions(workspace.folder.path(), Permissions::from_mode(0o755)).unwrap();
         let child = Command::new("pgbouncer").arg(file).stderr(Stdio::null()).spawn().unwrap();
-        let started = std::time::Instant::now();
-        while std::net::TcpStream::connect(("127.0.0.1", u16::try_from(port).unwrap())).is_err() {
-            assert!(started.elapsed().as_secs() < 20, "pgbouncer does not listen");
-            std::thread::sleep(std::time::Duration::from_millis(20));
-        }
         let url = format!("postgres://billrecon@127.0.0.1:{port}{}", server.path());
-        Self(child, url)
+        let mut pooler = Self(child, url);
+        while pooler.0.try_wait().unwrap().is_none() {
+            if TcpStream::connect(("127.0.0.1", port)).is_ok() {
+                return Some(pooler);
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        None
     }
 }
 
