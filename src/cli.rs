@@ -37,45 +37,24 @@ pub struct Cli {
 #[derive(Args, Clone, Debug, Default)]
 pub struct GlobalFlags {
     /// Configuration file [default: billrecon.toml, where there is one]
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, help_heading = "For every command", value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// `sqlite://PATH` or `postgres://USER@HOST/NAME`
-    #[arg(long, global = true, value_name = "URL")]
+    #[arg(long, global = true, help_heading = "For every command", value_name = "URL")]
     pub database: Option<String>,
     /// Folder that takes the reports
-    #[arg(long, global = true, value_name = "DIR")]
+    #[arg(long, global = true, help_heading = "For every command", value_name = "DIR")]
     pub reports: Option<String>,
     /// What to log on stderr: error, warn, info, debug, trace, or a filter
-    #[arg(long, global = true, value_name = "LEVEL")]
+    #[arg(long, global = true, help_heading = "For every command", value_name = "LEVEL")]
     pub log: Option<String>,
     /// How logs are written: text, or json with one object a line
-    #[arg(long, global = true, value_name = "FORMAT")]
+    #[arg(long, global = true, help_heading = "For every command", value_name = "FORMAT")]
     pub log_format: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Say that a run's figures are right, after they have been verified: one more row of the audit log
-    Approve(ApproveFlags),
-    /// Print what a shell reads to complete commands and flags, such as for `source <(billrecon completions bash)`
-    Completions(CompletionsFlags),
-    /// Judge a closed period again, by this or another policy; changes nothing
-    Decide(DecideFlags),
-    /// Play a made-up company's months in ./billrecon-demo: no set-up, no key, nothing leaves the machine
-    Demo,
-    /// Bring a catalog, tenants or usage into the database
-    #[command(subcommand)]
-    Import(Import),
-    /// Print the manual's main page, or write a page for each command into a folder
-    Man(ManFlags),
-    /// Which overage price to set, and what it would change for every tenant
-    #[command(subcommand)]
-    Price(Price),
-    /// Price quantities, by a plan of a catalog or by Stripe prices: a calculator without database, key or network
-    #[command(after_help = RATE_EXAMPLES)]
-    Rate(RateFlags),
-    /// Print a closed period's figures by tenant, plan and meter, as they were closed or with what came late
-    Report(ReportFlags),
     /// Make a commented billrecon.toml, an example catalog and a .gitignore; changes no file that is there
     Init(InitFlags),
     /// Show the settings
@@ -83,26 +62,47 @@ pub enum Command {
     Config(Config),
     /// Look for what is not as a run needs it: silent where all is well, else a line per finding with what to do
     Doctor(DoctorFlags),
+    /// Bring a catalog, tenants or usage into the database
+    #[command(subcommand)]
+    Import(Import),
     /// Push usage, compare with Stripe, close every billing period that is due, and write its reports
     Run(RunFlags),
-    /// Serve a subset of Stripe's billing API on this machine, for tests: nothing is charged, nothing leaves the machine
-    Sandbox(SandboxFlags),
+    /// Stay and run by the clock: at once, then whenever the schedule says so
+    Serve(ServeFlags),
     /// Show where the periods, the lease and the last runs stand
     Status(StatusFlags),
     /// Name the draft invoices that would go out wrong, while Stripe still holds them; changes nothing
     Guard(GuardFlags),
+    /// Tell how a tenant's figures of a period came about: records, exclusions, quota, tiers, lines
+    Explain(ExplainFlags),
+    /// Print a closed period's figures by tenant, plan and meter, as they were closed or with what came late
+    Report(ReportFlags),
+    /// Recompute a run's files, totals and audit chain, and name the first thing that does not hold
+    Verify(VerifyFlags),
+    /// Say that a run's figures are right, after they have been verified: one more row of the audit log
+    Approve(ApproveFlags),
+    /// Judge a closed period again, by this or another policy; changes nothing
+    Decide(DecideFlags),
+    /// Which overage price to set, and what it would change for every tenant
+    #[command(subcommand)]
+    Price(Price),
+    /// Price quantities, by a plan of a catalog or by Stripe prices: a calculator without database, key or network
+    #[command(after_help = RATE_EXAMPLES)]
+    Rate(RateFlags),
     /// Set a tenant aside: from the next run on nothing is sent for it and its windows do not close
     Park(ParkFlags),
     /// Let a tenant go on that a person or a safety check has set aside
     Unpark(UnparkFlags),
     /// End the lease of a process that is gone
     Unlock(UnlockFlags),
-    /// Tell how a tenant's figures of a period came about: records, exclusions, quota, tiers, lines
-    Explain(ExplainFlags),
-    /// Recompute a run's files, totals and audit chain, and name the first thing that does not hold
-    Verify(VerifyFlags),
-    /// Stay and run by the clock: at once, then whenever the schedule says so
-    Serve(ServeFlags),
+    /// Play a made-up company's months in ./billrecon-demo: no set-up, no key, nothing leaves the machine
+    Demo,
+    /// Serve a subset of Stripe's billing API on this machine, for tests: nothing is charged, nothing leaves the machine
+    Sandbox(SandboxFlags),
+    /// Print what a shell reads to complete commands and flags, such as for `source <(billrecon completions bash)`
+    Completions(CompletionsFlags),
+    /// Print the manual's main page, or write a page for each command into a folder
+    Man(ManFlags),
 }
 
 #[derive(Debug, Subcommand)]

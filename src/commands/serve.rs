@@ -126,22 +126,24 @@ async fn keep_serving(alarms: &[Alarm<Work>], desk: &Desk) -> Result<Interrupted
         rung
     };
     let stop = stop().map_err(|error| ScheduleError::Clock(error.to_string()))?;
-    let wake = async |now, work| match AssertUnwindSafe(desk.wake(now, work)).catch_unwind().await {
-        Ok(flow) => flow,
-        Err(panic) => {
-            let code = ExitCode::Internal as i32;
-            tracing::error!(
-                "the wake of {now} ends with {code}: a fault in billrecon: {}",
-                words_of(&*panic)
-            );
-            ControlFlow::Continue(())
-        }
-    };
+    let wake = async |now, work| supervised(now, Box::pin(desk.wake(now, work))).await;
     let ended = keep_waking(alarms, clock, ring, stop, wake).await;
     if let Some(clock) = alarm_clock.into_inner() {
         clock.stop().await;
     }
     ended
+}
+
+/// A fault of ours ends one wake, as it would end one process of cron's: what it left undone the next one does.
+async fn supervised(
+    now: Timestamp,
+    wake: impl Future<Output = ControlFlow<Interrupted>>,
+) -> ControlFlow<Interrupted> {
+    AssertUnwindSafe(wake).catch_unwind().await.unwrap_or_else(|panic| {
+        let (code, words) = (ExitCode::Internal as i32, words_of(&*panic));
+        tracing::error!("the wake of {now} ends with {code}: a fault in billrecon: {words}");
+        ControlFlow::Continue(())
+    })
 }
 
 /// An alarm clock that has failed is replaced by a new one, once.
@@ -240,4 +242,23 @@ impl Desk {
 fn words_of(panic: &(dyn Any + Send)) -> &str {
     let text = panic.downcast_ref::<&str>().copied();
     text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("without a word")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_ends_its_wake_and_not_the_process() {
+        let after = |word: Option<&'static str>| {
+            supervised(Timestamp::UNIX_EPOCH, async move {
+                tokio::task::yield_now().await;
+                word.map_or(ControlFlow::Break(Interrupted::Terminate), |word| panic!("{word}"))
+            })
+        };
+        assert_eq!(after(Some("broken")).await, ControlFlow::Continue(()));
+        assert_eq!(after(None).await, ControlFlow::Break(Interrupted::Terminate));
+        let panic = std::panic::catch_unwind(|| panic!("two {}", "words")).unwrap_err();
+        assert_eq!(words_of(&*panic), "two words");
+    }
 }

@@ -5,6 +5,7 @@
 mod codes;
 mod configuration;
 mod demo;
+mod every_command;
 mod manual;
 mod outcomes;
 mod secrets;

@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use crate::support::{CATALOG, Ended, Engine, Workspace};
 
 /// A pipe whose reader has gone before the process begins, as `| head -0` does sooner or later.
-fn without_reader(mut command: Command) -> Command {
+pub fn without_reader(mut command: Command) -> Command {
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
     command.stdout(writer);

@@ -5,7 +5,7 @@
 
 mod logs;
 mod ping;
-mod terminal;
+pub mod terminal;
 mod vitals;
 
 use crate::support::{Engine, Workspace};

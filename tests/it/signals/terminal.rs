@@ -11,7 +11,7 @@ use crate::support::Engine;
 const WORDS: &str = "opening the database";
 
 /// The same command on a terminal of its own, whose screen goes to a file.
-fn on_a_terminal(command: &Command, screen: &str) -> Command {
+pub fn on_a_terminal(command: &Command, screen: &str) -> Command {
     let mut line = format!("'{}'", command.get_program().to_str().unwrap());
     for argument in command.get_args() {
         line += &format!(" '{}'", argument.to_str().unwrap());
