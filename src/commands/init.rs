@@ -11,6 +11,7 @@ use std::path::Path;
 use crate::cli::InitFlags;
 use crate::commands::print;
 use crate::config::example;
+use crate::domain::text::shell_word;
 use crate::exit_code::ExitCode;
 use crate::job::Refusal;
 
@@ -33,7 +34,11 @@ pub fn execute(flags: &InitFlags) -> anyhow::Result<ExitCode> {
         let what = if is_new { "made" } else { "was there, and stays as it is:" };
         print::words(&format!("{what} {}", path.display()));
     }
-    let there = if folder == Path::new(".") { String::new() } else { format!("cd {} && ", folder.display()) };
+    let there = if folder == Path::new(".") {
+        String::new()
+    } else {
+        format!("cd {} && ", shell_word(&folder.to_string_lossy()))
+    };
     print::words(&format!(
         "next: put your plans and prices into catalog.toml, then\n  {there}billrecon import catalog catalog.toml\n\
          docs/quickstart.md goes on from there; `billrecon doctor` says what is missing at any time"

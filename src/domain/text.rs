@@ -25,6 +25,15 @@ pub fn printable(text: &str) -> Cow<'_, str> {
     if shown == text { Cow::Borrowed(text) } else { Cow::Owned(shown) }
 }
 
+/// As a shell reads it back, as one word: for commands that somebody copies.
+pub fn shell_word(text: &str) -> Cow<'_, str> {
+    let is_plain = |one: char| one.is_ascii_alphanumeric() || "._-/@".contains(one);
+    if !text.is_empty() && !text.starts_with('-') && text.chars().all(is_plain) {
+        return Cow::Borrowed(text);
+    }
+    Cow::Owned(format!("'{}'", text.replace('\'', "'\\''")))
+}
+
 /// Control characters, marks of direction, line and paragraph separators, what has no width, and what is no character at all.
 fn acts(one: char) -> bool {
     one.is_control()
@@ -63,6 +72,14 @@ mod tests {
         ] {
             assert!(matches!(printable(text), Cow::Borrowed(same) if same == text), "{text:?}");
         }
+    }
+
+    #[test]
+    fn a_tenants_id_is_one_word_to_a_shell() {
+        assert_eq!(shell_word("acme-1.eu"), "acme-1.eu");
+        assert_eq!(shell_word("a b"), "'a b'");
+        assert_eq!(shell_word("it's"), "'it'\\''s'");
+        assert_eq!(shell_word("-x"), "'-x'");
     }
 
     #[test]

@@ -11,6 +11,7 @@ use crate::domain::parking::{Hold, Parking};
 use crate::domain::period::{Period, Window};
 use crate::domain::reconcile::Class;
 use crate::domain::tenant::{Remedy, Tenant, TenantWindow};
+use crate::domain::text::shell_word;
 use crate::ingest::catalog;
 use crate::job::connection::mode_of;
 pub use crate::job::stake::Stake;
@@ -100,15 +101,6 @@ impl Parked {
             }
         }
     }
-}
-
-/// As a shell reads it back.
-fn shell_word(text: &str) -> String {
-    let is_plain = |one: char| one.is_ascii_alphanumeric() || "._-/@".contains(one);
-    if !text.is_empty() && !text.starts_with('-') && text.chars().all(is_plain) {
-        return text.to_owned();
-    }
-    format!("'{}'", text.replace('\'', "'\\''"))
 }
 
 pub async fn status(settings: &Settings, now: Timestamp) -> anyhow::Result<Status> {
@@ -287,17 +279,4 @@ async fn oldest_due(
     let key = |window: &TenantWindow<'_>| (window.tenant.id().to_owned(), window.window.start);
     let waiting = windows.due.iter().filter(|window| !parked.contains(&key(window)));
     Ok(waiting.map(|window| window.window.end).min())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_tenants_id_is_one_word_to_a_shell() {
-        assert_eq!(shell_word("acme-1.eu"), "acme-1.eu");
-        assert_eq!(shell_word("a b"), "'a b'");
-        assert_eq!(shell_word("it's"), "'it'\\''s'");
-        assert_eq!(shell_word("-x"), "'-x'");
-    }
 }

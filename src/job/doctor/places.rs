@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{Access as Asked, access, statfs, statvfs};
 
+use crate::domain::text::shell_word;
 use crate::job::Settings;
 use crate::job::doctor::{Check, Finding, Surroundings};
 use crate::store::Database;
@@ -45,7 +46,11 @@ fn loose(file: &Path, refused: u32, why: &str) -> Option<Finding> {
     let mode = std::fs::metadata(file).ok()?.permissions().mode() & 0o777;
     (mode & refused != 0).then(|| {
         let cause = format!("{} has mode {mode:o}: {why}", file.display());
-        Finding::warning(Check::FileMode, cause, format!("chmod {:o} {}", mode & !0o007, file.display()))
+        Finding::warning(
+            Check::FileMode,
+            cause,
+            format!("chmod {:o} {}", mode & !0o007, shell_word(&file.to_string_lossy())),
+        )
     })
 }
 
@@ -102,7 +107,7 @@ fn reports(folder: &Path) -> Option<Finding> {
         return Some(Finding::warning(
             Check::ReportsFolder,
             cause,
-            format!("chmod 750 {}", folder.display()),
+            format!("chmod 750 {}", shell_word(&folder.to_string_lossy())),
         ));
     }
     unwritable(folder, Check::ReportsFolder)

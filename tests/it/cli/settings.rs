@@ -211,8 +211,8 @@ fn init_makes_a_folder_in_which_everything_works_and_changes_nothing_that_is_the
     fs::write(folder.path().join("catalog.toml"), "mine").unwrap();
     says(&run(folder.path(), &["init"]).expect(0), "stays as it is: ./catalog.toml");
     assert_eq!(fs::read_to_string(folder.path().join("catalog.toml")).unwrap(), "mine");
-    run(folder.path(), &["init", "deep/er"]).expect(0);
-    assert!(folder.path().join("deep/er/.gitignore").is_file());
+    says(&run(folder.path(), &["init", "deep/er in"]).expect(0), "cd 'deep/er in' && billrecon");
+    assert!(folder.path().join("deep/er in/.gitignore").is_file());
     fs::write(folder.path().join("file"), "").unwrap();
     says(&run(folder.path(), &["init", "file"]).expect(73), "cannot be made");
 }
