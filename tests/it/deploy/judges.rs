@@ -1,7 +1,7 @@
 //! Programs of others that know these files better: `kubernetes-validate`, `hadolint`, `systemd-analyze`.
 //!
 //! In: `BILLRECON_TEST_PYTHON`, beside which the first two are installed (`scripts/test --judges` does it). Without judges nothing is
-//! asked; systemd's is asked where it is there.
+//! asked.
 
 use std::fs;
 use std::path::PathBuf;
@@ -45,7 +45,7 @@ fn judge_hadolint_takes_the_dockerfile() {
 
 #[test]
 fn judge_systemd_takes_the_units() {
-    if judge("python").is_none() || Command::new("systemd-analyze").arg("--version").output().is_err() {
+    if judge("python").is_none() {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
