@@ -25,13 +25,15 @@ use crate::commands::stages::Stages;
 use crate::config::{ConfigError, LogConfig, LogFormat, no_color};
 
 /// Libraries that would tell secrets or each step of their own.
-const QUIET: [&str; 3] = [
+const QUIET: [&str; 4] = [
     // It warns of URL parameters that it does not know, with their values: one may be a password.
     "sqlx_postgres::options=off",
     // At `debug` it tells its requests: a second lock beside its own, which hides addresses for uploads.
     "slack_morphism=info",
     // The alarm clock.
     "tokio_cron_scheduler=warn",
+    // Each step of a stage, which the line on a terminal counts.
+    "billrecon::job::progress=off",
 ];
 
 /// Spans that only name what the lines inside of them concern: fields in JSON, and nothing that a person has to read.

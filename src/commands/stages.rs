@@ -1,24 +1,34 @@
 //! Stages of the work: how long each took, and on a terminal which one goes on.
 //!
-//! In: the spans of the job, as they open and close. Out: times by the stage's name; a line on stderr for a stage that takes over a
-//! second, only where it was asked for and stderr is a terminal. Never decides anything.
+//! In: the spans of the job, as they open and close, and how far each has come. Out: times by the stage's name; a line on stderr for a
+//! stage that takes over a second, with a bar where its steps are counted, only where it was asked for and stderr is a terminal.
+//! Never decides anything.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::io::IsTerminal;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id};
-use tracing::{Level, Metadata, Subscriber};
+use tracing::{Event, Level, Metadata, Subscriber};
 use tracing_subscriber::Layer;
 use tracing_subscriber::filter::{FilterFn, LevelFilter, filter_fn};
 use tracing_subscriber::layer::Context;
 use tracing_subscriber::registry::LookupSpan;
 
+use crate::job::progress;
+
 /// A shorter stage is over before anybody could read of it.
 const WORTH_A_LINE: Duration = Duration::from_secs(1);
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
+
+const NOTHING: &str = "";
+const WAITING: &str = "{spinner} {msg}";
+/// As wide as the window is.
+const COUNTING: &str = "{spinner} {msg} {wide_bar} {pos}/{len}";
 
 #[derive(Clone, Default)]
 pub struct Stages(Arc<Mutex<State>>);
@@ -27,8 +37,22 @@ pub struct Stages(Arc<Mutex<State>>);
 struct State {
     took: BTreeMap<&'static str, Duration>,
     /// By the span's id.
-    running: BTreeMap<u64, (&'static str, Instant)>,
+    running: BTreeMap<u64, Running>,
     line: Option<ProgressBar>,
+}
+
+#[derive(Clone, Copy)]
+struct Running {
+    name: &'static str,
+    since: Instant,
+    steps: Steps,
+}
+
+/// How many steps are done, and how many there are; 0: they are not counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Steps {
+    done: u64,
+    of: u64,
 }
 
 /// Takes the line away when the work is over.
@@ -54,9 +78,8 @@ impl Stages {
         if !std::io::stderr().is_terminal() {
             return Shown(None);
         }
-        let line = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
-        let style = ProgressStyle::with_template("{spinner} {msg} {elapsed}");
-        let line = line.with_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
+        let line =
+            ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr()).with_style(style(NOTHING));
         self.state().line = Some(line.clone());
         let (stages, shown) = (self.clone(), line.clone());
         let looking = async move {
@@ -81,19 +104,27 @@ impl Stages {
     where
         S: Subscriber + for<'a> LookupSpan<'a>,
     {
-        let of_job: FilterFn<fn(&Metadata<'_>) -> bool> = filter_fn(is_stage);
+        let of_job: FilterFn<fn(&Metadata<'_>) -> bool> = filter_fn(is_of_stage);
         Watch(self).with_filter(of_job.with_max_level_hint(LevelFilter::DEBUG))
     }
 
     fn draw(&self, line: &ProgressBar) {
-        let longest = self.state().running.values().copied().min_by_key(|(_, since)| *since);
-        match longest.filter(|(_, since)| since.elapsed() > WORTH_A_LINE) {
-            Some((name, since)) => {
-                line.set_message(format!("{}, {} s", words(name), since.elapsed().as_secs()));
-                line.tick();
-            }
-            None => line.set_message(String::new()),
-        }
+        let longest = self.longest(WORTH_A_LINE);
+        let Some(Running { name, since, steps }) = longest else {
+            line.set_style(style(NOTHING));
+            return line.tick();
+        };
+        line.set_length(steps.of);
+        line.set_position(steps.done);
+        line.set_style(style(if steps.of == 0 { WAITING } else { COUNTING }));
+        line.set_message(format!("{}, {} s", words(name), since.elapsed().as_secs()));
+        line.tick();
+    }
+
+    /// The stage that goes on for longest, if it does so for this long.
+    fn longest(&self, at_least: Duration) -> Option<Running> {
+        let longest = self.state().running.values().copied().min_by_key(|one| one.since);
+        longest.filter(|one| one.since.elapsed() > at_least)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -101,8 +132,15 @@ impl Stages {
     }
 }
 
-fn is_stage(metadata: &Metadata<'_>) -> bool {
-    metadata.is_span() && *metadata.level() == Level::DEBUG && metadata.target().starts_with("billrecon::job")
+fn style(template: &'static str) -> ProgressStyle {
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_spinner())
+}
+
+/// A stage, or a step of one.
+fn is_of_stage(metadata: &Metadata<'_>) -> bool {
+    let is_of_job = metadata.target().starts_with("billrecon::job");
+    *metadata.level() == Level::DEBUG
+        && if metadata.is_span() { is_of_job } else { metadata.target() == progress::TARGET }
 }
 
 /// What a person reads of a stage.
@@ -127,13 +165,61 @@ struct Watch(Stages);
 impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Watch {
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, _: Context<'_, S>) {
         let name = attributes.metadata().name();
-        self.0.state().running.insert(id.into_u64(), (name, Instant::now()));
+        let running = Running { name, since: Instant::now(), steps: Steps::default() };
+        self.0.state().running.insert(id.into_u64(), running);
+    }
+
+    fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
+        let Some(span) = context.event_span(event) else { return };
+        if let Some(running) = self.0.state().running.get_mut(&span.id().into_u64()) {
+            event.record(&mut running.steps);
+        }
     }
 
     fn on_close(&self, id: Id, _: Context<'_, S>) {
         let mut state = self.0.state();
-        if let Some((name, since)) = state.running.remove(&id.into_u64()) {
+        if let Some(Running { name, since, .. }) = state.running.remove(&id.into_u64()) {
             *state.took.entry(name).or_default() += since.elapsed();
         }
+    }
+}
+
+impl Visit for Steps {
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        match field.name() {
+            "done" => self.done = value,
+            "of" => self.of = value,
+            _ => {}
+        }
+    }
+
+    fn record_debug(&mut self, _: &Field, _: &dyn fmt::Debug) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::job::progress::Progress;
+    use tracing_subscriber::layer::SubscriberExt as _;
+
+    #[test]
+    fn a_stage_knows_how_many_of_its_steps_are_done_until_it_ends() {
+        let stages = Stages::default();
+        let steps = || stages.longest(Duration::ZERO).map(|one| (one.name, one.steps));
+        tracing::subscriber::with_default(
+            tracing_subscriber::registry().with(stages.clone().layer()),
+            || {
+                let span = tracing::debug_span!(target: "billrecon::job::reading", "read");
+                let entered = span.entered();
+                assert_eq!(steps(), Some(("read", Steps { done: 0, of: 0 })));
+                let mut progress = Progress::of(3);
+                progress.step();
+                progress.steps(2);
+                assert_eq!(steps(), Some(("read", Steps { done: 3, of: 3 })));
+                drop(entered);
+                assert_eq!(steps(), None);
+            },
+        );
+        assert_eq!(stages.take().into_keys().collect::<Vec<_>>(), ["read"]);
     }
 }

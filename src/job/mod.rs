@@ -45,6 +45,7 @@ mod period;
 mod person;
 mod plan;
 pub mod price;
+pub mod progress;
 mod push;
 mod reading;
 pub mod remind;

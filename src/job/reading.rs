@@ -17,6 +17,7 @@ use crate::job::connection::Wire;
 use crate::job::edges;
 use crate::job::intents::Intents;
 use crate::job::mapping::{Mapped, MeterUse};
+use crate::job::progress::Progress;
 use crate::job::stage::Stage;
 use crate::job::standing::Standing;
 use crate::stripe::{StripeError, Total};
@@ -118,12 +119,14 @@ pub async fn read_totals(
         .flat_map(|one| one.meters.iter().map(move |using| (one, using)))
         .filter_map(|(one, using)| Some((one, using, standing.meters.get(&using.meter)?.id.as_str())))
         .collect();
+    let mut progress = Progress::of(asked.len());
     let requests = asked.into_iter().map(|(one, using, meter_id)| async move {
         (one, using, meter_id, wire.stripe.meter_total(meter_id, &one.customer_id, one.window).await)
     });
     let mut results = stream::iter(requests).buffered(wire.stripe.at_a_time());
     let mut unreadable = Unreadable::new("meter_total", "meter totals");
     while let Some((one, using, meter_id, result)) = results.next().await {
+        progress.step();
         let answer = unreadable.unless(result, &mut answers.evidence, one, meter_id)?;
         let key = (one.tenant_id.clone(), one.window);
         let total = match answer {
@@ -155,9 +158,12 @@ pub async fn read_totals(
 pub async fn read_previews(mapped: &[Mapped], wire: &Wire, answers: &mut Answers) -> Result<(), StripeError> {
     let open = mapped.iter().filter(|one| one.stage == Stage::Open);
     let requests = open.map(|one| async move { (one, wire.stripe.preview(&one.subscription_id).await) });
-    let mut results = stream::iter(requests.collect::<Vec<_>>()).buffered(wire.stripe.at_a_time());
+    let requests: Vec<_> = requests.collect();
+    let mut progress = Progress::of(requests.len());
+    let mut results = stream::iter(requests).buffered(wire.stripe.at_a_time());
     let mut unreadable = Unreadable::new("preview", "previews");
     while let Some((one, result)) = results.next().await {
+        progress.step();
         let answer = unreadable.unless(result, &mut answers.evidence, one, &one.subscription_id)?;
         let preview = match answer {
             None => Preview::Unreadable,

@@ -16,6 +16,7 @@ use crate::job::concern;
 use crate::job::connection::Wire;
 use crate::job::intents::Intents;
 use crate::job::lease::Lease;
+use crate::job::progress::Progress;
 use crate::job::push::PushPlan;
 use crate::job::standing::Standing;
 use crate::store::Books;
@@ -79,7 +80,8 @@ pub async fn execute(plan: &PushPlan, step: &Step<'_>, intents: &mut Intents) ->
     }
     // Side by side, so that none waits with an open transaction for the other; the first fault ends both.
     let (done, results) = mpsc::unbounded_channel();
-    let ((), counts) = tokio::try_join!(send_all(&plan.sends, step, done), save_all(results, step, intents))?;
+    let saving = save_all(results, step, intents, plan.sends.len());
+    let ((), counts) = tokio::try_join!(send_all(&plan.sends, step, done), saving)?;
     Ok(counts)
 }
 
@@ -104,12 +106,15 @@ async fn save_all(
     mut results: mpsc::UnboundedReceiver<Sent>,
     step: &Step<'_>,
     intents: &mut Intents,
+    sends: usize,
 ) -> anyhow::Result<PushCounts> {
     let (mut counts, mut chunk) = (PushCounts::default(), Vec::new());
+    let mut progress = Progress::of(sends);
     while results.recv_many(&mut chunk, PUSHES_PER_BATCH).await > 0 {
         let fault = chunk.iter_mut().find_map(|sent| sent.fault.take());
         let sent: Vec<Intent> = chunk.drain(..).flat_map(|sent| sent.intents).collect();
         save(&sent, step).await?;
+        progress.steps(sent.len());
         for one in sent {
             match one.state {
                 IntentState::Sent => counts.pushed += 1,

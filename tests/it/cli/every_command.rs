@@ -100,7 +100,7 @@ fn every_command_keeps_to_a_window_of_forty_columns_and_to_its_own_colour_where_
     let workspace = company();
     let on_screen = |command: Command| {
         let mut command = on_a_terminal(&command, "/dev/null");
-        command.env("COLUMNS", "40").stdout(Stdio::piped());
+        command.stdout(Stdio::piped());
         command
     };
     let without_colour = |command: Command| {

@@ -10,9 +10,9 @@ use crate::support::Engine;
 
 const WORDS: &str = "opening the database";
 
-/// The same command on a terminal of its own, whose screen goes to a file.
+/// The same command on a terminal of its own of forty columns, whose screen goes to a file.
 pub fn on_a_terminal(command: &Command, screen: &str) -> Command {
-    let mut line = format!("'{}'", command.get_program().to_str().unwrap());
+    let mut line = format!("stty cols 40 rows 24; exec '{}'", command.get_program().to_str().unwrap());
     for argument in command.get_args() {
         line += &format!(" '{}'", argument.to_str().unwrap());
     }
