@@ -89,33 +89,78 @@ const WATCH: [&str; 7] =
     ["run", "--period", "2026-09", "--as-of", "2026-09-30T12:00:00Z", "--reports", "watched"];
 const CLOSE: [&str; 5] = ["run", "--period", "2026-09", "--as-of", "2026-10-05T00:00:00Z"];
 
+/// The same company without a table of its own.
+fn imported(usage: &[&str]) -> Workspace {
+    let workspace = Workspace::new(Engine::Sqlite);
+    workspace.import(CATALOG, TENANTS, &usage_csv(usage));
+    workspace
+}
+
+fn usage_csv(lines: &[&str]) -> String {
+    let rows: String = lines.iter().map(|line| format!("{}\n", line.replace(' ', ","))).collect();
+    format!("tenant_id,meter,quantity,occurred_at,source_event_id\n{rows}")
+}
+
 #[test]
 fn the_same_usage_gives_the_same_files_wherever_it_lies() {
-    let imported = Workspace::new(Engine::Sqlite);
-    let line = |line: &&str| format!("{}\n", line.replace(' ', ","));
-    let usage: String = USAGE.iter().map(line).collect();
-    imported.import(
-        CATALOG,
-        TENANTS,
-        &format!("tenant_id,meter,quantity,occurred_at,source_event_id\n{usage}"),
-    );
+    let imported = imported(&USAGE);
     imported.run(&WATCH).expect(0);
     imported.run(&CLOSE).expect(0);
     let expected = imported.data_files("2026-09");
     assert!(String::from_utf8_lossy(&expected["lines.csv"]).contains("21000"));
+    assert!(String::from_utf8_lossy(&expected["limit_events.csv"]).contains("acme"));
     for shape in SHAPES {
         for books in ENGINES {
             let company = Company::new(books, shape);
             company.close(0);
             let found = company.workspace.data_files("2026-09");
-            for name in
-                ["lines.csv", "summary.csv", "reconciliation.csv", "control_totals.csv", "exceptions.csv"]
-            {
-                assert_eq!(found[name], expected[name], "{name} of {shape:?} with books on {books:?}");
+            assert!(found.keys().eq(expected.keys()), "{:?}", found.keys());
+            for (name, bytes) in &expected {
+                assert_eq!(found[name], *bytes, "{name} of {shape:?} with books on {books:?}");
             }
             let again = company.run(&["run", "--as-of", "2026-10-05T01:00:00Z"]).expect(0);
             assert!(!again.stdout.contains("2026-09"), "{}", again.stdout);
         }
+    }
+}
+
+/// Of a closed month with usage that came late, and of the month after it, which is open.
+#[test]
+fn each_command_says_the_same_wherever_the_usage_lies() {
+    let late = ["acme b2b.match_request 20.5 2026-09-20T00:00:00Z late"];
+    let imported = imported(&USAGE);
+    imported.run(&WATCH).expect(0);
+    imported.run(&CLOSE).expect(0);
+    imported.write("late.csv", usage_csv(&late));
+    imported.run(&["import", "usage", "late.csv"]).expect(0);
+    let after = ["run", "--as-of", "2026-10-20T00:00:00Z"];
+    imported.run(&after).expect(3);
+    for (books, shape) in ENGINES.into_iter().zip([Shape::View, Shape::Loose]) {
+        let company = Company::new(books, shape);
+        company.close(0);
+        add(&company.own, &late);
+        company.run(&after).expect(3);
+        let without_ids = |workspace: &Workspace, ended: &Ended| {
+            let ids = workspace.sql("SELECT run_id FROM runs");
+            let blank = |text: &String| ids.iter().fold(text.clone(), |text, id| text.replace(&id[0], "RUN"));
+            (ended.code, blank(&ended.stdout), blank(&ended.stderr))
+        };
+        for arguments in [
+            &["report", "--period", "2026-09"][..],
+            &["report", "--period", "2026-09", "--restated"],
+            &["explain", "acme", "--period", "2026-09"],
+            &["decide", "--period", "2026-09"],
+            &["price", "suggest"],
+            &["price", "simulate", "--prices", "5,7,9.5"],
+        ] {
+            let (expected, found) = (imported.run(arguments).expect(0), company.run(arguments));
+            assert_eq!(
+                without_ids(&company.workspace, &found),
+                without_ids(&imported, &expected),
+                "{arguments:?}"
+            );
+        }
+        assert_eq!(company.workspace.data_files("2026-10"), imported.data_files("2026-10"));
     }
 }
 
