@@ -4,6 +4,8 @@ use std::fs;
 use std::process::{Command, Stdio};
 
 use super::watched;
+use crate::billing::server::{Act, Asked};
+use crate::billing::world::{OPEN, SHADOW, World, tenants, usage};
 use crate::processes::hold::Lock;
 use crate::processes::wait_until;
 use crate::support::Engine;
@@ -43,6 +45,32 @@ fn a_stage_that_takes_long_is_shown_on_a_terminal_until_it_ends() {
     assert_eq!(child.wait().unwrap().code(), Some(0), "{}", screen());
     let after = screen().rsplit_once(WORDS).unwrap().1.to_owned();
     assert!(after.contains("closed"), "{after}");
+}
+
+/// Of two questions or pushes the second one is not answered.
+#[test]
+fn a_stage_whose_steps_are_counted_shows_how_many_of_them_are_done() {
+    let is_steps: [fn(&Asked) -> bool; 3] = [Asked::is_total, Asked::is_preview, Asked::is_push];
+    let words = ["reading from Stripe", "reading from Stripe", "pushing usage"];
+    for (number, (is_step, words)) in is_steps.into_iter().zip(words).enumerate() {
+        let usage = usage([("a", "130"), ("b", "20")]);
+        let mut world = World::remote(Engine::Sqlite, SHADOW, &tenants(["a", "b"]), &usage, OPEN);
+        let proxy = world.through_proxy();
+        proxy.rule(move |asked| {
+            let is_of_b =
+                ["cus_b", "sub_b"].iter().any(|id| asked.path.contains(id) || asked.body.contains(id));
+            if is_step(asked) && is_of_b { Act::HoldBefore } else { Act::Pass }
+        });
+        let mut child = on_a_terminal(&world.command(&["run", "--as-of", OPEN]), "screen").spawn().unwrap();
+        let is_shown = || {
+            let screen = fs::read(world.workspace.path("screen")).unwrap_or_default();
+            let screen = String::from_utf8_lossy(&screen).into_owned();
+            screen.split(['\r', '\n']).any(|line| line.contains(words) && line.contains("1/2"))
+        };
+        wait_until(&format!("{words} ({number})"), || is_shown().then_some(()));
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
 }
 
 #[test]
